@@ -1,0 +1,56 @@
+# make run, make test, make lint, make bench: see README.md.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOME_DIR ?= .holdfast
+CONFORMANCE := $(or $(HOLDFAST_CONFORMANCE),../shared/conformance)
+export HOLDFAST_CONFORMANCE := $(CONFORMANCE)
+
+.PHONY: run test test-only lint bench crash-test interop reference requirements clean
+
+run: $(VENV)/.run-ready
+	@exec $(BIN)/holdfast up --home $(HOME_DIR) --demo
+
+test: lint test-only
+
+test-only: $(VENV)/.dev-ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not interop" --cov --cov-report= $(PYTEST_ARGS)
+	$(BIN)/python tests/coverage_of_rooms.py
+
+lint: $(VENV)/.dev-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports
+	$(BIN)/python -m holdfast.admin.reference --check docs/reference
+
+interop: $(VENV)/.dev-ready
+	$(BIN)/python -m pytest -m interop $(PYTEST_ARGS)
+
+bench: $(VENV)/.dev-ready
+	$(BIN)/python benchmarks/mail.py
+
+crash-test: $(VENV)/.dev-ready
+	$(BIN)/python -m pytest tests/crash -m "" --crashes 30 $(PYTEST_ARGS)
+
+reference: $(VENV)/.dev-ready
+	$(BIN)/python -m holdfast.admin.reference docs/reference
+
+requirements: $(VENV)/.dev-ready
+	$(BIN)/pip-compile -q --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header -o requirements.txt requirements.in
+	$(BIN)/pip-compile -q --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header -o requirements-dev.txt requirements-dev.in
+
+clean:
+	rm -rf $(VENV) build src/*.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-ready: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev-ready: requirements-dev.txt $(VENV)/.run-ready
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

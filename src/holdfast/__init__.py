@@ -1,0 +1,1 @@
+"""Holdfast: the mail and address service of an organisation that must not stop."""

@@ -1,0 +1,1 @@
+"""The management verbs: the one catalogue behind command line, API and console."""

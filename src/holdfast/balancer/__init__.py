@@ -1,0 +1,1 @@
+"""Virtual services in front of the servers."""

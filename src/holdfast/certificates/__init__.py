@@ -1,0 +1,1 @@
+"""Which certificate for which connector, and how it is renewed."""

@@ -1,0 +1,1 @@
+"""The verbs on a terminal: arguments in, tables and JSON out."""

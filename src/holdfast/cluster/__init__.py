@@ -1,0 +1,1 @@
+"""Who serves what: members, quorum, witness, roles and fencing."""

@@ -1,0 +1,1 @@
+"""Leases: server, scopes, options and failover."""

@@ -1,0 +1,1 @@
+"""The organisation: what the administrator declared, how it changes, and what must hold across it."""

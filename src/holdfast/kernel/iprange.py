@@ -1,0 +1,66 @@
+"""Ranges of IP addresses: written as one address, a network, or first-last.
+
+Ranges say who may use a receive connector and which subnets make a site; the
+most specific range that holds a client wins (exchange-behaviour RC-1).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from holdfast.kernel.errors import Refusal
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class IPRange:
+    """All addresses from ``first`` to ``last``, both included, of one IP version."""
+
+    first: IPAddress
+    last: IPAddress
+
+    def __str__(self) -> str:
+        if self.first == self.last:
+            return str(self.first)
+        networks = list(ipaddress.summarize_address_range(self.first, self.last))  # type: ignore[type-var]
+        return str(networks[0]) if len(networks) == 1 else f"{self.first}-{self.last}"
+
+    def __contains__(self, address: object) -> bool:
+        if not isinstance(address, ipaddress.IPv4Address | ipaddress.IPv6Address):
+            return False
+        if address.version != self.first.version:
+            return False
+        return int(self.first) <= int(address) <= int(self.last)
+
+    @property
+    def address_count(self) -> int:
+        """How many addresses the range holds; the smaller, the more specific."""
+        return int(self.last) - int(self.first) + 1
+
+    def overlaps(self, other: IPRange) -> bool:
+        """Whether some address is in both ranges."""
+        return other.first in self or self.first in other
+
+    def contains_range(self, other: IPRange) -> bool:
+        """Whether every address of ``other`` is in this range."""
+        return other.first in self and other.last in self
+
+
+def parse_ip_range(text: str) -> IPRange:
+    """Read ``192.0.2.7``, ``192.0.2.0/24``, ``192.0.2.1-192.0.2.9`` or the same in IPv6.
+
+    Raises:
+        Refusal: the text is none of these; it says why.
+    """
+    try:
+        if "-" in text:
+            first, last = (ipaddress.ip_address(part.strip()) for part in text.split("-", 1))
+            if first.version != last.version or int(first) > int(last):
+                raise Refusal(f'"{text}" is not an IP range: the first address must not lie above the last')
+            return IPRange(first, last)
+        network = ipaddress.ip_network(text.strip())
+        return IPRange(network[0], network[-1])
+    except ValueError as error:
+        raise Refusal(f'"{text}" is not an IP range: {error}; write 192.0.2.0/24 or 192.0.2.1-192.0.2.9') from None

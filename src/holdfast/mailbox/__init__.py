@@ -1,0 +1,1 @@
+"""Mail at rest: folders, messages and the change log that every client follows."""

@@ -1,0 +1,1 @@
+"""Pure assembly: organisation and server name in, the machines of that server out."""

@@ -1,0 +1,122 @@
+"""What a node tells its drivers, and the words both sides use for it.
+
+A node is a machine without a clock: each input is a method that takes ``now``
+(seconds since the epoch), changes the node's state and puts what is to be done
+into ``outputs``; the driver drains ``outputs`` after every input, in order.
+``deadline()`` says when ``timer(now)`` wants to be called next. The simulator
+drives the very same nodes.
+
+Connections are opened by drivers and numbered by them. A driver that has been
+told ``Close`` still reports ``connection_lost`` when the close is complete.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from holdfast.kernel.events import LogEvent
+from holdfast.kernel.ids import ConnectionId
+from holdfast.transport.queue import QueueWrite
+from holdfast.wire import store
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write bytes to a connection; one output is one write, so one reply is one segment."""
+
+    connection_id: ConnectionId
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a connection after what was sent before."""
+
+    connection_id: ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Begin TLS on a connection after what was sent before; ``tls_started`` reports success."""
+
+    connection_id: ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
+class PauseReading:
+    """Read no more from a connection until ``ResumeReading``; this bounds what a session buffers."""
+
+    connection_id: ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeReading:
+    """Read from a connection again."""
+
+    connection_id: ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
+class CallStore:
+    """Ask a mailbox database; the number comes back with the answer, or with ``store_lost``."""
+
+    database: str
+    number: int
+    operation: store.Operation
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPassword:
+    """Verify a password off the hot path; ``password_checked`` reports the mailbox id or None."""
+
+    connection_id: ConnectionId
+    user: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitQueue:
+    """Make writes durable in the queue database, all in one transaction with whatever else waits.
+
+    The driver answers with ``queue_committed`` (the same writes) or ``queue_failed``.
+    """
+
+    writes: list[QueueWrite]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadQueued:
+    """Read the data of queued messages by number; ``queued_read`` reports each."""
+
+    numbers: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Write an event of the catalogue to the log."""
+
+    event: LogEvent
+
+
+ConnectionOutput = Send | Close | StartTls | PauseReading | ResumeReading
+TransportOutput = ConnectionOutput | CallStore | CheckPassword | CommitQueue | ReadQueued | Log
+AccessOutput = ConnectionOutput | CallStore | CheckPassword | Log
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a connection, and at which door of ours.
+
+    Attributes:
+        address: the client's IP address as text.
+        port: the client's port.
+        local_address: our address that it came to, as text.
+        local_port: our port that it came to.
+        tls: whether TLS is on from the first byte.
+    """
+
+    address: str
+    port: int
+    local_address: str
+    local_port: int
+    tls: bool

@@ -1,0 +1,1 @@
+"""May this peer send this message: sender policy and the advice about it."""

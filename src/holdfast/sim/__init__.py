@@ -1,0 +1,1 @@
+"""The made-up world: network, disk, clock and faults, all decided by one seed."""
