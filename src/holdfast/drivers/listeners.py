@@ -1,0 +1,125 @@
+"""The sockets that a role listens on, kept equal to what the organisation declares.
+
+``follow`` opens what is new and closes what is no longer wanted, while the
+connections that are open go on. A binding that cannot be opened is logged with
+its owner and tried again, and does not keep the others from being served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import random
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from holdfast.drivers.port_owner import port_owner
+from holdfast.kernel.backoff import Backoff
+from holdfast.kernel.errors import Unavailable
+
+BACKLOG = 1024
+RETRY = Backoff(first_s=0.2, longest_s=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """An address and port, and whether TLS is on from the first byte."""
+
+    host: str
+    port: int
+    implicit_tls: bool
+
+
+def parse_binding(text: str, *, implicit_tls: bool) -> Binding:
+    """Read ``address:port``; IPv6 in brackets. The directory has checked the syntax."""
+    host, _, port = text.rpartition(":")
+    return Binding(host.strip("[]"), int(port), implicit_tls)
+
+
+class Listeners:
+    """The listening sockets of one role."""
+
+    def __init__(
+        self,
+        connection: Callable[[], asyncio.Protocol],
+        context: Callable[[], ssl.SSLContext],
+        failed: Callable[[Binding, str], None],
+    ) -> None:
+        """Start with none.
+
+        Args:
+            connection: makes the protocol of a new connection.
+            context: gives the context for implicit TLS.
+            failed: is told each time a binding cannot be opened, and why.
+        """
+        self._connection = connection
+        self._context = context
+        self._failed = failed
+        self._servers: dict[Binding, asyncio.Server] = {}
+        self._retries: dict[Binding, asyncio.Task[None]] = {}
+
+    @property
+    def open_bindings(self) -> tuple[Binding, ...]:
+        """What is being listened on now."""
+        return tuple(self._servers)
+
+    async def follow(self, wanted: Mapping[Binding, None]) -> None:
+        """Listen on exactly these; returns when each was tried once."""
+        for binding in [each for each in self._retries if each not in wanted]:
+            self._retries.pop(binding).cancel()
+        for binding in [each for each in self._servers if each not in wanted]:
+            server = self._servers.pop(binding)
+            server.close()
+        for binding in wanted:
+            if binding not in self._servers and binding not in self._retries:
+                await self._open_or_retry(binding)
+
+    async def _open_or_retry(self, binding: Binding) -> None:
+        try:
+            await self._open(binding)
+        except Unavailable as error:
+            self._failed(binding, error.text)
+            self._retries[binding] = asyncio.get_running_loop().create_task(self._retry(binding))
+
+    async def _retry(self, binding: Binding) -> None:
+        luck = random.Random()
+        failure_count = 0
+        while True:
+            failure_count += 1
+            await asyncio.sleep(RETRY.wait_s(failure_count, luck))
+            try:
+                await self._open(binding)
+            except Unavailable as error:
+                # Every tenth try is said again: often enough to be seen, too seldom to fill a log.
+                if failure_count % 10 == 0:
+                    self._failed(binding, error.text)
+                continue
+            del self._retries[binding]
+            return
+
+    async def _open(self, binding: Binding) -> None:
+        try:
+            self._servers[binding] = await asyncio.get_running_loop().create_server(
+                self._connection,
+                binding.host,
+                binding.port,
+                backlog=BACKLOG,
+                reuse_address=True,
+                ssl=self._context() if binding.implicit_tls else None,
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                reason = f"the port is in use by {port_owner(binding.port)}"
+            else:
+                reason = error.strerror or str(error)
+            raise Unavailable(f"cannot listen on {binding.host}:{binding.port}: {reason}") from None
+
+    def close(self) -> None:
+        """Listen on nothing; open connections go on."""
+        for task in self._retries.values():
+            task.cancel()
+        self._retries.clear()
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()

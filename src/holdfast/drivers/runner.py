@@ -1,0 +1,191 @@
+"""Between a node and asyncio: inputs in, outputs done, timer armed.
+
+Source: architecture, "One idea"; model: the I/O drivers of the websockets library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar, assert_never
+
+from holdfast.directory.model import Organisation
+from holdfast.drivers import tls
+from holdfast.drivers.log_sink import LogSink
+from holdfast.drivers.sign_in import SignIn
+from holdfast.drivers.sqlite_queue import QueueWriter
+from holdfast.drivers.store_client import StoreLink, store_socket
+from holdfast.drivers.tcp import Connections
+from holdfast.kernel.errors import Unavailable
+from holdfast.node.access import AccessNode
+from holdfast.node.ports import (
+    AccessOutput,
+    CallStore,
+    CheckPassword,
+    CommitQueue,
+    Log,
+    ReadQueued,
+    TransportOutput,
+)
+from holdfast.node.transport import TransportNode
+from holdfast.transport.queue import QueueWrite
+from holdfast.wire import store
+
+NodeType = TypeVar("NodeType", TransportNode, AccessNode)
+
+
+class NodeRunner(Generic[NodeType]):
+    """Runs one node; subclasses say which outputs it has beyond connections and stores."""
+
+    def __init__(self, node: NodeType, organisation: Organisation, home: Path, log: LogSink) -> None:
+        self.node = node
+        self.organisation = organisation
+        self.log = log
+        self._home = home
+        self._context: ssl.SSLContext | None = None
+        self._links: dict[str, tuple[StoreLink, asyncio.Task[None]]] = {}
+        self._sign_in = SignIn(home / "directory.sqlite", lambda: self.organisation)
+        self._draining = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        drained = node.connection_drained if isinstance(node, AccessNode) else None
+        self.connections = Connections(node, self.drain, self.tls_context, drained)
+
+    def tls_context(self) -> ssl.SSLContext:
+        """The context that listeners and STARTTLS serve with."""
+        if self._context is None:
+            self._context = tls.server_context(self._home / "tls")
+        return self._context
+
+    def follow(self, organisation: Organisation) -> None:
+        """Go by another organisation: node, and links to its mailbox databases."""
+        self.organisation = organisation
+        self._context = None  # a reload also takes a certificate that was replaced
+        self.node.organisation_changed(time.time(), organisation)
+        self.link_databases()
+        self.drain()
+
+    def link_databases(self) -> None:
+        """Keep a link to every mailbox database of the organisation."""
+        names = {each.name for each in self.organisation.mailbox_databases}
+        for name in [each for each in self._links if each not in names]:
+            self._links.pop(name)[1].cancel()
+        for name in names - self._links.keys():
+            link = StoreLink(
+                store_socket(self._home, name),
+                connected=lambda name=name: self._store_event(self.node.store_connected, name),  # type: ignore[misc]
+                lost=lambda name=name: self._store_event(self.node.store_lost, name),  # type: ignore[misc]
+                answered=self._store_answered,
+            )
+            self._links[name] = (link, asyncio.get_running_loop().create_task(link.run()))
+
+    def _store_event(self, event: Callable[[float, str], None], database: str) -> None:
+        event(time.time(), database)
+        self.drain()
+
+    def _store_answered(self, number: int, answer: store.Answer) -> None:
+        self.node.store_answered(time.time(), number, answer)
+        self.drain()
+
+    def drain(self) -> None:
+        """Do everything that the node wants done, in order, and arm its timer."""
+        if self._draining:
+            return  # the outer call takes what was added meanwhile
+        self._draining = True
+        try:
+            while self.node.outputs:
+                outputs = self.node.outputs
+                self.node.outputs = []
+                for output in outputs:
+                    self.perform(output)
+        finally:
+            self._draining = False
+        self._arm_timer()
+
+    def perform(self, output: TransportOutput | AccessOutput) -> None:
+        """Do one thing that the node wants done."""
+        match output:
+            case CallStore():
+                link = self._links.get(output.database)
+                if link is not None:
+                    link[0].call(output.number, output.operation)
+                else:
+                    reason = store.RefusalReason.UNAVAILABLE
+                    refused = store.Refused(reason, f"there is no mailbox database {output.database}")
+                    asyncio.get_running_loop().call_soon(self._store_answered, output.number, refused)
+            case CheckPassword():
+                self._check_password(output)
+            case Log():
+                self.log.write(output.event)
+            case CommitQueue() | ReadQueued():
+                self.perform_queue(output)
+            case _:
+                self.connections.perform(output)
+
+    def perform_queue(self, output: CommitQueue | ReadQueued) -> None:
+        """Only transport has a queue."""
+        raise AssertionError(output)
+
+    def _check_password(self, asked: CheckPassword) -> None:
+        def done(mailbox_id: object) -> None:
+            self.node.password_checked(time.time(), asked.connection_id, mailbox_id)  # type: ignore[arg-type]
+            self.drain()
+
+        self._sign_in.check(asked.user, asked.password, done)
+
+    def _arm_timer(self) -> None:
+        deadline = self.node.deadline()
+        if deadline is None:
+            return  # a timer that is armed for nothing fires once and finds nothing due
+        if self._timer is not None:
+            if self._timer_at <= deadline:
+                return  # it fires early, looks, and is armed again: cheaper than moving it each time
+            self._timer.cancel()
+        self._timer_at = deadline
+        delay_s = max(0.0, deadline - time.time())
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        self.node.timer(time.time())
+        self.drain()
+
+    def close(self) -> None:
+        """Let go of everything that the node used."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for _, task in self._links.values():
+            task.cancel()
+        self._sign_in.close()
+        self.connections.abort_all()
+
+
+class TransportRunner(NodeRunner[TransportNode]):
+    """Runs the transport node, with its queue database."""
+
+    def __init__(
+        self, node: TransportNode, organisation: Organisation, home: Path, log: LogSink, writer: QueueWriter
+    ) -> None:
+        super().__init__(node, organisation, home, log)
+        self._writer = writer
+
+    def perform_queue(self, output: CommitQueue | ReadQueued) -> None:
+        """Write to or read from the queue database."""
+        match output:
+            case CommitQueue():
+                self._writer.submit(output.writes, self._committed)
+            case ReadQueued():
+                for number in output.numbers:
+                    self.node.queued_read(time.time(), number, self._writer.read(number))
+            case _:
+                assert_never(output)
+
+    def _committed(self, writes: list[QueueWrite], error: Unavailable | None) -> None:
+        if error is None:
+            self.node.queue_committed(time.time(), writes)
+        else:
+            self.node.queue_failed(time.time(), writes, error)
+        self.drain()

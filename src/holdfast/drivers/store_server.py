@@ -1,0 +1,120 @@
+"""The answering side of the store protocol: Unix socket clients, a MailboxNode and its database.
+
+Only processes of our own user (or root) may connect: the socket's directory is
+closed to others and the kernel is asked who is at the other end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import assert_never, cast
+
+from holdfast.drivers.log_sink import LogSink
+from holdfast.drivers.sqlite_mailbox import MailboxDatabase
+from holdfast.kernel.ids import ConnectionId
+from holdfast.node.mailbox import Disconnect, MailboxLog, MailboxNode, Perform, Performed, SendFrame
+
+
+def peer_user_id(connection: socket.socket) -> int:
+    """Ask the kernel for the user at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return cast(int, struct.unpack("3i", credentials)[1])
+
+
+class StoreServer:
+    """One mailbox database, served on its Unix socket."""
+
+    def __init__(self, database: MailboxDatabase, log: LogSink) -> None:
+        self.node = MailboxNode()
+        self._database = database
+        self._log = log
+        self._clients: dict[ConnectionId, asyncio.Transport] = {}
+        self._last_id = 0
+        self._server: asyncio.Server | None = None
+        self._draining = False
+
+    async def listen(self, path: Path) -> None:
+        """Take clients; a socket file that an earlier life left behind is replaced."""
+        path.unlink(missing_ok=True)
+        self._server = await asyncio.get_running_loop().create_unix_server(lambda: _Client(self), str(path))
+        path.chmod(0o600)
+
+    def close(self) -> None:
+        """Take no more clients."""
+        if self._server is not None:
+            self._server.close()
+
+    def opened(self, transport: asyncio.Transport) -> ConnectionId | None:
+        """Number a client, unless it is somebody else's process."""
+        if peer_user_id(transport.get_extra_info("socket")) not in (0, os.getuid()):
+            transport.abort()
+            return None
+        self._last_id += 1
+        client_id = ConnectionId(self._last_id)
+        self._clients[client_id] = transport
+        self.node.client_connected(client_id)
+        return client_id
+
+    def lost(self, client_id: ConnectionId) -> None:
+        """A client is gone."""
+        if self._clients.pop(client_id, None) is not None:
+            self.node.client_lost(client_id)
+            self.drain()
+
+    def received(self, client_id: ConnectionId, data: bytes) -> None:
+        """A client asked something."""
+        self.node.bytes_received(client_id, data)
+        self.drain()
+
+    def _performed(self, results: list[Performed]) -> None:
+        self.node.performed(results)
+        self.drain()
+
+    def drain(self) -> None:
+        """Do what the node wants done."""
+        if self._draining:
+            return  # the outer call takes what was added meanwhile
+        self._draining = True
+        try:
+            while self.node.outputs:
+                outputs, self.node.outputs = self.node.outputs, []
+                for output in outputs:
+                    match output:
+                        case SendFrame():
+                            if (client := self._clients.get(output.client_id)) is not None:
+                                client.write(output.frame)
+                        case Perform():
+                            if output.writes:
+                                self._database.submit([output], self._performed)
+                            else:
+                                self._database.read(output, self._performed)
+                        case Disconnect():
+                            if (client := self._clients.get(output.client_id)) is not None:
+                                client.abort()
+                        case MailboxLog():
+                            self._log.write(output.event)
+                        case _:
+                            assert_never(output)
+        finally:
+            self._draining = False
+
+
+class _Client(asyncio.Protocol):
+    def __init__(self, server: StoreServer) -> None:
+        self._server = server
+        self._id: ConnectionId | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._id = self._server.opened(cast(asyncio.Transport, transport))
+
+    def data_received(self, data: bytes) -> None:
+        if self._id is not None:
+            self._server.received(self._id, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._id is not None:
+            self._server.lost(self._id)

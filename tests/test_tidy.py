@@ -1,0 +1,138 @@
+"""The rules of the house that have a number, and the leftovers that nobody wants to find."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "holdfast"
+MODULE_LINES_MAX = 600
+FUNCTION_CODE_LINES_MAX = 70
+PARAMETERS_MAX = 6
+KERNEL_FILES_MAX = 10
+BANNED_NAMES = {"utils", "helpers", "common", "misc", "util"}
+LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|breakpoint\(\)|import pdb")
+# An exception from a linter carries its reason after the code.
+BARE_EXCEPTION = re.compile(r"#\s*type:\s*ignore\s*$|#\s*type:\s*ignore\[[\w, -]+\]\s*$|#\s*noqa\s*(:[\w, ]+)?$")
+ROOMS_WITHOUT_PRINT = [path for path in SOURCE.rglob("*.py") if "cli" not in path.parts]
+
+MODULES = sorted(SOURCE.rglob("*.py"))
+TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", MODULES + TEST_FILES, ids=name_of)
+def test_module_is_short_enough(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MODULE_LINES_MAX
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, source: list[str]) -> int:
+    """Lines of a function that are code: no docstring, blank or comment lines."""
+    first = function.body[0]
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    skipped = range(first.lineno, (first.end_lineno or first.lineno) + 1) if documented else range(0)
+    count = 0
+    for number in range(function.lineno, (function.end_lineno or function.lineno) + 1):
+        text = source[number - 1].strip()
+        if number not in skipped and text and not text.startswith("#"):
+            count += 1
+    return count
+
+
+def parameter_count(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    arguments = function.args
+    names = [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    return len([name for name in names if name not in ("self", "cls")])
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_functions_fit_a_screen(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    source = text.splitlines()
+    too_big = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if code_lines(node, source) > FUNCTION_CODE_LINES_MAX:
+                too_big.append(f"{node.name} has {code_lines(node, source)} code lines")
+            if parameter_count(node) > PARAMETERS_MAX:
+                too_big.append(f"{node.name} has {parameter_count(node)} parameters")
+    assert not too_big, too_big
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_module_has_a_docstring_and_a_test_file(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "a module says what it decides, its invariant and its source"
+    if path.name in ("__init__.py", "__main__.py"):
+        assert len(tree.body) == 1, "an __init__.py holds its docstring only"
+        return
+    expected = ROOT / "tests" / path.relative_to(SOURCE).parent / f"test_{path.name}"
+    assert expected.exists(), f"{name_of(expected)} is missing"
+    assert path.stem not in BANNED_NAMES
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES + TEST_FILES if p.name != "test_tidy.py"], ids=name_of)
+def test_no_leftovers(path: Path) -> None:
+    found = [
+        f"{number}: {line.strip()}"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if LEFTOVER.search(line) or BARE_EXCEPTION.search(line)
+    ]
+    assert not found, found
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=name_of)
+def test_tests_never_sleep_and_never_assert_on_calls(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    if path.name != "test_tidy.py":
+        assert "time.sleep(" not in text
+        assert "assert_called" not in text
+
+
+def test_kernel_stays_small() -> None:
+    assert len([p for p in (SOURCE / "kernel").glob("*.py") if p.name != "__init__.py"]) <= KERNEL_FILES_MAX
+
+
+def test_no_place_of_this_machine_and_no_index_in_the_repository() -> None:
+    patterns = re.compile(
+        rb"pypi\.org|files\.pythonhosted|registry\.npmjs|--index-url|--extra-index|find-links|/root/|/home/[a-z]+/\w"
+    )
+    found = []
+    for path in tracked_files():
+        if path.name in ("test_tidy.py", "Makefile", "pyproject.toml"):
+            continue
+        if match := patterns.search(path.read_bytes()):
+            found.append(f"{name_of(path)}: {match[0]!r}")
+    assert not found, found
+
+
+def test_every_pinned_requirement_has_a_hash() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+        pins = [line for line in text.splitlines() if re.match(r"[a-z0-9].*==", line)]
+        assert pins
+        assert all("--hash=sha256:" in pin for pin in pins)
+
+
+def test_declared_dependencies_are_the_pinned_ones() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[<>=]", each)[0] for each in project["dependencies"]}
+    wanted = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
+    assert declared | {"setuptools"} == {line for line in wanted if line and not line.startswith("#")}
