@@ -1,0 +1,97 @@
+"""The made-up world's clock, its one heap of events, its luck and its memory of what happened.
+
+Everything that happens in a simulation is an event on one heap, ordered by
+time, then by a draw, then by the order of scheduling. One seed decides every
+draw; each part draws from a stream of its own, so that one part's draws do not
+disturb another's. Each event goes into a running digest in the order in which
+it happened: equal seeds give equal digests, whatever PYTHONHASHSEED is.
+
+Only draws whose algorithm never changed are used (``random``, ``uniform``,
+``randrange``, ``getrandbits``), and nothing iterates over a set.
+
+Source: docs/decisions/0007-simulator.md; model: TigerBeetle's VOPR.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable
+
+EPOCH_S = 1_700_000_000.0  # any fixed instant; the nodes see seconds since 1970
+TRACE_LINE_COUNT = 40  # the last lines, printed with a failure
+
+
+class Violation(Exception):
+    """A checker found that a promise was broken; the text is its sentence."""
+
+
+class World:
+    """A clock that stands still between events, and what is to happen next."""
+
+    def __init__(self, seed: int, listener: Callable[[str], None] | None = None) -> None:
+        self.seed = seed
+        self.now = EPOCH_S
+        self.event_count = 0
+        self.last_lines: deque[str] = deque(maxlen=TRACE_LINE_COUNT)
+        self._listener = listener
+        self._events: list[tuple[float, int, int, str, Callable[[], None]]] = []
+        self._scheduled_count = 0
+        self._order_luck = self.luck("order")
+        self._digest = hashlib.blake2b(digest_size=16)
+
+    def luck(self, name: str) -> random.Random:
+        """A stream of draws of its own, decided by the seed and the name."""
+        # A str seed goes through SHA-512 in CPython, never through hash().
+        return random.Random(f"holdfast {self.seed} {name}")
+
+    @property
+    def trace_hash(self) -> str:
+        """The digest over everything that happened so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long the world has existed, in its own time."""
+        return self.now - EPOCH_S
+
+    def after(self, delay_s: float, what: str, action: Callable[[], None]) -> None:
+        """Let something happen later; ``what`` is its line in the trace."""
+        assert delay_s >= 0
+        self._scheduled_count += 1
+        draw = self._order_luck.getrandbits(32)
+        heapq.heappush(self._events, (self.now + delay_s, draw, self._scheduled_count, what, action))
+
+    def note(self, text: str) -> None:
+        """Put a line into the trace."""
+        line = f"{self.elapsed_s:14.6f} {text}"
+        self._digest.update(line.encode("utf-8", "backslashreplace") + b"\n")
+        self.last_lines.append(line)
+        if self._listener is not None:
+            self._listener(line)
+
+    def step(self, until: float) -> bool:
+        """Let the next event happen; False when none is left before the instant ``until``."""
+        if not self._events or self._events[0][0] > until:
+            self.now = max(self.now, until)
+            return False
+        at, _, _, what, action = heapq.heappop(self._events)
+        assert at >= self.now
+        self.now = at
+        self.event_count += 1
+        if what:
+            self.note(what)
+        action()
+        return True
+
+
+def some(luck: random.Random, mean_s: float) -> float:
+    """A span around a mean: between nothing and twice the mean."""
+    return luck.uniform(0.0, 2.0 * mean_s)
+
+
+def brief(data: bytes) -> str:
+    """Bytes as a word for the trace: their length and a digest."""
+    return f"{len(data)}:{hashlib.blake2b(data, digest_size=3).hexdigest()}"
