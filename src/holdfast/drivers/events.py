@@ -11,31 +11,33 @@ PORT_IN_USE = declare(
     "DRV-0001",
     Severity.ERROR,
     "cannot listen on {address} for {purpose}: the port is held by {owner}",
-    "Another process listens on this address and port. Stop it, or give the connector or listener another port; "
-    "nothing needs a restart, Holdfast tries again by itself. `ss -ltnp` shows all listeners of the machine.",
+    "Another process listens on this address and port. Stop it, or give the connector or listener another "
+    "port; nothing needs a restart, Holdfast tries again by itself. `ss -ltnp` shows all listeners of the "
+    "machine.",
 )
 CANNOT_LISTEN = declare(
     "DRV-0002",
     Severity.ERROR,
     "cannot listen on {address} for {purpose}: {reason}",
-    "The address is not one of this machine, or the port needs a right that the process does not have (ports "
-    "below 1024). Check the binding with `holdfast connector show` and the machine's addresses with `ip address`; "
-    "the packaged systemd unit gives the right to open low ports.",
+    "The address is not one of this machine, or the port needs a right that the process does not have "
+    "(ports below 1024). Check the binding with `holdfast connector show` and the machine's addresses "
+    "with `ip address`; the packaged systemd unit gives the right to open low ports.",
 )
 STATE_NEWER = declare(
     "DRV-0003",
     Severity.FATAL,
     "{path} was written by a newer Holdfast (format {found}, this one reads up to {known})",
-    "An older version would not understand what it finds and could destroy it, so it does not start. Install the "
-    "newer version again, or restore the state directory from a backup that was made before the upgrade.",
+    "An older version would not understand what it finds and could destroy it, so it does not start. "
+    "Install the newer version again, or restore the state directory from a backup that was made before "
+    "the upgrade.",
 )
 DISK_FULL = declare(
     "DRV-0004",
     Severity.ERROR,
     "cannot write to {path}: {reason}",
-    "The disk is full or failing. Mail that was acknowledged is safe; new mail is answered with 452 4.3.1 until "
-    "there is room, and senders try again by themselves. Free space on the file system of the state directory; "
-    "no restart is needed.",
+    "The disk is full or failing. Mail that was acknowledged is safe; new mail is answered with 452 4.3.1 "
+    "until there is room, and senders try again by themselves. Free space on the file system of the state "
+    "directory; no restart is needed.",
 )
 DISK_RECOVERED = declare(
     "DRV-0005",
@@ -47,8 +49,8 @@ LOG_LINES_LOST = declare(
     "DRV-0006",
     Severity.WARNING,
     "{lost_count} log lines could not be written and are lost",
-    "Where the log goes was full or closed for a while. The service went on. The message tracking log and the "
-    "ledger are kept apart from this log and are complete.",
+    "Where the log goes was full or closed for a while. The service went on. The message tracking log and "
+    "the ledger are kept apart from this log and are complete.",
 )
 
 ROLE_STARTED = declare(
@@ -67,23 +69,23 @@ ROLE_RESTARTED = declare(
     "DRV-0103",
     Severity.ERROR,
     "role {role} ended unexpectedly ({reason}); it is started again in {wait_s} s",
-    "A process of Holdfast died. Acknowledged mail is on disk and is taken up again by the next process. When it "
-    "happens again and again, look at the lines before this one; a killed process without such a line usually "
-    "means that the machine ran out of memory (`journalctl -k`).",
+    "A process of Holdfast died. Acknowledged mail is on disk and is taken up again by the next process. "
+    "When it happens again and again, look at the lines before this one; a killed process without such a "
+    "line usually means that the machine ran out of memory (`journalctl -k`).",
 )
 ROLE_CANNOT_SERVE = declare(
     "DRV-0104",
     Severity.FATAL,
     "role {role} cannot serve: {reason}",
-    "Something outside the process keeps it from serving. The text says what; correct it. The supervisor tries "
-    "again with growing waits, so no restart is needed.",
+    "Something outside the process keeps it from serving. The text says what; correct it. The supervisor "
+    "tries again with growing waits, so no restart is needed.",
 )
 ROLE_BROKEN = declare(
     "DRV-0105",
     Severity.BROKEN,
     "role {role} met an error of our own and ends: {error}",
-    "This is a bug in Holdfast. The process ends rather than go on with a state that nobody foresaw; it is started "
-    "again and takes up what was acknowledged. Please report the whole line.",
+    "This is a bug in Holdfast. The process ends rather than go on with a state that nobody foresaw; it "
+    "is started again and takes up what was acknowledged. Please report the whole line.",
 )
 
 MANAGEMENT_LISTENING = declare(
@@ -96,8 +98,8 @@ MANAGEMENT_REFUSED_PEER = declare(
     "DRV-0202",
     Severity.WARNING,
     "a process {pid} of user {user} was refused at the management socket",
-    "Only the user that Holdfast runs as, and root, may manage this server. Use `sudo`, or run the command as "
-    "that user.",
+    "Only the user that Holdfast runs as, and root, may manage this server. Use `sudo`, or run the "
+    "command as that user.",
 )
 METRICS_LISTENING = declare(
     "DRV-0203",
@@ -121,13 +123,13 @@ ROLE_BEHIND = declare(
     "DRV-0206",
     Severity.WARNING,
     "role {role} (process {pid}) has not applied revision {revision} within {waited_s} s",
-    "The change is stored, and the role applies it as soon as it can; until then it works with the revision "
-    "before. When it stays so (`holdfast status`), look at the role's own log lines.",
+    "The change is stored, and the role applies it as soon as it can; until then it works with the "
+    "revision before. When it stays so (`holdfast status`), look at the role's own log lines.",
 )
 DIRECTORY_UNREADABLE = declare(
     "DRV-0207",
     Severity.ERROR,
     "role {role} cannot read the organisation: {reason}",
-    "The role goes on with the organisation that it has. The text says what is wrong with the directory database; "
-    "changes take effect once it can be read again, `holdfast organisation check` looks at it.",
+    "The role goes on with the organisation that it has. The text says what is wrong with the directory "
+    "database; changes take effect once it can be read again, `holdfast organisation check` looks at it.",
 )

@@ -79,7 +79,9 @@ class LogSink:
             character if character.isprintable() or character == "\n" else "�"
             for character in str(_bounded(_message(event)))
         )
-        return f"{moment} {self._role:<10} {kind.event_id} {colour}{severity}{text}{_RESET if colour else ''}\n"
+        return (
+            f"{moment} {self._role:<10} {kind.event_id} {colour}{severity}{text}{_RESET if colour else ''}\n"
+        )
 
 
 def _message(event: LogEvent) -> str:

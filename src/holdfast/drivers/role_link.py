@@ -1,0 +1,171 @@
+"""A role's link to management: gets told when the organisation changed, answers what it is asked.
+
+A role reads the organisation itself, from the directory database, so it starts
+and goes on without management; the link only says when to look again. It comes
+back for ever. Invariant: ``Applied(n)`` is said only after ``on_organisation``
+returned for revision ``n`` or a later one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from holdfast.directory.model import Organisation
+from holdfast.drivers.events import DIRECTORY_UNREADABLE
+from holdfast.drivers.log_sink import LogSink
+from holdfast.drivers.management_socket import (
+    Applied,
+    NotApplied,
+    OrganisationChanged,
+    ReportWanted,
+    RoleHello,
+    RoleReport,
+    StateValue,
+    decode_to_role,
+    encode_message,
+    management_socket,
+    reachable_name,
+    read_frame,
+)
+from holdfast.drivers.sqlite_directory import DirectoryStore
+from holdfast.kernel.backoff import Backoff
+from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.kernel.events import happened
+
+RECONNECT = Backoff(first_s=0.05, longest_s=2.0)
+DIRECTORY_FILE = "directory.sqlite"
+
+
+def read_organisation(home: Path) -> Organisation:
+    """Read the organisation of this home as it is now.
+
+    Raises:
+        Refusal: the database is of a newer version.
+        Unavailable: it is not there or cannot be read.
+    """
+    store = DirectoryStore.open(home / DIRECTORY_FILE, writable=False)
+    try:
+        return store.read()
+    finally:
+        store.close()
+
+
+class RoleLink:
+    """The link of one role process; see the module's text."""
+
+    def __init__(
+        self,
+        home: Path,
+        role: str,
+        on_organisation: Callable[[Organisation], None],
+        metrics: Callable[[], bytes],
+        state: Callable[[], Mapping[str, StateValue]],
+        *,
+        log: LogSink | None = None,
+    ) -> None:
+        """Make a link that is not yet running.
+
+        Args:
+            home: the state directory.
+            role: our name, for example ``transport`` or ``transport-2``.
+            on_organisation: takes a changed organisation.
+            metrics: gives our metrics as Prometheus text.
+            state: gives what ``holdfast status`` shows of us; ``state``, ``ports``
+                and ``started_at`` have columns of their own there.
+            log: where to say that the directory cannot be read.
+        """
+        self._home = home
+        self._role = role
+        self._on_organisation = on_organisation
+        self._metrics = metrics
+        self._state = state
+        self._log = log
+        self._revision: int | None = None
+        self._applying = asyncio.Lock()
+        self._reloads: set[asyncio.Task[str | None]] = set()
+        self._luck = random.Random()
+
+    @property
+    def revision(self) -> int:
+        """The revision that the role works with; 0 before it has read any."""
+        return self._revision or 0
+
+    def read_organisation(self) -> Organisation:
+        """Read the organisation for the start of the role, which takes it as read.
+
+        Raises:
+            Refusal: the database is of a newer version.
+            Unavailable: it is not there or cannot be read.
+        """
+        organisation = read_organisation(self._home)
+        self._revision = organisation.revision
+        return organisation
+
+    def reload(self) -> None:
+        """Read the organisation again now (SIGHUP)."""
+        task = asyncio.get_running_loop().create_task(self._take_latest())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def run(self) -> None:
+        """Keep the link until cancelled."""
+        if self._revision is None:
+            await self._take_latest()
+        failure_count = 0
+        while True:
+            if await self._converse():
+                failure_count = 0
+            failure_count += 1
+            await asyncio.sleep(RECONNECT.wait_s(failure_count, self._luck))
+
+    async def _converse(self) -> bool:
+        """Talk to management until it is gone; whether it said anything at all."""
+        try:
+            with reachable_name(management_socket(self._home)) as name:
+                reader, writer = await asyncio.open_unix_connection(name)
+        except OSError:
+            return False
+        was_heard = False
+        try:
+            writer.write(encode_message(RoleHello(self._role, os.getpid(), self.revision)))
+            while (body := await read_frame(reader)) is not None:
+                was_heard = True
+                await self._answer(body, writer)
+        except (OSError, Refusal):
+            pass  # the other side is gone, or is not management; come back later
+        finally:
+            writer.close()
+        return was_heard
+
+    async def _answer(self, body: bytes, writer: asyncio.StreamWriter) -> None:
+        match decode_to_role(body):
+            case OrganisationChanged(revision):
+                reason = None
+                if revision != self._revision:
+                    reason = await self._take_latest()
+                answer: Applied | NotApplied = Applied(self.revision)
+                if reason is not None:
+                    answer = NotApplied(revision, reason)
+                writer.write(encode_message(answer))
+            case ReportWanted(number):
+                writer.write(encode_message(RoleReport(number, self._metrics(), dict(self._state()))))
+        await writer.drain()
+
+    async def _take_latest(self) -> str | None:
+        """Read the organisation and hand it on if it is another one; the reason when it cannot be read."""
+        async with self._applying:
+            try:
+                # In a thread: a directory of 100,000 mailboxes takes longer to read than a reply may wait.
+                organisation = await asyncio.to_thread(read_organisation, self._home)
+            except (Refusal, Unavailable) as error:
+                if self._log is not None:
+                    self._log.write(happened(DIRECTORY_UNREADABLE, role=self._role, reason=error.text))
+                return error.text
+            if organisation.revision != self._revision:
+                self._on_organisation(organisation)
+                self._revision = organisation.revision
+            return None
