@@ -7,21 +7,14 @@ from __future__ import annotations
 
 from holdfast.kernel.events import Severity, declare
 
-PORT_IN_USE = declare(
+PORT_NOT_OPENED = declare(
     "DRV-0001",
     Severity.ERROR,
-    "cannot listen on {address} for {purpose}: the port is held by {owner}",
-    "Another process listens on this address and port. Stop it, or give the connector or listener another "
-    "port; nothing needs a restart, Holdfast tries again by itself. `ss -ltnp` shows all listeners of the "
-    "machine.",
-)
-CANNOT_LISTEN = declare(
-    "DRV-0002",
-    Severity.ERROR,
-    "cannot listen on {address} for {purpose}: {reason}",
-    "The address is not one of this machine, or the port needs a right that the process does not have "
-    "(ports below 1024). Check the binding with `holdfast connector show` and the machine's addresses "
-    "with `ip address`; the packaged systemd unit gives the right to open low ports.",
+    "{role} does not serve {host} port {port}: {reason}",
+    "When another process holds the port, the text names it: stop it, or give the connector or listener "
+    "another port (`ss -ltnp` shows all listeners of the machine). When the address cannot be assigned, "
+    "it is not one of this machine. Ports below 1024 need a right that the packaged systemd unit gives. "
+    "Nothing needs a restart: Holdfast tries again by itself, and serves its other ports meanwhile.",
 )
 STATE_NEWER = declare(
     "DRV-0003",
@@ -53,10 +46,10 @@ LOG_LINES_LOST = declare(
     "the ledger are kept apart from this log and are complete.",
 )
 
-ROLE_STARTED = declare(
+ROLE_READY = declare(
     "DRV-0101",
     Severity.INFO,
-    "role {role} is ready, process {pid}",
+    "role {role} is ready; it listens on: {listening}",
     "The process of this role serves. Nothing needs to be done.",
 )
 ROLE_STOPPED = declare(
@@ -65,10 +58,10 @@ ROLE_STOPPED = declare(
     "role {role} has stopped cleanly",
     "What was acknowledged was finished before the stop. Nothing needs to be done.",
 )
-ROLE_RESTARTED = declare(
+ROLE_ENDED = declare(
     "DRV-0103",
     Severity.ERROR,
-    "role {role} ended unexpectedly ({reason}); it is started again in {wait_s} s",
+    "role {role} ended ({reason}); it is started again in {wait_s} s",
     "A process of Holdfast died. Acknowledged mail is on disk and is taken up again by the next process. "
     "When it happens again and again, look at the lines before this one; a killed process without such a "
     "line usually means that the machine ran out of memory (`journalctl -k`).",
