@@ -19,8 +19,9 @@ import sys
 import time
 from pathlib import Path
 
-from holdfast.daemons.first_start import CREDENTIALS_FILE, prepare
 from holdfast.directory.defaults import DemonstrationPorts
+
+from holdfast.daemons.first_start import CREDENTIALS_FILE, prepare
 
 RECIPIENT = "alice@example.test"
 _SETTLE_S = 0.02
@@ -136,14 +137,15 @@ class Postfix:
         master = Path("/usr/share/postfix/master.cf.dist").read_text(encoding="utf-8")
         smtpd = f"127.0.0.1:{self.port} inet n - n - - smtpd\n"
         lines = [line for line in master.splitlines(keepends=True) if not line.startswith("smtp      inet")]
-        # Without chroot, as Postfix's own distribution has it; Debian's would need files copied into the spool.
+        # Without chroot, as Postfix's own distribution has it: Debian's needs files copied into the spool.
         services = [line if line.startswith("#") else _without_chroot(line) for line in lines]
         (self._configuration / "master.cf").write_text(smtpd + "".join(services), encoding="utf-8")
 
     def _run(self, command: str) -> None:
         words = ["postfix", "-c", str(self._configuration), command]
         path = f"{os.environ['PATH']}:/usr/sbin"
-        result = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PATH": path}, check=False)
+        environment = {**os.environ, "PATH": path}
+        result = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
         if result.returncode != 0:
             raise SystemExit(f"{' '.join(words)} failed: {result.stdout}{result.stderr}")
 

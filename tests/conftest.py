@@ -17,9 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.daemons.first_start import CREDENTIALS_FILE, prepare
-from holdfast.directory.defaults import DemonstrationPorts
-
 READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
 
@@ -57,10 +54,14 @@ class RunningServer:
 
     @property
     def passwords(self) -> dict[str, str]:
-        return json.loads((self.home / CREDENTIALS_FILE).read_text(encoding="utf-8"))
+        return json.loads((self.home / "demo-credentials.json").read_text(encoding="utf-8"))
 
     def prepare(self) -> None:
         """Make the demonstration organisation, on our ports."""
+        from holdfast.directory.defaults import DemonstrationPorts
+
+        from holdfast.daemons.first_start import prepare
+
         ports = DemonstrationPorts(
             smtp=self.smtp,
             submission=self.submission,

@@ -64,7 +64,8 @@ class Load:
         """Wait until this many more messages got their 250."""
         with self._news:
             wanted = len(self.promised) + count
-            assert self._news.wait_for(lambda: len(self.promised) >= wanted, PATIENCE_S), "nothing gets through"
+            enough = self._news.wait_for(lambda: len(self.promised) >= wanted, PATIENCE_S)
+            assert enough, "nothing gets through"
 
     def _send(self, sender: int, seed: int) -> None:
         """Send one message after another; each is tried until it has its 250, as an MTA does."""

@@ -1,4 +1,7 @@
-"""What the first start makes, and what every start tells: so that the first command gives a running server."""
+"""What the first start makes, and what every start tells.
+
+The first command gives a running server (product, "who uses it").
+"""
 
 from __future__ import annotations
 
@@ -107,7 +110,8 @@ def _listening(organisation: Organisation) -> list[str]:
 
 def _first_message(organisation: Organisation, credentials: Path, new: bool) -> list[str]:
     smtp = next((c.bindings[0] for c in organisation.receive_connectors if c.usage is Usage.INTERNET), "")
-    imap = next((each.bind for s in organisation.servers for each in s.imap if each.tls is TlsMode.STARTTLS), "")
+    listeners = [each for server in organisation.servers for each in server.imap]
+    imap = next((each.bind for each in listeners if each.tls is TlsMode.STARTTLS), "")
     if not smtp or not imap or "alice@example.test" not in organisation.recipients:
         return []
     imap_host, _, imap_port = imap.rpartition(":")
@@ -115,10 +119,10 @@ def _first_message(organisation: Organisation, credentials: Path, new: bool) -> 
         "",
         f"  Passwords of the demonstration mailboxes{' (just made)' if new else ''}: {credentials}",
         "  Send a first message:",
-        f"    python3 -c 'import smtplib; smtplib.SMTP(\"{smtp}\").sendmail(\"bob@example.test\", "
+        f'    python3 -c \'import smtplib; smtplib.SMTP("{smtp}").sendmail("bob@example.test", '
         '"alice@example.test", "Subject: hello\\n\\nFirst message")\'',
         "  Read it:",
-        f"    python3 -c 'import imaplib, json; m = imaplib.IMAP4(\"{imap_host}\", {imap_port}); "
+        f'    python3 -c \'import imaplib, json; m = imaplib.IMAP4("{imap_host}", {imap_port}); '
         f'm.login("alice@example.test", json.load(open("{credentials}"))["alice@example.test"]); '
         'm.select(); print(m.fetch("*", "(RFC822)")[1][0][1].decode())\'',
     ]

@@ -7,6 +7,7 @@ Source: proc(5).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -37,11 +38,17 @@ def port_owner(port: int) -> str:
     for directory in Path("/proc").iterdir() if wanted else ():
         if not directory.name.isdigit():
             continue
-        try:
-            links = {os.readlink(link) for link in (directory / "fd").iterdir()}
-            if links & wanted:
-                command = (directory / "comm").read_text(encoding="utf-8", errors="replace").strip()
-                return f"process {directory.name} ({command})"
-        except OSError:
-            continue  # gone meanwhile, or not ours to look into
+        if wanted & _descriptors(directory):
+            command = (directory / "comm").read_text(encoding="utf-8", errors="replace").strip()
+            return f"process {directory.name} ({command})"
     return "another process"
+
+
+def _descriptors(directory: Path) -> set[str]:
+    """What the descriptors of a process lead to; nothing for a process that is gone or not ours to look into."""
+    found: set[str] = set()
+    with contextlib.suppress(OSError):
+        for link in (directory / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(link))
+    return found

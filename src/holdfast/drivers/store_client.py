@@ -131,7 +131,8 @@ class StoreClient:
                 lambda: _FrameProtocol(client._answer, client._gone), str(path)
             )
         except OSError as error:
-            raise Unavailable(f"the mailbox database at {path.name} does not answer: {error.strerror}") from None
+            reason = error.strerror or str(error)
+            raise Unavailable(f"the mailbox database at {path.name} does not answer: {reason}") from None
         client._transport = transport
         return client
 

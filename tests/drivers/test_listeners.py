@@ -1,0 +1,125 @@
+"""Listening sockets that follow the organisation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from holdfast.drivers.listeners import Binding, Listeners, parse_binding
+from holdfast.drivers.tls import ensure_certificate, server_context
+
+
+class Greeter(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(b"hello")  # type: ignore[attr-defined]  # a stream transport
+        transport.close()
+
+
+def run(test: Callable[[Listeners, list[str]], Awaitable[None]], directory: Path) -> None:
+    ensure_certificate(directory, ("localhost",))
+
+    async def main() -> None:
+        failures: list[str] = []
+        failed = lambda _, text: failures.append(text)  # noqa: E731 - shorter than a function of its own
+        listeners = Listeners(Greeter, lambda: server_context(directory), failed)
+        try:
+            await test(listeners, failures)
+        finally:
+            listeners.close()
+
+    asyncio.run(main())
+
+
+async def greeting(port: int, context: ssl.SSLContext | None = None) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    text = await reader.read()
+    writer.close()
+    return text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:25", Binding("127.0.0.1", 25, False)),
+        ("[::1]:2525", Binding("::1", 2525, False)),
+    ],
+)
+def test_bindings_are_read(text: str, expected: Binding) -> None:
+    assert parse_binding(text, implicit_tls=False) == expected
+
+
+def test_what_is_declared_is_opened_and_what_is_not_is_closed(tmp_path: Path) -> None:
+    first, second = (Binding("127.0.0.1", port, False) for port in _ports(2))
+
+    async def test(listeners: Listeners, failures: list[str]) -> None:
+        await listeners.follow({first: None})
+        assert await greeting(first.port) == b"hello"
+        await listeners.follow({first: None, second: None})
+        assert await greeting(second.port) == b"hello"
+        await listeners.follow({second: None})
+        assert listeners.open_bindings == (second,)
+        with pytest.raises(ConnectionRefusedError):
+            await greeting(first.port)
+        assert not failures
+
+    run(test, tmp_path)
+
+
+def test_tls_from_the_first_byte(tmp_path: Path) -> None:
+    binding = Binding("127.0.0.1", _ports(1)[0], True)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+
+    async def test(listeners: Listeners, failures: list[str]) -> None:
+        await listeners.follow({binding: None})
+        assert await greeting(binding.port, context) == b"hello"
+
+    run(test, tmp_path)
+
+
+def test_a_port_in_use_is_named_with_its_owner_and_opened_when_it_is_free(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        taken = Binding("127.0.0.1", holder.getsockname()[1], False)
+        free = Binding("127.0.0.1", _ports(1)[0], False)
+
+        async def test(listeners: Listeners, failures: list[str]) -> None:
+            await listeners.follow({taken: None, free: None})
+            assert listeners.open_bindings == (free,)
+            assert failures == [
+                f"cannot listen on 127.0.0.1:{taken.port}: the port is in use by "
+                f"process {os.getpid()} ({Path('/proc/self/comm').read_text().strip()})"
+            ]
+            holder.close()
+            while taken not in listeners.open_bindings:  # noqa: ASYNC110 - it has no event to tell a test
+                await asyncio.sleep(0.01)
+            assert await greeting(taken.port) == b"hello"
+
+        run(test, tmp_path)
+
+
+def test_a_binding_that_is_given_up_is_tried_no_more(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        taken = Binding("127.0.0.1", holder.getsockname()[1], False)
+
+        async def test(listeners: Listeners, failures: list[str]) -> None:
+            await listeners.follow({taken: None})
+            await listeners.follow({})
+            await listeners.follow({})
+            assert listeners.open_bindings == ()
+
+        run(test, tmp_path)
+
+
+def _ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
