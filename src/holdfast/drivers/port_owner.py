@@ -45,7 +45,7 @@ def port_owner(port: int) -> str:
 
 
 def _descriptors(directory: Path) -> set[str]:
-    """What the descriptors of a process lead to; nothing for a process that is gone or not ours to look into."""
+    """What the descriptors of a process lead to; nothing for one that is gone or not ours to look into."""
     found: set[str] = set()
     with contextlib.suppress(OSError):
         for link in (directory / "fd").iterdir():
