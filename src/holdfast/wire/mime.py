@@ -304,7 +304,7 @@ class _Reader:
         return spans
 
     def _next_line(self, delimiter: bytes, start: int, end: int) -> int:
-        """Return where the next line that begins with ``delimiter`` lies, or -1; a line may begin at ``start``."""
+        """Return where the next line that begins with ``delimiter`` is, or -1; it may be at ``start``."""
         found = self._raw.find(b"\n" + delimiter, max(start - 1, 0), end)
         return found + 1 if found != -1 else -1
 
@@ -352,7 +352,7 @@ def strip_comments(value: bytes) -> bytes:
 
 
 def _parse_parameters(value: bytes, position: int) -> tuple[tuple[bytes, bytes], ...]:
-    """Read ``; name=value`` pairs from ``position``, passing over malformed ones; the first of a name counts."""
+    """Read ``; name=value`` pairs, passing over malformed ones; the first of a name counts."""
     parameters: dict[bytes, bytes] = {}
     position = value.find(b";", position)
     while position != -1 and len(parameters) < PARAMETER_COUNT_MAX:
