@@ -1,0 +1,275 @@
+"""What must hold across the objects of an organisation before a server may go by it.
+
+All problems are found in one go, so that the administrator corrects them in one
+go. Rooms rely on what is checked here: every name that one object uses for
+another exists, every limit is positive, every address can be looked up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from holdfast.directory.checks_mail import check_addresses, check_groups, check_quotas, check_send_connectors
+from holdfast.directory.kinds import KINDS, name_of, objects_of, settings_of, subject_of
+from holdfast.directory.listening import check_listening
+from holdfast.directory.model import Organisation, ReceiveConnector, Role, Server, Site
+from holdfast.directory.references import Names, check_fqdn
+from holdfast.kernel.errors import Problem, Refusal
+from holdfast.kernel.iprange import IPRange, parse_ip_range
+
+NAME_CHARACTERS_MAX = 64
+TEXT_CHARACTERS_MAX = 256
+SITE_LINK_COST_MAX = 99_999  # exchange-behaviour RT-1
+# These names become parts of file names, and a socket's path has room for 107 bytes.
+_FILE_SAFE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,38}[A-Za-z0-9])?")
+_MAILBOX_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+def check_organisation(organisation: Organisation) -> tuple[Problem, ...]:
+    """List everything that is wrong, object by object; empty when a server may go by it."""
+    return tuple(
+        problem
+        for check in (
+            _names,
+            _texts_and_limits,
+            _sites,
+            _servers,
+            _receive_connectors,
+            check_listening,
+            check_send_connectors,
+            check_quotas,
+            check_addresses,
+            check_groups,
+            _dhcp,
+        )
+        for problem in check(organisation)
+    )
+
+
+def _names(organisation: Organisation) -> Iterator[Problem]:
+    for kind in KINDS:
+        seen: dict[str, str] = {}
+        for item in objects_of(organisation, kind):
+            name, subject = name_of(item), subject_of(item)
+            if name.casefold() in seen:
+                same = (
+                    ""
+                    if seen[name.casefold()] == name
+                    else f', but for the case of letters, as "{seen[name.casefold()]}"'
+                )
+                yield Problem(subject, f"is declared twice{same}", "take one away or give it another name")
+            seen.setdefault(name.casefold(), name)
+            if kind.name_attribute == "name":
+                yield from _name(name, subject, file_safe=kind.word in ("server", "mailbox database"))
+    ids: dict[str, str] = {}
+    for mailbox in organisation.mailboxes:
+        subject = subject_of(mailbox)
+        if not _MAILBOX_ID.fullmatch(mailbox.mailbox_id):
+            yield Problem(
+                subject, f'mailbox id "{mailbox.mailbox_id}" is malformed', "leave it out and one is drawn"
+            )
+        first = ids.setdefault(mailbox.mailbox_id, mailbox.address)
+        if first != mailbox.address:
+            yield Problem(
+                subject,
+                f'has the same mailbox id as "{first}"',
+                "leave out the id of the newer one and one is drawn",
+            )
+
+
+def _name(name: str, subject: str, *, file_safe: bool) -> Iterator[Problem]:
+    if file_safe and not _FILE_SAFE.fullmatch(name):
+        yield Problem(
+            subject, "its name becomes part of file names", "use 1 to 40 of the characters A-Z a-z 0-9 . _ -"
+        )
+    elif (
+        not 1 <= len(name) <= NAME_CHARACTERS_MAX
+        or not name.isprintable()
+        or name != name.strip()
+        or '"' in name
+    ):
+        yield Problem(
+            subject,
+            "its name is empty, too long or has characters that cannot be shown",
+            f"use 1 to {NAME_CHARACTERS_MAX} letters, digits, spaces or signs, but no quotation mark",
+        )
+
+
+def _texts_and_limits(organisation: Organisation) -> Iterator[Problem]:
+    """Every text can be shown, every limit is a positive number; found by the type of the field."""
+    for kind in KINDS:
+        settings = settings_of(kind.type)
+        for item in objects_of(organisation, kind):
+            for setting in settings:
+                value = getattr(item, setting.attribute)
+                yield from _value(subject_of(item), setting.key, setting.unit, value)
+    for setting in settings_of(Organisation):
+        yield from _value(
+            "the organisation", setting.key, setting.unit, getattr(organisation, setting.attribute)
+        )
+
+
+def _value(subject: str, key: str, unit: str, value: object) -> Iterator[Problem]:
+    if isinstance(value, str):
+        if len(value) > TEXT_CHARACTERS_MAX or not value.isprintable():
+            yield Problem(
+                subject,
+                f"{key} has more than {TEXT_CHARACTERS_MAX} characters or some that cannot be shown",
+                "write a shorter text on one line",
+            )
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _value(subject, key, "", each if isinstance(each, str) else "")
+    elif unit in ("bytes", "count") and isinstance(value, int) and value < 1:
+        yield Problem(subject, f"{key} is {value}", "a limit is at least 1")
+    elif isinstance(value, float) and (not math.isfinite(value) or value < 0):
+        yield Problem(subject, f"{key} is {value} seconds", "a span of time is 0 or more")
+
+
+def _sites(organisation: Organisation) -> Iterator[Problem]:
+    names = Names(organisation)
+    ranges = [(subnet, site) for site in organisation.sites for subnet in site.subnets]
+    yield from _shared_ranges(ranges, "site")
+    for link in organisation.site_links:
+        subject = subject_of(link)
+        if not 1 <= link.cost <= SITE_LINK_COST_MAX:
+            yield Problem(subject, f"its cost is {link.cost}", f"a cost is from 1 to {SITE_LINK_COST_MAX}")
+        if len(set(link.sites)) < 2 or len(set(link.sites)) != len(link.sites):
+            yield Problem(
+                subject,
+                f"links {', '.join(link.sites) or 'no site'}",
+                "a link needs two or more different sites",
+            )
+        yield from names.check("site", link.sites, subject)
+
+
+def _shared_ranges(ranges: list[tuple[IPRange, Site]], word: str) -> Iterator[Problem]:
+    ranges.sort(key=lambda pair: (pair[0].first.version, int(pair[0].first)))
+    reach: tuple[IPRange, Site] | None = None
+    for subnet, site in ranges:
+        if reach is not None and reach[0].overlaps(subnet) and reach[1] is not site:
+            one, other = sorted((reach[1].name, site.name))
+            yield Problem(
+                f'{word}s "{one}" and "{other}"',
+                f"share addresses: {reach[0]} and {subnet}",
+                f"give each address to one {word}",
+            )
+        if (
+            reach is None
+            or reach[0].first.version != subnet.first.version
+            or int(subnet.last) > int(reach[0].last)
+        ):
+            reach = (subnet, site)
+
+
+def _servers(organisation: Organisation) -> Iterator[Problem]:
+    names = Names(organisation)
+    owner: dict[IPRange, str] = {}
+    for server in organisation.servers:
+        subject = subject_of(server)
+        yield from names.check("site", (server.site,), subject)
+        yield from check_fqdn(server.fqdn, subject, required=True)
+        if not server.roles or len(set(server.roles)) != len(server.roles):
+            yield Problem(subject, "has no role, or one twice", "name each role once, for example transport")
+        for text in server.addresses:
+            yield from _server_address(organisation, server, text, owner)
+    for database in organisation.mailbox_databases:
+        yield from names.check_role(database.server, Role.MAILBOX, subject_of(database))
+
+
+def _server_address(
+    organisation: Organisation, server: Server, text: str, owner: dict[IPRange, str]
+) -> Iterator[Problem]:
+    subject = subject_of(server)
+    try:
+        address = parse_ip_range(text)
+        if address.address_count != 1:
+            raise Refusal("a range")
+    except Refusal:
+        yield Problem(subject, f'"{text}" is not an IP address', "write one address, for example 192.0.2.10")
+        return
+    other = owner.setdefault(address, server.name)
+    if other != server.name and not address.first.is_loopback:
+        yield Problem(
+            subject, f'has the address {address} of server "{other}"', "give each server its own address"
+        )
+    for site in organisation.sites:
+        if site.name != server.site and any(address.first in subnet for subnet in site.subnets):
+            yield Problem(
+                subject,
+                f'its address {address} lies in site "{site.name}", but it belongs to site "{server.site}"',
+                "correct the site or its subnets",
+            )
+
+
+def _receive_connectors(organisation: Organisation) -> Iterator[Problem]:
+    names = Names(organisation)
+    for connector in organisation.receive_connectors:
+        subject = subject_of(connector)
+        yield from names.check_role(connector.server, Role.TRANSPORT, subject)
+        yield from check_fqdn(connector.fqdn, subject, required=False)
+        if not connector.remote_ranges:
+            yield Problem(
+                subject, "has no remote range, so nobody may use it", "name who may, for example 0.0.0.0/0"
+            )
+        yield from _connector_spans(connector, subject)
+
+
+def _connector_spans(connector: ReceiveConnector, subject: str) -> Iterator[Problem]:
+    if connector.inactivity_s <= 0 or connector.session_s <= 0:
+        yield Problem(
+            subject, "inactivity or session is 0 seconds", "a session needs time: 5m and 10m are usual"
+        )
+    elif connector.session_s < connector.inactivity_s:  # exchange-behaviour RC-10
+        yield Problem(
+            subject,
+            f"session is {connector.session_s:g} seconds, inactivity is {connector.inactivity_s:g}",
+            "let the session be at least as long",
+        )
+    if connector.connection_count_per_source_max > connector.connection_count_max:
+        yield Problem(
+            subject,
+            f"connection_count_per_source_max is {connector.connection_count_per_source_max}, more than "
+            f"connection_count_max with {connector.connection_count_max}",
+            "one source cannot have more connections than all together",
+        )
+
+
+def _dhcp(organisation: Organisation) -> Iterator[Problem]:
+    names = Names(organisation)
+    ranges = sorted(
+        organisation.scopes, key=lambda scope: (scope.subnet.first.version, int(scope.subnet.first))
+    )
+    for one, other in itertools.pairwise(ranges):
+        if one.subnet.overlaps(other.subnet):
+            yield Problem(
+                f'scopes "{one.name}" and "{other.name}"',
+                f"share addresses: {one.subnet} and {other.subnet}",
+                "give each address to one scope",
+            )
+    users: dict[str, list[str]] = defaultdict(list)
+    for relationship in organisation.failover_relationships:
+        subject = subject_of(relationship)
+        if len(set(relationship.servers)) != 2 or len(relationship.servers) != 2:
+            yield Problem(
+                subject, f"has {len(relationship.servers)} servers", "it has two different partners"
+            )
+        for server in relationship.servers:
+            yield from names.check_role(server, Role.DHCP, subject)
+        yield from names.check("scope", relationship.scopes, subject)
+        for scope in relationship.scopes:
+            users[scope].append(relationship.name)
+    yield from _scopes_shared_twice(users.items())
+
+
+def _scopes_shared_twice(users: Iterable[tuple[str, list[str]]]) -> Iterator[Problem]:
+    for scope, relationships in users:
+        if len(relationships) > 1:
+            quoted = " and ".join(f'"{each}"' for each in relationships[:2])
+            yield Problem(
+                f'scope "{scope}"', f"is in failover relationships {quoted}", "let one of them have it"
+            )
