@@ -91,6 +91,7 @@ class _State(enum.Enum):
 _WAITING = (_State.MESSAGE_JUDGED, _State.PASSWORD_CHECKED)
 _READING = (_State.COMMAND, _State.SIGN_IN, _State.DATA)
 
+_NO_MESSAGE = DataReader(0)  # stands where no message is being read; never fed
 _OK = b"250 2.0.0 ok\r\n"
 _SENDER_OK = b"250 2.1.0 sender ok\r\n"
 _RECIPIENT_OK = b"250 2.1.5 recipient ok\r\n"
@@ -140,7 +141,7 @@ class SmtpSession:
         self._has_sender = False
         self._reverse_path = ""
         self._recipients: dict[str, str] = {}
-        self._reader = DataReader(0)
+        self._reader = _NO_MESSAGE
 
     # --- what the caller does ------------------------------------------------------------
 
@@ -252,15 +253,14 @@ class SmtpSession:
         at = 0
         while at < len(data) and self._state in _READING:
             if self._state is _State.DATA:
-                end = self._reader.feed(data, at)
-                if end < 0:
+                after = self._reader.feed(data, at)
+                if after < 0:
                     return
-                at = end
                 self._message_ended()
-                continue
-            after = self._read_line(data, at)
-            if after < 0:
-                break
+            else:
+                after = self._read_line(data, at)
+                if after < 0:
+                    break
             at = after
         if self._state in _READING or self._state in _WAITING:
             self._pending += memoryview(data)[at:]
@@ -529,7 +529,7 @@ class SmtpSession:
                 self._end()
             return
         finally:
-            self._reader = DataReader(0)
+            self._reader = _NO_MESSAGE
         self._state = _State.MESSAGE_JUDGED
         self._events.append(
             MessageReceived(

@@ -6,7 +6,7 @@ where a message ends let a sender smuggle a second one past the first server's
 checks. From the moment that a message can no longer be accepted it is only
 scanned, and nothing of it is kept.
 
-Invariant: what is kept never exceeds the limit by more than one input.
+Invariant: what is kept never exceeds the limit.
 
 Source: RFC 5321 sections 2.3.8, 4.1.1.4, 4.5.2.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 import enum
 
 _END = b"\r\n.\r\n"
+_FORBIDDEN = b"\r\n\0"
 
 
 class DataFault(enum.Enum):
@@ -29,53 +30,65 @@ class DataFault(enum.Enum):
 class DataReader:
     """Takes the bytes after 354 until the end of the message.
 
-    The bytes are searched, never split into lines: 5 KB cost about 10 µs.
+    The bytes are searched, never split into lines: 5 KB cost some 20 µs.
     """
 
-    __slots__ = ("_bare", "_kept", "_nul", "_seen", "_tail", "bytes_max")
+    __slots__ = ("_bare", "_dotted", "_kept", "_nul", "_seen_bytes", "_tail", "_whole", "bytes_max")
 
     def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
+        self._whole = b""  # a message that came in one piece is not copied together
         self._kept = bytearray()
         self._tail = b"\r\n"  # the CRLF of the DATA command also begins CRLF.CRLF
-        self._seen = 0
+        self._seen_bytes = 0
         self._bare = False
         self._nul = False
+        self._dotted = False
 
     def feed(self, data: bytes, start: int) -> int:
         """Take ``data[start:]``; return where the message ends in it, or -1 when all of it belongs to it."""
+        assert start < len(data)
         tail = self._tail
         # An end that began in what came before ends within the next four bytes.
-        head = data[start : start + 4]
-        found = (tail + head).find(_END)
+        found = (tail + data[start : start + 4]).find(_END)
         if found >= 0:
-            end = start + found + 5 - len(tail)
+            end = start + found + len(_END) - len(tail)
         else:
-            found = data.find(_END, start)
-            end = found + 5 if found >= 0 else -1
+            end = self._find_end(data, start)
         region = data[start:end] if end >= 0 else data[start:]
         self._check(region, tail)
-        self._tail = region[-4:] if len(region) >= 4 else (tail + region)[-4:]
-        return end
-
-    def _check(self, region: bytes, tail: bytes) -> None:
-        returns, feeds, pairs = region.count(b"\r"), region.count(b"\n"), region.count(b"\r\n")
-        if tail[-1:] == b"\r":
-            if region[:1] == b"\n":
-                feeds -= 1
-            elif region:
-                self._bare = True
-        if region[-1:] == b"\r":
-            returns -= 1  # its line feed may be in the next input
-        if returns != pairs or feeds != pairs:
-            self._bare = True
-        if b"\0" in region:
-            self._nul = True
-        self._seen += len(region)
-        if self._bare or self._nul or self._seen > self.bytes_max + 3:
-            self._kept.clear()
+        self._tail = (tail + region)[-4:] if len(region) < 4 else region[-4:]
+        if self.fault is not None:
+            self._kept = bytearray()
+        elif end >= 0 and not self._kept:
+            self._whole = region
         else:
             self._kept += region
+        return end
+
+    def _find_end(self, data: bytes, start: int) -> int:
+        # In most messages no line but the last begins with a dot: then one
+        # search finds the end and that there is nothing to unstuff.
+        found = -1 if self._dotted else data.find(b"\r\n.", start)
+        if self._dotted or (found >= 0 and data[found + 3 : found + 5] != b"\r\n"):
+            self._dotted = True
+            found = data.find(_END, start)
+        return found + len(_END) if found >= 0 else -1
+
+    def _check(self, region: bytes, tail: bytes) -> None:
+        self._seen_bytes += len(region)
+        checked = region
+        if tail[-1:] == b"\r":  # a CRLF that was cut in two is judged as a whole
+            self._bare = self._bare or region[:1] != b"\n"
+            checked = b"\r" + region
+        if checked[-1:] == b"\r":
+            checked = checked[:-1]  # its line feed may be in the next input
+        pairs = checked.count(b"\r\n")
+        # A CR or LF that is no part of a CRLF makes this unequal, a NUL too: two
+        # passes, 13 µs for 5 KB, where counting each kind for itself took 30.
+        if len(checked) - len(checked.translate(None, _FORBIDDEN)) != 2 * pairs:
+            self._nul = self._nul or b"\0" in checked
+            self._bare = self._bare or checked.count(b"\r") != pairs or checked.count(b"\n") != pairs
 
     @property
     def fault(self) -> DataFault | None:
@@ -84,20 +97,25 @@ class DataReader:
             return DataFault.BARE_LINE_END
         if self._nul:
             return DataFault.NUL
-        if self._seen > self.bytes_max + 3:
+        if self._seen_bytes > self.bytes_max + 3:
             return DataFault.TOO_LARGE
         return None
 
     @property
     def kept_bytes(self) -> int:
         """How much memory the message takes now."""
-        return len(self._kept)
+        return len(self._kept) + len(self._whole)
 
     def message(self) -> bytes:
-        """The message after its end came without fault: dots unstuffed, the final dot line taken off."""
+        """Return the message once its end came without fault: dots unstuffed, the last dot line gone."""
         assert self.fault is None
-        message = bytes(memoryview(self._kept)[:-3])
+        if self._whole:
+            message = self._whole[:-3]
+            dotted = self._dotted
+        else:
+            message = bytes(memoryview(self._kept)[:-3])
+            dotted = b"\r\n." in message
         # RFC 5321 section 4.5.2: one leading dot of every line goes.
         if message[:1] == b".":
             message = message[1:]
-        return message.replace(b"\r\n.", b"\r\n") if b"\r\n." in message else message
+        return message.replace(b"\r\n.", b"\r\n") if dotted else message

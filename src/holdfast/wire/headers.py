@@ -9,6 +9,7 @@ Source: RFC 5322 sections 2.2 and 3.6; RFC 5321 section 4.4; RFC 2047 for encode
 from __future__ import annotations
 
 import datetime
+import email.errors
 import email.header
 import ipaddress
 import re
