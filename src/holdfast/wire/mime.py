@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from holdfast.wire.mime_text import TEXT_BYTES_MAX, decode_body, decode_charset
+
 DEPTH_MAX = 50  # of multiparts and messages in each other; a deeper one is a leaf
 PART_COUNT_MAX = 1000  # of the whole message; the last part takes what is left
 FALSE_BOUNDARY_COUNT_MAX = 20_000  # lines that begin like a boundary and are none; bounds the time
@@ -142,6 +144,35 @@ def section_bytes(raw: bytes, root: MimePart, section: Section) -> bytes | None:
     return header_fields(
         raw[part.header_start : part.header_end], section.fields, wanted=section.kind == "HEADER.FIELDS"
     )
+
+
+def decoded_text(raw: bytes, part: MimePart) -> str:
+    """Return the body of a part as text, without transfer encoding and charset; never raises.
+
+    A multipart has no text of its own: the empty string.
+    """
+    if part.children:
+        return ""
+    body = raw[part.body_start : min(part.body_end, part.body_start + TEXT_BYTES_MAX)]
+    charset = next((value for name, value in part.content_type[2] if name == b"charset"), b"")
+    return decode_body(body, part.encoding, charset)
+
+
+def searchable_text(raw: bytes, root: MimePart) -> list[str]:
+    """Return what SEARCH BODY looks at: the text parts, and the headers of messages in the message."""
+    texts: list[str] = []
+    waiting = [root]
+    while waiting:
+        part = waiting.pop()
+        if part.message is not None:
+            header = raw[part.message.header_start : part.message.header_end]
+            texts.append(decode_charset(header, b""))
+            waiting.append(part.message)
+        elif part.children:
+            waiting.extend(reversed(part.children))
+        elif part.content_type[0] in (b"text", b"message"):
+            texts.append(decoded_text(raw, part))
+    return texts
 
 
 def header_fields(header: bytes, names: tuple[bytes, ...], *, wanted: bool) -> bytes:

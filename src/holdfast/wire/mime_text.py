@@ -1,9 +1,9 @@
-"""The text of a message, for searching: decoded, joined, bounded.
+"""The text of a body, for searching: decoded and bounded.
 
 Nothing here raises: what cannot be decoded is read as it stands, because a
 search that fails finds less than one that guesses.
 
-Source: RFC 2045 section 6; RFC 3501 section 6.4.4.
+Source: RFC 2045 section 6.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 import binascii
 import codecs
 import re
-
-from holdfast.wire.mime import MimePart
 
 TEXT_BYTES_MAX = 16 << 20  # of one part; the rest is not searched
 
@@ -24,39 +22,9 @@ _NO_CHARSETS = frozenset(
 )
 
 
-def decoded_text(raw: bytes, part: MimePart) -> str:
-    """Return the body of a part that is not a multipart as text; never raises.
-
-    A multipart has no text of its own: the empty string.
-    """
-    if part.children:
-        return ""
-    body = raw[part.body_start : min(part.body_end, part.body_start + TEXT_BYTES_MAX)]
-    charset = next((value for name, value in part.content_type[2] if name == b"charset"), b"")
-    return decode_charset(_decode_transfer(body, part.encoding), charset)
-
-
-def searchable_text(raw: bytes, root: MimePart) -> list[str]:
-    """Return the texts that SEARCH BODY looks at: text parts, and headers of messages in the message."""
-    texts: list[str] = []
-    waiting = [root]
-    while waiting:
-        part = waiting.pop()
-        if part.message is not None:
-            header = raw[part.message.header_start : part.message.header_end]
-            texts.append(decode_charset(header, b""))
-            waiting.append(part.message)
-        elif part.children:
-            waiting.extend(reversed(part.children))
-        elif part.content_type[0] in (b"text", b"message"):
-            texts.append(decoded_text(raw, part))
-    return texts
-
-
-def contains(texts: list[str], wanted: str) -> bool:
-    """Whether one of the texts has the wanted text in it, whatever the case of its letters."""
-    folded = wanted.casefold()
-    return any(folded in text.casefold() for text in texts)
+def decode_body(body: bytes, encoding: bytes, charset: bytes) -> str:
+    """Undo a Content-Transfer-Encoding (in lower case) and a charset; never raises."""
+    return decode_charset(_decode_transfer(body[:TEXT_BYTES_MAX], encoding), charset)
 
 
 def decode_charset(text: bytes, charset: bytes) -> str:
