@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
+from holdfast.daemons.door import this_server
 from holdfast.daemons.role import RoleProcess, run_role
 from holdfast.directory.model import Organisation
 from holdfast.drivers.role_link import RoleLink
@@ -43,14 +43,7 @@ class MailboxRole:
 
     def state(self) -> dict[str, str | int | float]:
         """What ``holdfast status`` shows."""
-        return {"pid": os.getpid(), "databases": ", ".join(self._servers)}
-
-
-def this_server(organisation: Organisation, name: str) -> str:
-    """Our own name in the organisation: as told, or the only one there is, or empty."""
-    if name:
-        return name
-    return organisation.servers[0].name if len(organisation.servers) == 1 else ""
+        return self._process.state({"databases": ", ".join(self._servers)})
 
 
 async def serve(process: RoleProcess) -> int:
@@ -62,8 +55,8 @@ async def serve(process: RoleProcess) -> int:
     def organisation_changed(organisation: Organisation) -> None:
         process.start(role.follow(organisation))
 
-    link = RoleLink(process.home, "mailbox", organisation_changed, generate_latest, role.state)
-    process.watch_signals(link)
+    link = RoleLink(process.home, "mailbox", organisation_changed, generate_latest, role.state, log=process.log)
+    process.watch_signals(link.reload)
     await role.follow(link.read_organisation())
     process.start(link.run())
     process.tell_ready([])

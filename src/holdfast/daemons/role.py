@@ -14,13 +14,13 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from holdfast.drivers import loop
 from holdfast.drivers.log_sink import LogSink
-from holdfast.drivers.role_link import RoleLink
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import happened
 
@@ -39,9 +39,15 @@ class RoleProcess:
         self.server_name = server_name
         self.log = LogSink(role, sys.stderr)
         self.stop = asyncio.Event()
+        self._started_at = time.time()
         self._ready_descriptor = ready_descriptor
         self._lock_descriptor: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
+
+    def state(self, more: dict[str, str | int | float]) -> dict[str, str | int | float]:
+        """What ``holdfast status`` shows of us."""
+        serving = "stopping" if self.stop.is_set() else "serving"
+        return {"state": serving, "started_at": self._started_at, **more}
 
     async def take_lock(self) -> None:
         """Make sure that no other process runs this role on this home.
@@ -66,12 +72,12 @@ class RoleProcess:
             else:
                 return
 
-    def watch_signals(self, link: RoleLink) -> None:
-        """Stop on SIGTERM, SIGINT or the supervisor's end; reload on SIGHUP."""
+    def watch_signals(self, reload: Callable[[], None]) -> None:
+        """Stop on SIGTERM, SIGINT or the supervisor's end; call ``reload`` on SIGHUP."""
         running = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             running.add_signal_handler(number, self.stop.set)
-        running.add_signal_handler(signal.SIGHUP, link.reload)
+        running.add_signal_handler(signal.SIGHUP, reload)
         if self._ready_descriptor is not None:
             running.add_reader(sys.stdin.fileno(), self._supervisor_said)
 

@@ -23,6 +23,7 @@ from holdfast.daemons import first_start
 from holdfast.drivers import loop
 from holdfast.drivers.events import ROLE_ENDED, ROLE_READY
 from holdfast.drivers.log_sink import LogSink
+from holdfast.drivers.role_link import RoleLink
 from holdfast.kernel.backoff import Backoff
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import happened
@@ -56,6 +57,7 @@ class Supervisor:
         self._log = log
         self._server_name = server_name
         self._stopping = False
+        self._started_at = time.time()
         self._luck = random.Random()
         self.roles = {name: RoleState(name) for name in ROLES}
         self._watchers: dict[str, asyncio.Task[None]] = {}
@@ -128,6 +130,11 @@ class Supervisor:
         finally:
             transport.close()
 
+    def state(self) -> dict[str, str | int | float]:
+        """What ``holdfast status`` shows of us: how often each role was started again."""
+        restarts = {f"restart_count_{state.name}": state.restart_count for state in self.roles.values()}
+        return {"state": "stopping" if self._stopping else "serving", "started_at": self._started_at, **restarts}
+
     def reload(self) -> None:
         """Pass SIGHUP on to every role."""
         self._signal_all(ROLES, signal.SIGHUP)
@@ -195,6 +202,8 @@ async def _run(home: Path, server_name: str, made: bool) -> int:
         running.add_signal_handler(number, stop.set)
     running.add_signal_handler(signal.SIGHUP, supervisor.reload)
     supervisor.start()
+    link = RoleLink(home, "supervisor", lambda _: None, lambda: b"", supervisor.state, log=log)
+    linked = running.create_task(link.run())
     ready = running.create_task(supervisor.until_ready())
     stopped = running.create_task(stop.wait())
     await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -204,6 +213,7 @@ async def _run(home: Path, server_name: str, made: bool) -> int:
         _tell_service_manager("READY=1")
         await stopped
     ready.cancel()
+    linked.cancel()
     _tell_service_manager("STOPPING=1")
     await supervisor.stop()
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar, assert_never
 
@@ -20,6 +20,7 @@ from holdfast.drivers.sqlite_queue import QueueWriter
 from holdfast.drivers.store_client import StoreLink, store_socket
 from holdfast.drivers.tcp import Connections
 from holdfast.kernel.errors import Unavailable
+from holdfast.kernel.ids import MailboxId
 from holdfast.node.access import AccessNode
 from holdfast.node.ports import (
     AccessOutput,
@@ -60,10 +61,13 @@ class NodeRunner(Generic[NodeType]):
             self._context = tls.server_context(self._home / "tls")
         return self._context
 
+    def forget_certificate(self) -> None:
+        """Take the certificate from disk again for connections to come."""
+        self._context = None
+
     def follow(self, organisation: Organisation) -> None:
         """Go by another organisation: node, and links to its mailbox databases."""
         self.organisation = organisation
-        self._context = None  # a reload also takes a certificate that was replaced
         self.node.organisation_changed(time.time(), organisation)
         self.link_databases()
         self.drain()
@@ -76,14 +80,18 @@ class NodeRunner(Generic[NodeType]):
         for name in names - self._links.keys():
             link = StoreLink(
                 store_socket(self._home, name),
-                connected=lambda name=name: self._store_event(self.node.store_connected, name),  # type: ignore[misc]
-                lost=lambda name=name: self._store_event(self.node.store_lost, name),  # type: ignore[misc]
+                connected=partial(self._store_connected, name),
+                lost=partial(self._store_lost, name),
                 answered=self._store_answered,
             )
             self._links[name] = (link, asyncio.get_running_loop().create_task(link.run()))
 
-    def _store_event(self, event: Callable[[float, str], None], database: str) -> None:
-        event(time.time(), database)
+    def _store_connected(self, database: str) -> None:
+        self.node.store_connected(time.time(), database)
+        self.drain()
+
+    def _store_lost(self, database: str) -> None:
+        self.node.store_lost(time.time(), database)
         self.drain()
 
     def _store_answered(self, number: int, answer: store.Answer) -> None:
@@ -130,8 +138,8 @@ class NodeRunner(Generic[NodeType]):
         raise AssertionError(output)
 
     def _check_password(self, asked: CheckPassword) -> None:
-        def done(mailbox_id: object) -> None:
-            self.node.password_checked(time.time(), asked.connection_id, mailbox_id)  # type: ignore[arg-type]
+        def done(mailbox_id: MailboxId | None) -> None:
+            self.node.password_checked(time.time(), asked.connection_id, mailbox_id)
             self.drain()
 
         self._sign_in.check(asked.user, asked.password, done)

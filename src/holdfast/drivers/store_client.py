@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from holdfast.drivers.management_socket import reachable_name
 from holdfast.kernel.backoff import Backoff
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.wire import store
@@ -75,10 +77,10 @@ class StoreLink:
             while True:
                 gone = loop.create_future()
                 try:
-                    transport, _ = await loop.create_unix_connection(
-                        lambda gone=gone: _FrameProtocol(self._answer, lambda: _resolve(gone)),  # type: ignore[misc]
-                        str(self._path),
-                    )
+                    with reachable_name(self._path) as name:
+                        transport, _ = await loop.create_unix_connection(
+                            partial(_FrameProtocol, self._answer, partial(_resolve, gone)), name
+                        )
                 except OSError:
                     failure_count += 1
                     await asyncio.sleep(RECONNECT.wait_s(failure_count, self._luck))
@@ -127,9 +129,10 @@ class StoreClient:
         """
         client = cls()
         try:
-            transport, _ = await asyncio.get_running_loop().create_unix_connection(
-                lambda: _FrameProtocol(client._answer, client._gone), str(path)
-            )
+            with reachable_name(path) as name:
+                transport, _ = await asyncio.get_running_loop().create_unix_connection(
+                    partial(_FrameProtocol, client._answer, client._gone), name
+                )
         except OSError as error:
             reason = error.strerror or str(error)
             raise Unavailable(f"the mailbox database at {path.name} does not answer: {reason}") from None

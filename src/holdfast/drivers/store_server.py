@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import assert_never, cast
 
 from holdfast.drivers.log_sink import LogSink
+from holdfast.drivers.management_socket import reachable_name
 from holdfast.drivers.sqlite_mailbox import MailboxDatabase
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.mailbox import Disconnect, MailboxLog, MailboxNode, Perform, Performed, SendFrame
@@ -40,7 +41,8 @@ class StoreServer:
     async def listen(self, path: Path) -> None:
         """Take clients; a socket file that an earlier life left behind is replaced."""
         path.unlink(missing_ok=True)
-        self._server = await asyncio.get_running_loop().create_unix_server(lambda: _Client(self), str(path))
+        with reachable_name(path) as name:
+            self._server = await asyncio.get_running_loop().create_unix_server(lambda: _Client(self), name)
         path.chmod(0o600)
 
     def close(self) -> None:
