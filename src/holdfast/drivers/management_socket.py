@@ -267,9 +267,11 @@ class Peer:
             return f"uid {self.uid}"
 
 
-def peer_of(connection: socket.socket) -> Peer:
-    """Ask the kernel who connected (SO_PEERCRED, unix(7))."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+def peer_of(descriptor: int) -> Peer:
+    """Ask the kernel who is at the other end of a connection (SO_PEERCRED, unix(7))."""
+    # A copy of the descriptor: what an event loop calls a socket may lack getsockopt.
+    with socket.socket(fileno=os.dup(descriptor)) as connection:
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, _ = struct.unpack("3i", credentials)
     return Peer(pid, uid)
 

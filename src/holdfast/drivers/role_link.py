@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -74,8 +75,8 @@ class RoleLink:
             role: our name, for example ``transport`` or ``transport-2``.
             on_organisation: takes a changed organisation.
             metrics: gives our metrics as Prometheus text.
-            state: gives what ``holdfast status`` shows of us; ``state``, ``ports``
-                and ``started_at`` have columns of their own there.
+            state: gives what ``holdfast status`` shows of us; ``state`` and
+                ``ports`` have columns of their own there.
             log: where to say that the directory cannot be read.
         """
         self._home = home
@@ -85,6 +86,7 @@ class RoleLink:
         self._state = state
         self._log = log
         self._revision: int | None = None
+        self._started_at = time.time()
         self._applying = asyncio.Lock()
         self._reloads: set[asyncio.Task[str | None]] = set()
         self._luck = random.Random()
@@ -152,7 +154,11 @@ class RoleLink:
                     answer = NotApplied(revision, reason)
                 writer.write(encode_message(answer))
             case ReportWanted(number):
-                writer.write(encode_message(RoleReport(number, self._metrics(), dict(self._state()))))
+                writer.write(
+                    encode_message(
+                        RoleReport(number, self._metrics(), {"started_at": self._started_at, **self._state()})
+                    )
+                )
         await writer.drain()
 
     async def _take_latest(self) -> str | None:

@@ -1,0 +1,160 @@
+"""What a verb may use while it is done by management.
+
+A verb gets the organisation as it is, makes another one and hands it to
+``change``: that plans, refuses what is wrong or dangerous, and applies. So every
+verb that changes something shows its plan, and none can forget to ask.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from holdfast.admin.catalogue import Arguments
+from holdfast.admin.results import Changed
+from holdfast.directory.model import MailboxDatabase, Organisation
+from holdfast.directory.plan import Change, plan_change
+from holdfast.drivers.management_socket import StateValue
+from holdfast.drivers.sqlite_directory import DirectoryStore
+from holdfast.kernel.errors import Problem, Refusal, Unavailable
+from holdfast.kernel.ids import MailboxId
+
+
+@dataclass(frozen=True, slots=True)
+class RoleState:
+    """What management knows of one connected role process."""
+
+    role: str
+    pid: int
+    revision: int
+    state: dict[str, StateValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much one mailbox holds."""
+
+    size_bytes: int
+    message_count: int
+
+
+@dataclass
+class Surroundings:
+    """What management lends to verbs: the world behind plain functions.
+
+    Attributes:
+        home: the state directory.
+        server_name: our own name where it was told; empty otherwise.
+        roles: asks every connected role for its state.
+        usage: asks a mailbox database what mailboxes hold, in the order asked;
+            raises Unavailable.
+    """
+
+    home: Path
+    server_name: str
+    roles: Callable[[], list[RoleState]]
+    usage: Callable[[str, list[MailboxId]], list[Usage]]
+
+
+@dataclass
+class Context:
+    """One call of one verb.
+
+    Attributes:
+        surroundings: what management lends.
+        store: the directory; writable only for a verb that changes something.
+        who: the user that asked, for the change log.
+        now: seconds since the epoch.
+        luck: for new ids; seeded from the machine's source of randomness.
+        progress: tells the asker how far we are (done, total or 0, text).
+        warnings: what the asker should look at although the verb was done.
+        applied: the changes made, as text, for the log of management.
+    """
+
+    surroundings: Surroundings
+    store: DirectoryStore
+    who: str
+    now: float
+    luck: random.Random
+    progress: Callable[[int, int, str], None]
+    warnings: list[str] = field(default_factory=list)
+    applied: list[str] = field(default_factory=list)
+    _organisation: Organisation | None = None
+
+    @property
+    def organisation(self) -> Organisation:
+        """The organisation as it is now."""
+        if self._organisation is None:
+            self._organisation = self.store.read()
+        return self._organisation
+
+    def change(self, arguments: Arguments, after: Organisation) -> Changed:
+        """Plan a change and, unless only the plan is wanted, apply it.
+
+        Raises:
+            Refusal: the organisation would be wrong (all problems are listed),
+                or the change is dangerous and ``--yes`` was not given.
+        """
+        plan = plan_change(self.organisation, after)
+        if plan.problems:
+            raise Refusal(
+                f"nothing was changed: the organisation would have {_counted(len(plan.problems), 'problem')}",
+                problems=tuple(plan.problems),
+            )
+        changes, dangers = [change_text(each) for each in plan.changes], list(plan.dangers)
+        only_plan = arguments.flag("plan")
+        if only_plan or not changes:
+            return Changed(
+                applied=False, revision=self.organisation.revision, changes=changes, dangers=dangers
+            )
+        if dangers and not arguments.flag("yes"):
+            raise Refusal(
+                "nothing was changed: the change is dangerous",
+                problems=tuple(Problem("plan", each, "add --yes to do it all the same") for each in dangers),
+            )
+        self._organisation = self.store.apply(plan, who=self.who, why=arguments.text("why"), at=self.now)
+        self.applied += changes
+        return Changed(applied=True, revision=self._organisation.revision, changes=changes, dangers=dangers)
+
+    def usage(self, database: str, mailbox_ids: Sequence[MailboxId]) -> dict[MailboxId, Usage]:
+        """What mailboxes of one database hold; empty, with a warning, while it does not answer."""
+        if not mailbox_ids:
+            return {}
+        try:
+            found = self.surroundings.usage(database, list(mailbox_ids))
+        except Unavailable as error:
+            self.warnings.append(f'sizes of database "{database}" are not known: {error.text}')
+            return {}
+        return dict(zip(mailbox_ids, found, strict=True))
+
+    def mailbox_ids(self, database: MailboxDatabase) -> list[MailboxId]:
+        """The mailboxes of a database."""
+        return [each.mailbox_id for each in self.organisation.mailboxes if each.database == database.name]
+
+
+def change_text(change: Change) -> str:
+    """One change as a line for people: ``change mailbox "a@b": quota 2 GB -> 5 GB``."""
+    head = f"{change.action} {change.kind}" + (f' "{change.name}"' if change.name else "")
+    if change.action == "remove" or not change.fields:
+        return head
+    if change.action == "add":
+        parts = [f"{each.name} {each.after_text}" for each in change.fields]
+    else:
+        parts = [f"{each.name} {each.before_text} -> {each.after_text}" for each in change.fields]
+    return f"{head}: {', '.join(parts)}"
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def not_found(kind: str, name: str, known: Iterable[str]) -> Refusal:
+    """The refusal for a name that is not there, with the nearest that is."""
+    import difflib
+
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f'; did you mean "{near[0]}"?' if near else f"; see: holdfast {kind.split()[-1]} list"
+    return Refusal(f'there is no {kind} "{name}"{hint}')

@@ -1,0 +1,141 @@
+"""The verbs about mail on its way: where a message went, what waits, and the account of everything."""
+
+from __future__ import annotations
+
+from holdfast.admin.catalogue import Argument, Arguments, Kind, Verb, read_moment
+from holdfast.admin.context import Context
+from holdfast.admin.results import Ledger, Queued, QueuedRow, Tracked, TrackedRow, UnaccountedRow
+from holdfast.transport.tracking import TrackingCriteria, TrackingRow
+
+
+def _moment(context: Context, arguments: Arguments, name: str) -> float | None:
+    text = arguments.optional_text(name)
+    return None if text is None else read_moment(text, context.now)
+
+
+def _track(context: Context, arguments: Arguments) -> Tracked:
+    from holdfast.drivers.tracking_log import search
+
+    criteria = TrackingCriteria(
+        sender=arguments.optional_text("sender"),
+        recipient=arguments.optional_text("recipient"),
+        subject=arguments.optional_text("subject"),
+        network_message_id=arguments.optional_text("id"),
+        message_id=arguments.optional_text("message-id"),
+        since=_moment(context, arguments, "since"),
+        until=_moment(context, arguments, "until"),
+    )
+    limit = arguments.count("limit")
+    rows: list[TrackedRow] = []
+    # One more than wanted tells whether there is more.
+    for row in search(context.surroundings.home, criteria, limit + 1):
+        rows.append(_tracked(row))
+        context.progress(len(rows), 0, f"{len(rows)} found")
+    if len(rows) > limit:
+        context.warnings.append(f"there are more than {limit}; narrow the search or raise --limit")
+    return Tracked(rows[:limit], complete=len(rows) <= limit)
+
+
+def _tracked(row: TrackingRow) -> TrackedRow:
+    return TrackedRow(
+        at=row.at,
+        event=row.event_id,
+        source=row.source,
+        sender=row.sender,
+        recipients=list(row.recipients),
+        subject=row.subject,
+        total_bytes=row.total_bytes,
+        status=row.recipient_status,
+        network_message_id=row.network_message_id,
+        message_id=row.message_id,
+    )
+
+
+def _queue(context: Context, arguments: Arguments) -> Queued:
+    from holdfast.drivers.sqlite_queue import read_queue
+
+    messages = read_queue(context.surroundings.home)
+    limit = arguments.count("limit")
+    if len(messages) > limit:
+        context.warnings.append(f"{len(messages)} messages wait, the first {limit} are shown; raise --limit")
+    return Queued(
+        message_count=len(messages),
+        recipient_count=sum(len(each.recipients) for each in messages),
+        messages=[
+            QueuedRow(
+                number=each.number,
+                received_at=each.received_at,
+                waiting_s=max(0.0, context.now - each.received_at),
+                sender=each.reverse_path,
+                recipients=list(each.recipients),
+                size_bytes=each.size_bytes,
+                subject=each.subject,
+                network_message_id=each.network_message_id,
+            )
+            for each in messages[:limit]
+        ],
+    )
+
+
+def _ledger(context: Context, arguments: Arguments) -> Ledger:
+    from holdfast.drivers.sqlite_queue import read_ledger
+
+    ledger = read_ledger(context.surroundings.home)
+    if ledger.unaccounted:
+        context.warnings.append(
+            "accepted recipients are unaccounted for: this must not be; keep the state directory "
+            "as it is and report it"
+        )
+    return Ledger(
+        accepted=ledger.accepted,
+        delivered=ledger.delivered,
+        queued=ledger.queued,
+        bounced=ledger.bounced,
+        dropped=ledger.dropped,
+        unaccounted=len(ledger.unaccounted),
+        missing=[UnaccountedRow(*each) for each in ledger.unaccounted],
+    )
+
+
+_LIMIT = Argument("limit", Kind.COUNT, "how many at most", default=1000)
+
+VERBS = (
+    Verb(
+        "message",
+        "track",
+        "Show what happened to messages, from the message tracking log.",
+        "holdfast message track --recipient alice@example.test --since 2h",
+        Tracked,
+        (
+            Argument("sender", Kind.TEXT, "the envelope sender"),
+            Argument("recipient", Kind.TEXT, "an envelope recipient", completes="mailbox.mailboxes.address"),
+            Argument("subject", Kind.TEXT, "a part of the subject"),
+            Argument("id", Kind.TEXT, "the network message id, the same on every server"),
+            Argument("message-id", Kind.TEXT, "the Message-ID header"),
+            Argument("since", Kind.MOMENT, "not before: a date, a time, or 2h (two hours ago)"),
+            Argument("until", Kind.MOMENT, "not after"),
+            _LIMIT,
+        ),
+        detail="Several options narrow the search.",
+        perform=_track,
+    ),
+    Verb(
+        "queue",
+        "list",
+        "List the messages that wait here.",
+        "holdfast queue list",
+        Queued,
+        (_LIMIT,),
+        perform=_queue,
+    ),
+    Verb(
+        "ledger",
+        "",
+        "Account for every accepted message: accepted = delivered + queued + bounced + dropped.",
+        "holdfast ledger",
+        Ledger,
+        detail="Counted in recipients, from the queue database and the tracking log. "
+        "Unaccounted must be 0.",
+        perform=_ledger,
+    ),
+)

@@ -1,0 +1,105 @@
+"""The verb about this server's roles."""
+
+from __future__ import annotations
+
+from holdfast.admin.catalogue import Arguments, Verb
+from holdfast.admin.context import Context, RoleState
+from holdfast.admin.results import RoleRow, Status
+from holdfast.admin.verbs_local import program_version
+from holdfast.directory.model import Organisation, Role, Server
+
+# Roles of the model that have a process of their own today.
+_WITH_PROCESS = (Role.TRANSPORT, Role.MAILBOX, Role.ACCESS)
+# The supervisor counts how often each role was started again, and says so under this name.
+_RESTARTS = "restart_count_"
+_COLUMNS = frozenset({"state", "ports", "started_at", "pid"})
+
+
+def this_server(organisation: Organisation, server_name: str) -> Server | None:
+    """Our own entry: the one of the name that we were told, or the only one there is."""
+    if server_name:
+        return organisation.server(server_name)
+    return organisation.servers[0] if len(organisation.servers) == 1 else None
+
+
+def _ports(organisation: Organisation, server: Server | None, role: str) -> str:
+    """Where a role should listen, from what is declared."""
+    if server is None:
+        return ""
+    if role == Role.TRANSPORT.value:
+        connectors = [each for each in organisation.receive_connectors if each.server == server.name]
+        return ", ".join(binding for connector in connectors for binding in connector.bindings)
+    if role == Role.ACCESS.value:
+        return ", ".join(each.bind for each in server.imap)
+    return server.metrics if role == "management" else ""
+
+
+def _row(context: Context, server: Server | None, role: RoleState, restarts: dict[str, int]) -> RoleRow:
+    started_at = role.state.get("started_at")
+    reported = role.state.get("ports")
+    ports = _ports(context.organisation, server, role.role) if reported is None else str(reported)
+    details = [
+        f"{name} {value}"
+        for name, value in sorted(role.state.items())
+        if name not in _COLUMNS and not name.startswith(_RESTARTS)
+    ]
+    return RoleRow(
+        role=role.role,
+        state=str(role.state.get("state", "running")),
+        pid=role.pid,
+        uptime_s=context.now - started_at if isinstance(started_at, int | float) else None,
+        restart_count=restarts.get(role.role),
+        revision=role.revision,
+        ports=ports,
+        detail=", ".join(details),
+    )
+
+
+def _status(context: Context, arguments: Arguments) -> Status:
+    organisation = context.organisation
+    server = this_server(organisation, context.surroundings.server_name)
+    roles = context.surroundings.roles()
+    restarts = {
+        name.removeprefix(_RESTARTS): int(value)
+        for each in roles
+        for name, value in each.state.items()
+        if name.startswith(_RESTARTS) and not isinstance(value, str)
+    }
+    rows = [
+        _row(context, server, each, restarts)
+        for each in sorted(roles, key=lambda each: (each.role, each.pid))
+    ]
+    present = {each.role.partition("-")[0] for each in roles}
+    for role in server.roles if server else ():
+        if role in _WITH_PROCESS and role.value not in present:
+            rows.append(
+                RoleRow(
+                    role=role.value,
+                    state="not connected",
+                    pid=None,
+                    uptime_s=None,
+                    restart_count=restarts.get(role.value),
+                    revision=None,
+                    ports=_ports(organisation, server, role.value),
+                    detail="look at its log lines",
+                )
+            )
+    return Status(
+        server=server.name if server else "",
+        version=program_version(),
+        home=str(context.surroundings.home),
+        revision=organisation.revision,
+        roles=rows,
+    )
+
+
+VERBS = (
+    Verb(
+        "status",
+        "",
+        "Show the roles of this server: state, uptime, restarts, ports, revision.",
+        "holdfast status",
+        Status,
+        perform=_status,
+    ),
+)
