@@ -13,7 +13,8 @@ Source: exchange-behaviour QU-4, QU-6; RFC 5321 section 6.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from holdfast.kernel.ids import NetworkMessageId
 
@@ -91,3 +92,173 @@ class RecoveredQueue:
     messages: tuple[QueuedMessage, ...]
     next_number: int
     uncertain: dict[bytes, NetworkMessageId]
+
+
+MEMORY_BYTES_MAX = 64 << 20  # of message data; what is above it is read from disk when its turn comes
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A durable message while it waits here.
+
+    Attributes:
+        message: ``message.data`` None means on disk only.
+        remaining: recipients as the queue database has them.
+        outcomes: what happened to recipients and is not yet on its way to disk.
+        writing: the commit that is under way for this message. Only one is, ever:
+            if an earlier one could fail after a later one succeeded, a recipient
+            could leave the queue without a line that says what became of it.
+        recording: the outcomes that this commit records.
+        adding: the recipients that it puts in (a group's members).
+        part_count: parts of this message that wait for or are at a mailbox database.
+        deferred: whether a DEFER was tracked; one in the life of a process is enough.
+        alone: it is sent to the store by itself, since a batch with it was refused.
+        failure_count: refusals in a row that were about this message.
+    """
+
+    message: QueuedMessage
+    remaining: tuple[str, ...]
+    outcomes: list[RecipientOutcome] = field(default_factory=list)
+    writing: FinishRecipients | None = None
+    recording: list[RecipientOutcome] = field(default_factory=list)
+    adding: tuple[str, ...] = ()
+    part_count: int = 0
+    deferred: bool = False
+    alone: bool = False
+    failure_count: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way for it: no part, no outcome, no write."""
+        return not (self.part_count or self.outcomes or self.writing)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a recipient cannot be served: an enhanced status code (RFC 3463) and a sentence for its sender."""
+
+    status: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientOutcome:
+    """What happened to recipients of one message, to be recorded in the queue database.
+
+    Attributes:
+        finished: recipients that leave the queue.
+        tracking: the lines that say why.
+        added: recipients that take their place (a group's members).
+        failure: given when they failed: their sender gets a bounce.
+    """
+
+    finished: tuple[str, ...]
+    tracking: str
+    added: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+
+class Queue:
+    """The messages that wait, in memory, with a bound on the data that is kept with them."""
+
+    def __init__(self, recovered: RecoveredQueue, memory_bytes_max: int = MEMORY_BYTES_MAX) -> None:
+        self._memory_bytes_max = memory_bytes_max
+        self.memory_bytes = 0
+        self._next_number = recovered.next_number
+        self._entries: dict[int, Entry] = {}
+        for message in recovered.messages:
+            self._entries[message.number] = Entry(replace(message, data=None), message.recipients)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def __getitem__(self, number: int) -> Entry:
+        return self._entries[number]
+
+    def get(self, number: int) -> Entry | None:
+        """The entry of a number, or None when it is finished."""
+        return self._entries.get(number)
+
+    def take_number(self) -> int:
+        """Return a number that was never used in this queue database."""
+        number = self._next_number
+        self._next_number += 1
+        return number
+
+    def add(self, message: QueuedMessage) -> Entry:
+        """Keep a message that has just become durable; without its data when memory is full."""
+        assert message.number < self._next_number
+        assert message.number not in self._entries
+        if self.memory_bytes + message.size_bytes > self._memory_bytes_max:
+            message = replace(message, data=None)
+        else:
+            self.memory_bytes += message.size_bytes
+        entry = Entry(message, message.recipients)
+        self._entries[message.number] = entry
+        return entry
+
+    def data_read(self, entry: Entry, data: bytes) -> None:
+        """Keep data that came from disk. Readers ask ``room_for`` first."""
+        if entry.message.data is None:
+            entry.message = replace(entry.message, data=data)
+            self.memory_bytes += entry.message.size_bytes
+
+    def room_for(self, size_bytes: int) -> bool:
+        """Whether that much more data may be in memory; one message always may."""
+        return self.memory_bytes == 0 or self.memory_bytes + size_bytes <= self._memory_bytes_max
+
+    def begin_write(self, entry: Entry) -> tuple[FinishRecipients, list[RecipientOutcome]]:
+        """Turn the outcomes of a message into one write, and return the outcomes it records."""
+        assert entry.writing is None
+        assert entry.outcomes
+        outcomes, entry.outcomes = entry.outcomes, []
+        if len(outcomes) == 1 and outcomes[0].finished == entry.remaining and not outcomes[0].added:
+            remaining: tuple[str, ...] = ()
+            tracking = outcomes[0].tracking
+        else:
+            finished = {recipient for outcome in outcomes for recipient in outcome.finished}
+            kept = tuple(recipient for recipient in entry.remaining if recipient not in finished)
+            entry.adding = tuple(
+                dict.fromkeys(r for outcome in outcomes for r in outcome.added if r not in kept)
+            )
+            remaining = kept + entry.adding
+            tracking = "".join(outcome.tracking for outcome in outcomes)
+        write = FinishRecipients(entry.message.number, remaining, tracking)
+        entry.writing = write
+        entry.recording = outcomes
+        return write, outcomes
+
+    def write_failed(self, write: FinishRecipients) -> Entry:
+        """Record that a write did not happen: its outcomes wait again."""
+        entry = self._entries[write.number]
+        assert entry.writing == write
+        entry.outcomes = entry.recording + entry.outcomes
+        entry.writing, entry.recording, entry.adding = None, [], ()
+        return entry
+
+    def written(self, write: FinishRecipients) -> tuple[Entry, tuple[str, ...]]:
+        """Record that a write is durable; a message without recipients is forgotten.
+
+        Returns:
+            The message, and the recipients that were put in and wait for a route.
+        """
+        entry = self._entries[write.number]
+        assert entry.writing == write
+        added, entry.adding = entry.adding, ()
+        entry.writing, entry.recording = None, []
+        entry.remaining = write.remaining
+        if not entry.remaining:
+            assert entry.settled
+            del self._entries[write.number]
+            if entry.message.data is not None:
+                self.memory_bytes -= entry.message.size_bytes
+        return entry, added
+
+    def forget_data(self, entry: Entry) -> None:
+        """Let go of the data of a message; it is on disk."""
+        if entry.message.data is not None:
+            entry.message = replace(entry.message, data=None)
+            self.memory_bytes -= entry.message.size_bytes

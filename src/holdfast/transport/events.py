@@ -1,0 +1,72 @@
+"""What transport may say in the log."""
+
+from __future__ import annotations
+
+from holdfast.kernel.events import Severity, declare
+
+MESSAGE_DUPLICATE = declare(
+    "TRN-0101",
+    Severity.INFO,
+    "second try of message {network_message_id} from {client_ip} answered without a second copy",
+    "The sender did not read our first 250 (its connection broke, or this server was stopped by force) and "
+    "sent the message again. It has its answer now and its recipients have one copy. Nothing to do. Many of "
+    "these from one sender mean that connections from it break: look at the network in between.",
+)
+QUEUE_NOT_WRITABLE = declare(
+    "TRN-0102",
+    Severity.ERROR,
+    "queue database cannot be written: {reason}; new mail gets 452 until it can",
+    "Nothing that was acknowledged is lost and senders try again by themselves. Usually the disk is full: "
+    "make room on the file system of the state directory (the tracking logs in it may be moved away). It "
+    "recovers by itself; event TRN-0103 says when.",
+)
+QUEUE_WRITABLE = declare(
+    "TRN-0103",
+    Severity.INFO,
+    "queue database can be written again",
+    "Mail is taken again. If it happens often, give the state directory a larger file system.",
+)
+QUEUE_FOUND = declare(
+    "TRN-0104",
+    Severity.INFO,
+    "{message_count} messages found in the queue at start, {uncertain_count} of uncertain acknowledgement",
+    "The messages were accepted before the stop and are delivered now. Of uncertain acknowledgement are "
+    "messages whose sender may not have read our 250; if it sends them again they are not delivered twice.",
+)
+STORE_LOST = declare(
+    "TRN-0201",
+    Severity.WARNING,
+    "mailbox database {database} went away; {message_count} messages wait for it",
+    "Mail for it stays in the queue and is delivered when the mailbox role answers again; messages that it "
+    "had taken but not confirmed are sent again and recognised. If it stays away, look at the mailbox role's "
+    "log and at the free space of its disk.",
+)
+DELIVERY_REFUSED = declare(
+    "TRN-0202",
+    Severity.WARNING,
+    "mailbox database {database} did not take {message_count} messages: {reason}; next try in {wait_s} s",
+    "The messages wait and are tried again with growing waits (at most five minutes) for two days; then "
+    "their senders get a bounce. The reason tells what the mailbox database lacks; often disk space.",
+)
+RECIPIENT_FAILED = declare(
+    "TRN-0203",
+    Severity.WARNING,
+    "message {network_message_id} not delivered to {recipient}: {status} {reason}",
+    "The recipient was valid when the message was accepted and cannot be served now. Its sender gets a "
+    "bounce if it is one of our users. Search for the message with `holdfast message track`.",
+)
+BOUNCE_NOT_SENT = declare(
+    "TRN-0204",
+    Severity.WARNING,
+    "no bounce for message {network_message_id}: {reason}",
+    "The message failed and nobody could be told: it came from the null sender (it was a bounce itself), or "
+    "its sender is not one of our users and no send connector leads to it. The ledger counts it as bounced "
+    "and the tracking log has FAIL and DROP with the reason.",
+)
+MESSAGE_UNREADABLE = declare(
+    "TRN-0205",
+    Severity.ERROR,
+    "data of queued message {network_message_id} cannot be read; next try in {wait_s} s",
+    "The queue database is on a disk that does not answer or is damaged. The message stays in the queue. "
+    "Check the disk, and the kernel log for I/O errors.",
+)

@@ -1,0 +1,280 @@
+"""Decide when a message may be acknowledged, and whether it is a second try of one we have.
+
+A message is acknowledged (250) only after the commit that put it into the queue
+database. Between that commit and the moment the sender has read our 250, the
+sender may believe that we do not have the message and send it again. We know
+that it read the 250 when it says anything after it. So a message's fingerprint
+is *uncertain*
+
+- when its connection was lost before that, or
+- when its sender has been silent for ``UNREAD_S`` since the 250 (its host may be
+  gone without our noticing), or
+- when the process of that time did not stop cleanly (``RecoveredQueue``).
+
+A message with an uncertain fingerprint is a second try: it gets its 250 and no
+second copy. Every other message is one in its own right, also when it equals
+an earlier one: who sends the same thing twice on purpose gets it twice.
+
+Source: exchange-behaviour SR13-5; RFC 5321 sections 4.5.3.2.6 and 6.1; RFC 1047.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from holdfast.kernel.errors import Refusal
+from holdfast.kernel.ids import ConnectionId, NetworkMessageId, new_network_message_id
+from holdfast.transport.delivery import facts_of
+from holdfast.transport.queue import AddMessage, Queue, QueuedMessage, QueueWrite, TrackOnly
+from holdfast.transport.session import MessageReceived
+from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter
+from holdfast.wire.headers import Trace, decode_words, received_header
+
+UNREAD_S = 5.0
+UNCERTAIN_COUNT_MAX = 100_000
+FINGERPRINT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message came from, for its trace header and the tracking log."""
+
+    client_ip: str
+    connector: str
+    fqdn: str
+
+
+@dataclass(slots=True, eq=False)
+class _Answer:
+    """What we know of one acknowledgement, from the message's arrival until its sender has read it.
+
+    Attributes:
+        connection_id: None when the connection is gone.
+        network_message_id: of the copy that we have; for a second try that of the first.
+        since: when the message came, then when the 250 was said.
+        durable: whether the commit is done.
+        duplicate: whether it is a second try.
+    """
+
+    connection_id: ConnectionId | None
+    fingerprint: bytes
+    network_message_id: NetworkMessageId
+    since: float
+    durable: bool = False
+    duplicate: bool = False
+
+
+def fingerprint_of(message: MessageReceived) -> bytes:
+    """Digest envelope and message as received."""
+    digest = blake2b(digest_size=FINGERPRINT_BYTES)
+    # Neither can contain NUL, so no other envelope gives the same bytes.
+    envelope = "\0".join((message.reverse_path, *message.recipients, ""))
+    digest.update(envelope.encode("utf-8", "surrogatepass"))
+    digest.update(message.data)
+    return digest.digest()
+
+
+class Intake:
+    """Takes messages in for one queue."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        tracking: TrackingWriter,
+        luck: random.Random,
+        *,
+        memory_s: float,
+        count_max: int = UNCERTAIN_COUNT_MAX,
+    ) -> None:
+        self._queue = queue
+        self._tracking = tracking
+        self._luck = luck
+        self._count_max = count_max
+        self.memory_s = memory_s
+        # Fingerprint to copy and since when, oldest first.
+        self._uncertain: OrderedDict[bytes, tuple[NetworkMessageId, float]] = OrderedDict()
+        # Answers that wait for their commit, by what is being committed.
+        self._pending: dict[int | TrackOnly, _Answer] = {}
+        # Answers that were given and perhaps not read, by connection; more than one where a
+        # client pipelines whole messages.
+        self._unread: dict[ConnectionId, list[_Answer]] = {}
+        self._by_fingerprint: dict[bytes, list[_Answer]] = {}
+
+    def recovered(self, now: float, uncertain: Mapping[bytes, NetworkMessageId]) -> None:
+        """Take over what an earlier life of this process left uncertain."""
+        for fingerprint, network_message_id in uncertain.items():
+            self._remember(now, fingerprint, network_message_id)
+
+    @property
+    def uncertain(self) -> dict[bytes, NetworkMessageId]:
+        """The fingerprints that a clean stop must hand to the next life."""
+        found = {fingerprint: known[0] for fingerprint, known in self._uncertain.items()}
+        found.update(
+            {
+                each.fingerprint: each.network_message_id
+                for answers in self._unread.values()
+                for each in answers
+            }
+        )
+        return found
+
+    @property
+    def pending_count(self) -> int:
+        """How many messages wait for their commit."""
+        return len(self._pending)
+
+    def receive(
+        self, now: float, connection_id: ConnectionId, message: MessageReceived, origin: Origin
+    ) -> AddMessage | TrackOnly:
+        """Take a message that came whole, and say what must be durable before it is acknowledged.
+
+        Raises:
+            Refusal: 451 4.3.0, its first try is still on its way to the disk.
+        """
+        fingerprint = fingerprint_of(message)
+        known = self._known(now, fingerprint)
+        queued, add = self._queued(now, message, origin, fingerprint)
+        write: AddMessage | TrackOnly = add
+        if known is not None:
+            line = self._tracking.line(
+                now,
+                EventId.DROP,
+                "SMTP",
+                facts_of(queued),
+                message.recipients,
+                LineDetails(reference=known, custom_data=f"duplicate of {known}"),
+            )
+            write = TrackOnly(add.tracking + line)
+        answer = _Answer(
+            connection_id, fingerprint, known or queued.network_message_id, now, duplicate=known is not None
+        )
+        self._pending[write if isinstance(write, TrackOnly) else queued.number] = answer
+        self._by_fingerprint.setdefault(fingerprint, []).append(answer)
+        return write
+
+    def _queued(
+        self, now: float, message: MessageReceived, origin: Origin, fingerprint: bytes
+    ) -> tuple[QueuedMessage, AddMessage]:
+        network_message_id = new_network_message_id(self._luck)
+        recipients = message.recipients
+        trace = Trace(
+            helo=message.helo,
+            client_address=origin.client_ip,
+            by=origin.fqdn,
+            protocol=message.protocol,
+            message_id=network_message_id,
+            recipient=recipients[0] if len(recipients) == 1 else "",
+        )
+        data = received_header(trace, now) + message.data
+        queued = QueuedMessage(
+            number=self._queue.take_number(),
+            network_message_id=network_message_id,
+            received_at=now,
+            reverse_path=message.reverse_path,
+            recipients=recipients,
+            size_bytes=len(data),
+            data=data,
+            message_id=message.header.message_id,
+            subject=decode_words(message.header.subject),
+            fingerprint=fingerprint,
+        )
+        details = LineDetails(
+            client_ip=origin.client_ip,
+            client_hostname=message.helo,
+            connector=origin.connector,
+            directionality="Originating" if message.signed_in else "Incoming",
+        )
+        line = self._tracking.line(now, EventId.RECEIVE, "SMTP", facts_of(queued), recipients, details)
+        return queued, AddMessage(queued, line)
+
+    def _known(self, now: float, fingerprint: bytes) -> NetworkMessageId | None:
+        """The copy that we have, when this is a second try."""
+        self._forget_old(now)
+        known = self._uncertain.get(fingerprint)
+        if known is not None:
+            return known[0]
+        for answer in self._by_fingerprint.get(fingerprint, ()):
+            if answer.connection_id is None or now - answer.since >= UNREAD_S:
+                if not answer.durable:
+                    raise Refusal("your first try is still being stored", code=451, status="4.3.0")
+                return answer.network_message_id
+        return None
+
+    def is_pending(self, write: QueueWrite) -> bool:
+        """Whether a session waits for this write (or did until its connection broke)."""
+        if isinstance(write, AddMessage):
+            return write.message.number in self._pending
+        return isinstance(write, TrackOnly) and write in self._pending
+
+    def committed(
+        self, now: float, write: AddMessage | TrackOnly
+    ) -> tuple[ConnectionId | None, NetworkMessageId]:
+        """Record that a message is durable.
+
+        Returns:
+            The connection to acknowledge it on, None when that is gone; and the copy that we have.
+        """
+        answer = self._pending.pop(write.message.number if isinstance(write, AddMessage) else write)
+        answer.durable = True
+        answer.since = now
+        if answer.connection_id is None:
+            self._forget_answer(answer)
+            self._remember(now, answer.fingerprint, answer.network_message_id)
+        else:
+            self._unread.setdefault(answer.connection_id, []).append(answer)
+        return answer.connection_id, answer.network_message_id
+
+    def failed(self, write: AddMessage | TrackOnly) -> ConnectionId | None:
+        """Record that a message is not durable, nothing of it is kept; returns the connection to tell."""
+        answer = self._pending.pop(write.message.number if isinstance(write, AddMessage) else write)
+        self._forget_answer(answer)
+        return answer.connection_id
+
+    def client_spoke(self, connection_id: ConnectionId) -> None:
+        """The client said something: it has read the answer it had."""
+        for answer in self._unread.pop(connection_id, ()):
+            self._forget_answer(answer)
+            if answer.duplicate:
+                self._settle_first_tries(answer)
+
+    def _settle_first_tries(self, second: _Answer) -> None:
+        """Forget the answers to first tries that were lost, since the one to the second was read."""
+        self._uncertain.pop(second.fingerprint, None)
+        for first in list(self._by_fingerprint.get(second.fingerprint, ())):
+            if first.network_message_id == second.network_message_id and first.durable:
+                self._forget_answer(first)
+                assert first.connection_id is not None
+                self._unread[first.connection_id].remove(first)
+
+    def connection_lost(self, now: float, connection_id: ConnectionId) -> None:
+        """A connection is gone; whether its client has read our answer we shall never know."""
+        for answer in self._unread.pop(connection_id, ()):
+            self._forget_answer(answer)
+            self._remember(now, answer.fingerprint, answer.network_message_id)
+        for pending in self._pending.values():
+            if pending.connection_id == connection_id:
+                pending.connection_id = None
+
+    def _forget_answer(self, answer: _Answer) -> None:
+        answers = self._by_fingerprint[answer.fingerprint]
+        answers.remove(answer)
+        if not answers:
+            del self._by_fingerprint[answer.fingerprint]
+
+    def _remember(self, now: float, fingerprint: bytes, network_message_id: NetworkMessageId) -> None:
+        self._uncertain.pop(fingerprint, None)
+        self._uncertain[fingerprint] = (network_message_id, now)
+        self._forget_old(now)
+        while len(self._uncertain) > self._count_max:
+            self._uncertain.popitem(last=False)
+
+    def _forget_old(self, now: float) -> None:
+        while self._uncertain:
+            fingerprint, (_, since) = next(iter(self._uncertain.items()))
+            if now - since < self.memory_s:
+                return
+            del self._uncertain[fingerprint]
