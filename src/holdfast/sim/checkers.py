@@ -1,0 +1,207 @@
+"""What must hold, whatever the world does: every 250 is kept, and nobody gets a message twice.
+
+The checkers look from outside: at what senders read, at what lies on the queue
+disk, and at what a mail client would find in the inboxes. They know nothing of
+the nodes' memory.
+
+**mail**: every 250 that a sender read is in the queue or in the inbox of each
+of its recipients; nothing is in an inbox twice, or that nobody finished
+sending, or that was refused; what is stored ends with the very bytes that were
+sent. **mailbox**: UIDs only grow and nothing vanishes. **ledger**: accepted =
+delivered + queued + bounced + dropped, unaccounted 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from holdfast.directory.model import DistributionGroup, Organisation
+from holdfast.kernel.ids import MailboxId
+from holdfast.sim.disk import QueueDisk
+from holdfast.sim.senders import Letter
+from holdfast.sim.world import Violation
+from holdfast.wire.store import StoredMessage
+
+MARKER_HEADER = b"X-Letter: "
+
+# Reads the messages of an inbox above a UID, and tells how many there are in all.
+ReadInbox = Callable[[MailboxId, int], tuple[list[StoredMessage], int]]
+
+
+def marker_of(data: bytes) -> str:
+    """The word that tells which letter some stored bytes are; empty for none."""
+    start = data.find(MARKER_HEADER)
+    if start < 0:
+        return ""
+    start += len(MARKER_HEADER)
+    return data[start : data.index(b"\r\n", start)].decode("ascii", "replace")
+
+
+class MailChecker:
+    """Compares what senders were told with what the disks hold."""
+
+    def __init__(self, organisation: Organisation, disk: QueueDisk, read_inbox: ReadInbox) -> None:
+        self._organisation = organisation
+        self._disk = disk
+        self._read_inbox = read_inbox
+        self._letters: dict[str, Letter] = {}
+        self._queued_markers: dict[int, str] = {}
+        self._last_uid: dict[MailboxId, int] = {}
+        self._copies: dict[MailboxId, dict[str, int]] = {}
+        self._seen_uids: dict[MailboxId, list[tuple[int, str]]] = {}
+        self.acknowledged_count = 0
+
+    @property
+    def delivered_count(self) -> int:
+        """Copies of letters in all inboxes."""
+        return sum(sum(copies.values()) for copies in self._copies.values())
+
+    def posted(self, letter: Letter) -> None:
+        """A sender has a letter for us."""
+        self._letters[letter.marker] = letter
+
+    def mailboxes_of(self, recipient: str) -> list[MailboxId]:
+        """Who gets a letter for a recipient: groups opened, each mailbox once, in order."""
+        found: list[MailboxId] = []
+        opened: list[str] = []
+        waiting = [recipient]
+        while waiting:
+            address = waiting.pop(0).casefold()
+            holder = self._organisation.recipients.get(address)
+            if isinstance(holder, DistributionGroup):
+                if holder.address not in opened:
+                    opened.append(holder.address)
+                    waiting += holder.members
+            elif holder is not None and holder.mailbox_id not in found:
+                found.append(holder.mailbox_id)
+        return found
+
+    def acknowledged(self, letter: Letter, recipients: tuple[str, ...]) -> None:
+        """A sender has just read 250.
+
+        Raises:
+            Violation: the letter is not durable, or its end was never sent.
+        """
+        self.acknowledged_count += 1
+        if recipients not in letter.tried:
+            raise Violation(f"{letter.marker} got 250 though its final dot was never sent")
+        self._check_kept(letter, recipients)
+
+    def check_durable(self) -> None:
+        """Check that everything acknowledged is somewhere; called after every fault.
+
+        Raises:
+            Violation: something is not.
+        """
+        for mailbox in self._organisation.mailboxes:
+            self._read_new(mailbox.mailbox_id)
+        for letter in self._letters.values():
+            for recipients in letter.acknowledged:
+                self._check_kept(letter, recipients)
+
+    def _check_kept(self, letter: Letter, recipients: tuple[str, ...]) -> None:
+        queued = self._queued(letter.marker)
+        for recipient in recipients:
+            for mailbox_id in self.mailboxes_of(recipient):
+                if mailbox_id in queued:
+                    continue
+                self._read_new(mailbox_id)
+                if not self._copies[mailbox_id].get(letter.marker):
+                    raise Violation(
+                        f"{letter.marker} got 250 for {recipient} and is neither in the queue "
+                        f"nor in the mailbox {mailbox_id}"
+                    )
+
+    def _queued(self, marker: str) -> list[MailboxId]:
+        """The mailboxes for which a letter waits in the queue."""
+        found: list[MailboxId] = []
+        for number, message in self._disk.messages.items():
+            if number not in self._queued_markers:
+                self._queued_markers[number] = marker_of(message.data or b"")
+            if self._queued_markers[number] == marker:
+                for recipient in message.recipients:
+                    found += self.mailboxes_of(recipient)
+        return found
+
+    def _read_new(self, mailbox_id: MailboxId) -> None:
+        """Take in what is new in an inbox, checking each message.
+
+        Raises:
+            Violation: a message is there twice, is not what was sent, or should not be there.
+        """
+        copies = self._copies.setdefault(mailbox_id, {})
+        seen = self._seen_uids.setdefault(mailbox_id, [])
+        last_uid = self._last_uid.get(mailbox_id, 0)
+        messages, message_count = self._read_inbox(mailbox_id, last_uid)
+        if message_count != len(seen) + len(messages):
+            raise Violation(
+                f"mailbox {mailbox_id} had {len(seen)} messages, got {len(messages)} and has {message_count}"
+            )
+        for message in messages:
+            if message.uid <= last_uid:
+                raise Violation(f"mailbox {mailbox_id} gives UID {message.uid} after UID {last_uid}")
+            last_uid = message.uid
+            seen.append((message.uid, message.item_id))
+            self._check_copy(mailbox_id, message, copies)
+        self._last_uid[mailbox_id] = last_uid
+
+    def _check_copy(self, mailbox_id: MailboxId, message: StoredMessage, copies: dict[str, int]) -> None:
+        marker = marker_of(message.data)
+        letter = self._letters.get(marker)
+        if letter is None:
+            raise Violation(f"mailbox {mailbox_id} holds a message that nobody sent: {message.data[:80]!r}")
+        if not message.data.endswith(b"\r\n" + letter.data):
+            raise Violation(f"mailbox {mailbox_id} holds {marker} with other bytes than were sent")
+        copies[marker] = copies.get(marker, 0) + 1
+        tries = [taken for taken in letter.tried if self._reaches(taken, mailbox_id)]
+        if not tries:
+            raise Violation(f"mailbox {mailbox_id} holds {marker}, which was never sent to it to the end")
+        # Two tries to different recipients are two messages to us; the same try again is one.
+        if copies[marker] > len(tries):
+            raise Violation(
+                f"mailbox {mailbox_id} holds {marker} {copies[marker]} times, it was sent {len(tries)} time"
+            )
+
+    def _reaches(self, recipients: tuple[str, ...], mailbox_id: MailboxId) -> bool:
+        return any(mailbox_id in self.mailboxes_of(recipient) for recipient in recipients)
+
+    def check_refusals(self) -> None:
+        """Check that exactly the recipients that we do not serve were refused.
+
+        Raises:
+            Violation: a stranger was accepted, or somebody of ours refused.
+        """
+        for letter in self._letters.values():
+            for taken in letter.tried:
+                for recipient in taken:
+                    if not self.mailboxes_of(recipient):
+                        raise Violation(f"{letter.marker} was taken for {recipient}, whom we do not serve")
+            for recipient, reply in letter.refused.items():
+                if self.mailboxes_of(recipient):
+                    raise Violation(f"{letter.marker} was refused for {recipient}, whom we serve: {reply}")
+
+    def check_end(self) -> None:
+        """Check at the end of the liveness phase that everything accepted was delivered.
+
+        Raises:
+            Violation: something still waits, or is not where it should be.
+        """
+        self.check_durable()
+        for number, message in self._disk.messages.items():
+            waiting = " ".join(message.recipients)
+            raise Violation(f"queue number {number} still waits for {waiting} long after the last fault")
+        for letter in self._letters.values():
+            if not letter.finished:
+                raise Violation(
+                    f"{letter.marker} is not accepted long after the last fault: {letter.pending}"
+                )
+        for mailbox in self._organisation.mailboxes:
+            self._compare_all(mailbox.mailbox_id)
+
+    def _compare_all(self, mailbox_id: MailboxId) -> None:
+        messages, _ = self._read_inbox(mailbox_id, 0)
+        now = [(message.uid, message.item_id) for message in messages]
+        if now != self._seen_uids[mailbox_id]:
+            raise Violation(
+                f"mailbox {mailbox_id} numbered its messages anew: {self._seen_uids[mailbox_id]} → {now}"
+            )

@@ -1,0 +1,257 @@
+"""The made-up disks: what survives a crash, and the one writer that makes it so.
+
+Each process has one writer. It takes everything that waits (up to a drawn
+count), writes it as one transaction and tells its process after a drawn time.
+When the process dies before that, what the transaction held is gone, or it is
+durable though nobody was told: both are drawn. A full disk fails the whole
+transaction; a slow disk takes a multiple of the time.
+
+The queue disk keeps the tracking lines with the commit they belong to, so that
+the ledger can be checked after any crash. ``delivered`` of the mailbox disk is
+read through the same operations that clients use.
+
+Source: architecture, "Where state lives"; the counterparts are
+``drivers.sqlite_queue`` and the writer of the mailbox role.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from holdfast.kernel.ids import NetworkMessageId
+from holdfast.sim.scenario import Rates
+from holdfast.sim.world import Violation, World, some
+from holdfast.transport.queue import (
+    AddMessage,
+    FinishRecipients,
+    QueuedMessage,
+    QueueWrite,
+    RecoveredQueue,
+    TrackOnly,
+)
+
+
+@dataclass(slots=True)
+class Weather:
+    """How a disk is doing: full until, slow until (instants of the world)."""
+
+    full_until: float = 0.0
+    slow_until: float = 0.0
+
+
+class Writer:
+    """The one writer of a process: everything that waits becomes one transaction.
+
+    ``write`` makes a batch durable and returns what is told to the process
+    afterwards; it is called with None for a full disk.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        weather: Weather,
+        rates: WriterRates,
+        later: Callable[[float, str, Callable[[], None]], None],
+    ) -> None:
+        self._world = world
+        self._weather = weather
+        self._rates = rates
+        self._later = later  # schedules for the process: void when it dies
+        self._luck = rates.luck
+        self._waiting: deque[Job] = deque()
+        self._batch: list[Job] = []
+        self._untold: list[Callable[[], None]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether something waits or is being written, or was not told yet."""
+        return bool(self._waiting or self._batch or self._untold)
+
+    def put(self, job: Job) -> None:
+        """Let a job be part of the next transaction."""
+        self._waiting.append(job)
+        if not self._batch:
+            self._begin()
+
+    def crash(self) -> None:
+        """The process died: draw whether the transaction that was under way is durable."""
+        if self._batch and not self._full() and self._luck.random() < self._rates.durable_untold_rate:
+            self._world.note(f"{self._rates.name} durable, nobody told: {len(self._batch)}")
+            for job in self._batch:
+                job.write()
+            self._rates.commit()
+        self._batch = []
+        self._waiting.clear()
+
+    def _full(self) -> bool:
+        return self._weather.full_until > self._world.now
+
+    def _begin(self) -> None:
+        while self._waiting and len(self._batch) < self._rates.batch_max:
+            self._batch.append(self._waiting.popleft())
+        commit_s = some(self._luck, self._rates.commit_s)
+        if self._weather.slow_until > self._world.now:
+            commit_s *= self._rates.slow_factor
+        self._later(commit_s, f"{self._rates.name} commit of {len(self._batch)}", self._end)
+
+    def _end(self) -> None:
+        batch, self._batch = self._batch, []
+        full = self._full()
+        if full:
+            self._world.note(f"{self._rates.name} is full")
+        else:
+            for job in batch:
+                job.write()
+            self._rates.commit()
+        told = [job.failed if full else job.done for job in batch]
+        self._untold += told
+        # Told a little later, so that a crash can fall between the commit and the news of it.
+        self._later(some(self._luck, 0.0001), "", lambda: self._tell(told))
+        if self._waiting:
+            self._begin()
+
+    def _tell(self, told: list[Callable[[], None]]) -> None:
+        del self._untold[: len(told)]
+        for tell in told:
+            tell()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One part of a transaction: what it writes, and whom it tells afterwards."""
+
+    write: Callable[[], None]
+    done: Callable[[], None]
+    failed: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class WriterRates:
+    """How a writer behaves; ``commit`` ends the transaction of the disk below."""
+
+    name: str
+    luck: random.Random
+    commit_s: float
+    batch_max: int
+    slow_factor: float
+    durable_untold_rate: float
+    commit: Callable[[], None]
+
+
+def queue_writer_rates(world: World, rates: Rates) -> WriterRates:
+    """How the writer of the queue database behaves."""
+    return WriterRates(
+        name="queue disk",
+        luck=world.luck("queue disk"),
+        commit_s=rates.commit_s,
+        batch_max=max(1, rates.commit_batch_max),
+        slow_factor=rates.slow_factor,
+        durable_untold_rate=rates.durable_untold_rate,
+        commit=lambda: None,
+    )
+
+
+def store_writer_rates(world: World, rates: Rates, commit: Callable[[], None]) -> WriterRates:
+    """How the writer of a mailbox database behaves."""
+    return WriterRates(
+        name="store disk",
+        luck=world.luck("store disk"),
+        commit_s=rates.store_commit_s,
+        batch_max=max(1, rates.store_batch_max),
+        slow_factor=rates.slow_factor,
+        durable_untold_rate=rates.durable_untold_rate,
+        commit=commit,
+    )
+
+
+@dataclass(slots=True)
+class QueueDisk:
+    """The queue database as it lies on the disk; it survives every crash.
+
+    Attributes:
+        messages: what waits, by number.
+        next_number: the first number never used.
+        accepted: by fingerprint, what was ever added: network message id, instant, whether its sender may
+            not have read our 250.
+        tracking: the tracking log, as committed.
+        stopped_cleanly: whether the last process said goodbye.
+    """
+
+    memory_s: float
+    weather: Weather = field(default_factory=Weather)
+    messages: dict[int, QueuedMessage] = field(default_factory=dict)
+    next_number: int = 1
+    accepted: dict[bytes, tuple[NetworkMessageId, float, bool]] = field(default_factory=dict)
+    tracking: list[str] = field(default_factory=list)
+    stopped_cleanly: bool = True
+
+    def apply(self, writes: list[QueueWrite]) -> None:
+        """Make writes durable.
+
+        Raises:
+            Violation: a number is used again, or a message is finished that is not there.
+        """
+        for write in writes:
+            match write:
+                case AddMessage(message, tracking):
+                    if message.number < self.next_number:
+                        raise Violation(f"queue number {message.number} is used a second time")
+                    if message.data is None:
+                        raise Violation(f"queue number {message.number} is added without its data")
+                    self.messages[message.number] = message
+                    self.next_number = message.number + 1
+                    self.accepted[message.fingerprint] = (
+                        message.network_message_id,
+                        message.received_at,
+                        False,
+                    )
+                    self.tracking.append(tracking)
+                case FinishRecipients(number, remaining, tracking):
+                    self._finish(number, remaining)
+                    self.tracking.append(tracking)
+                case TrackOnly(tracking):
+                    self.tracking.append(tracking)
+                case _:
+                    assert_never(write)
+
+    def _finish(self, number: int, remaining: tuple[str, ...]) -> None:
+        message = self.messages.get(number)
+        if message is None:
+            raise Violation(f"queue number {number} is finished, but it does not wait")
+        if remaining:
+            self.messages[number] = dataclasses.replace(message, recipients=remaining)
+        else:
+            del self.messages[number]
+
+    def recover(self, now: float) -> RecoveredQueue:
+        """Read what a starting transport finds."""
+        uncertain: dict[bytes, NetworkMessageId] = {}
+        for fingerprint, (message_id, received_at, doubtful) in list(self.accepted.items()):
+            if received_at + self.memory_s < now:
+                del self.accepted[fingerprint]
+            elif doubtful or not self.stopped_cleanly:
+                self.accepted[fingerprint] = (message_id, received_at, True)
+                uncertain[fingerprint] = message_id
+        self.stopped_cleanly = False
+        waiting = sorted(self.messages.values(), key=lambda message: message.number)
+        return RecoveredQueue(
+            messages=tuple(dataclasses.replace(message, data=None) for message in waiting),
+            next_number=self.next_number,
+            uncertain=uncertain,
+        )
+
+    def say_goodbye(self, uncertain: dict[bytes, NetworkMessageId]) -> None:
+        """A process ends at rest, and tells which of its 250s may not have been read."""
+        self.stopped_cleanly = True
+        for fingerprint, (message_id, received_at, _) in list(self.accepted.items()):
+            self.accepted[fingerprint] = (message_id, received_at, fingerprint in uncertain)
+
+    def read(self, number: int) -> bytes | None:
+        """The data of a waiting message."""
+        message = self.messages.get(number)
+        return message.data if message is not None else None

@@ -1,0 +1,67 @@
+"""The organisation of the made-up world: one server, a few people, two groups, settings as drawn."""
+
+from __future__ import annotations
+
+import random
+
+from holdfast.directory.model import (
+    AcceptedDomain,
+    DistributionGroup,
+    Mailbox,
+    MailboxDatabase,
+    Organisation,
+    ReceiveConnector,
+    Server,
+    Site,
+    TlsMode,
+)
+from holdfast.kernel.ids import MailboxId, Revision
+from holdfast.kernel.iprange import parse_ip_range
+from holdfast.sim.scenario import Rates
+
+DATABASE = "db1"
+DOMAIN = "example.test"
+SERVER = "hub"
+CONNECTOR = "smtp"
+
+
+def make_organisation(rates: Rates, luck: random.Random) -> Organisation:
+    """Make the organisation; the nested group sometimes contains the group that contains it."""
+    mailboxes = tuple(
+        Mailbox(
+            f"user{number}@{DOMAIN}",
+            MailboxId(f"mailbox-{number}"),
+            DATABASE,
+            aliases=(f"alias{number}@{DOMAIN}",),
+        )
+        for number in range(max(1, rates.mailbox_count))
+    )
+    everybody = DistributionGroup(f"all@{DOMAIN}", tuple(mailbox.address for mailbox in mailboxes))
+    nested_members = [everybody.address, mailboxes[0].aliases[0]]
+    if luck.random() < 0.3:
+        nested_members.append(f"nested@{DOMAIN}")
+    nested = DistributionGroup(f"nested@{DOMAIN}", tuple(nested_members))
+    connector = ReceiveConnector(
+        CONNECTOR,
+        SERVER,
+        ("192.0.2.1:25",),
+        (parse_ip_range("0.0.0.0-255.255.255.255"),),
+        tls=TlsMode.NONE,
+        message_bytes_max=rates.message_bytes_max,
+        recipient_count_max=max(1, rates.recipient_count_max),
+        connection_count_max=max(1, rates.connection_count_max),
+        inactivity_s=rates.inactivity_s,
+        session_s=rates.session_s,
+        tarpit_s=rates.tarpit_s,
+    )
+    return Organisation(
+        name="made up",
+        revision=Revision(1),
+        sites=(Site("here"),),
+        servers=(Server(SERVER, f"{SERVER}.{DOMAIN}", "here"),),
+        accepted_domains=(AcceptedDomain(DOMAIN),),
+        receive_connectors=(connector,),
+        mailbox_databases=(MailboxDatabase(DATABASE, SERVER),),
+        mailboxes=mailboxes,
+        distribution_groups=(everybody, nested),
+    )

@@ -1,0 +1,160 @@
+"""Processes of the made-up world: each dies on its own, with its memory, and comes back.
+
+A process holds a node, its connections and its writer. Everything that it
+schedules is void once it has died. Inputs go into the node one at a time, and
+its outputs are done in order after each, exactly as the drivers do it.
+
+Source: architecture, "Processes"; node.ports.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from holdfast.sim.network import Network
+from holdfast.sim.scenario import Rates
+from holdfast.sim.world import Violation, World, some
+
+STOP_WAIT_S = 60.0  # a process that does not come to rest is killed, as systemd does
+SPIN_COUNT_MAX = 1000  # timers in a row at one instant
+TIMER_GRAIN_S = (
+    1e-6  # a float of seconds since 1970 resolves a quarter of this; a timer never fires just before
+)
+
+
+class Process:
+    """Something that runs, dies and is started again."""
+
+    def __init__(self, name: str, world: World, network: Network, rates: Rates) -> None:
+        self.name = name
+        self.world = world
+        self.network = network
+        self.rates = rates
+        self.luck: random.Random = world.luck(f"process {name}")
+        self.up = False
+        self.stopping = False
+        self.incarnation = 0
+        self.crash_count = 0
+        self.clock_offset_s = 0.0
+        self._timer_at: float | None = None
+        self._spin_at = 0.0
+        self._spin_count = 0
+
+    # --- what a kind of process adds ---------------------------------------------------------
+
+    def begin(self) -> None:
+        """Make the node and begin work."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Lose the memory: node, connections, writer."""
+        raise NotImplementedError
+
+    def drain(self) -> None:
+        """Do what the node wants done."""
+        raise NotImplementedError
+
+    def node_deadline(self) -> float | None:
+        """When the node wants its timer."""
+        return None
+
+    def node_timer(self) -> None:
+        """Call the node's timer."""
+
+    def say_stop(self) -> None:
+        """Ask for a clean stop."""
+
+    def at_rest(self) -> bool:
+        """Whether a stop would lose no work."""
+        return True
+
+    def said_goodbye(self) -> None:
+        """The process ended at rest."""
+
+    # --- its life ------------------------------------------------------------------------------
+
+    def clock(self) -> float:
+        """The time as this process sees it."""
+        return self.world.now + self.clock_offset_s
+
+    def later(self, delay_s: float, what: str, action: Callable[[], None]) -> None:
+        """Let something happen to this process, unless it has died by then."""
+        incarnation = self.incarnation
+
+        def guarded() -> None:
+            if self.incarnation == incarnation and self.up:
+                action()
+
+        self.world.after(delay_s, what, guarded)
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        if not self.up:
+            self.up, self.stopping = True, False
+            self.incarnation += 1
+            self._timer_at = None
+            self.world.note(f"{self.name} starts, incarnation {self.incarnation}")
+            self.begin()
+            self.after_input()
+
+    def crash(self) -> None:
+        """Kill it; it is started again after a drawn time."""
+        if self.up:
+            self.crash_count += 1
+            self.world.note(f"fault: {self.name} dies")
+            self._end()
+
+    def stop(self) -> None:
+        """Ask it to stop cleanly; it is killed when it does not come to rest."""
+        if self.up and not self.stopping:
+            self.world.note(f"{self.name} is asked to stop")
+            self.stopping = True
+            self.say_stop()
+            self.later(STOP_WAIT_S, "", self.crash)
+            self.after_input()
+
+    def _end(self) -> None:
+        self.up = False
+        self.forget()
+        self.world.after(some(self.luck, self.rates.restart_s), "", self.start)
+
+    def after_input(self) -> None:
+        """Do what the node wants done, arm its timer, and stop once it is at rest."""
+        self.drain()
+        self._arm_timer()
+        if self.stopping and self.at_rest():
+            self.world.note(f"{self.name} stops cleanly")
+            self.said_goodbye()
+            self._end()
+
+    def _arm_timer(self) -> None:
+        deadline = self.node_deadline()
+        if deadline is None:
+            return
+        at = max(self.world.now, deadline - self.clock_offset_s + TIMER_GRAIN_S)
+        if self._timer_at is not None and self._timer_at <= at:
+            return  # it fires early, looks, and is armed again, as the driver does it
+        self._timer_at = at
+        self.later(at - self.world.now, "", lambda: self._timer_fired(at))
+
+    def _timer_fired(self, at: float) -> None:
+        if self._timer_at != at:
+            return
+        self._timer_at = None
+        if self._spin_at == self.world.now:
+            self._spin_count += 1
+            if self._spin_count > SPIN_COUNT_MAX:
+                raise Violation(f"{self.name} wants its timer again and again without time passing")
+        else:
+            self._spin_at, self._spin_count = self.world.now, 0
+        self.node_timer()
+        self.after_input()
+
+    def jump_clock(self, span_s: float) -> None:
+        """Set its clock forward, or back when negative."""
+        self.world.note(f"fault: the clock of {self.name} jumps by {span_s:.3f} s")
+        self.clock_offset_s += span_s
+        self._timer_at = None  # what is armed fires all the same and is ignored
+        if self.up:
+            self._arm_timer()

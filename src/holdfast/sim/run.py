@@ -1,0 +1,232 @@
+"""One simulation: a seed and a scenario in, what came of it out.
+
+Two phases. *Safety*: letters are sent while faults happen at drawn moments, and
+nothing acknowledged may be missing or doubled at any of them. *Liveness*:
+faults stop, everything that is down comes back, and within a bound every
+letter must be answered and everything acknowledged be delivered.
+
+The nodes are the very ones that the daemons run; a test may pass others
+(``Parts``) to plant a bug.
+
+Source: architecture, "The simulator"; docs/decisions/0007-simulator.md.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from holdfast.kernel.ids import MailboxId
+from holdfast.mailbox import service
+from holdfast.node.transport import TransportNode
+from holdfast.sim.checkers import MailChecker
+from holdfast.sim.disk import QueueDisk
+from holdfast.sim.faults import Faults
+from holdfast.sim.mailbox_process import MailboxDisk, MailboxProcess, PerformOperation
+from holdfast.sim.network import Network
+from holdfast.sim.organisation import DATABASE, make_organisation
+from holdfast.sim.post import Draft, Sender, draw_letter, sender_place
+from holdfast.sim.scenario import Rates, Scenario
+from holdfast.sim.transport_process import TransportProcess
+from holdfast.sim.world import EPOCH_S, Violation, World, some
+from holdfast.wire import store
+
+EVENT_COUNT_MAX = 400_000  # a run that needs more is stuck in a loop
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is simulated."""
+
+    transport: type[TransportNode] = TransportNode
+    perform: PerformOperation = service.perform
+    queue_disk: type[QueueDisk] = QueueDisk
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one simulation.
+
+    Attributes:
+        failure: the checker's sentence, or None.
+        trace_hash: the digest over every event, in order.
+        crash_count: how often a process was killed.
+        virtual_s: how long it took in the made-up world.
+        last_lines: the end of the trace.
+    """
+
+    seed: int
+    scenario: str
+    failure: str | None
+    trace_hash: str
+    event_count: int
+    letter_count: int
+    acknowledged_count: int
+    delivered_count: int
+    crash_count: int
+    virtual_s: float
+    last_lines: tuple[str, ...]
+
+
+# Called before each event with its number; crashes happen there in ``crash_everywhere``.
+BeforeEvent = Callable[["Simulation", int], None]
+
+
+class Simulation:
+    """The whole made-up world of one run."""
+
+    def __init__(
+        self,
+        seed: int,
+        scenario: Scenario,
+        parts: Parts | None = None,
+        listener: Callable[[str], None] | None = None,
+    ) -> None:
+        parts = parts or Parts()
+        self.scenario = scenario
+        self.world = World(seed, listener)
+        self.rates: Rates = scenario.draw(self.world.luck("rates"))
+        self.world.note(f"seed {seed} scenario {scenario.name} {self.rates}")
+        self.organisation = make_organisation(self.rates, self.world.luck("organisation"))
+        self.network = Network(self.world, self.rates)
+        self.queue_disk = parts.queue_disk(self.organisation.duplicate_memory_s)
+        self.store_disk = MailboxDisk()
+        self.transport = TransportProcess(
+            self.world, self.network, self.rates, self.organisation, self.queue_disk, parts.transport
+        )
+        self.mailbox = MailboxProcess(
+            self.world, self.network, self.rates, DATABASE, self.store_disk, parts.perform
+        )
+        self.checker = MailChecker(self.organisation, self.queue_disk, self._read_inbox)
+        self.faults = Faults(self)
+        self.senders = [
+            Sender(sender_place(index), self.world, self.network, self.rates, self.checker.acknowledged)
+            for index in range(max(1, self.rates.sender_count))
+        ]
+        self._letter_count = 0
+        self._posting_count = 0
+
+    def _read_inbox(self, mailbox_id: MailboxId, after_uid: int) -> tuple[list[store.StoredMessage], int]:
+        return self.mailbox.read_inbox(mailbox_id, after_uid)
+
+    def run(self, before_event: BeforeEvent | None = None) -> Result:
+        """Live through both phases, with every check."""
+        failure: str | None = None
+        try:
+            self._live(before_event)
+        except Violation as violation:
+            failure = str(violation)
+        except Exception as error:  # noqa: BLE001  # any exception of a room is a finding, with its place
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            failure = f"{type(error).__name__} in {place.name}, line {place.lineno}: {error}"
+            for line in traceback.format_exc().splitlines()[-30:]:
+                self.world.note(line.split("/src/")[-1])
+        return Result(
+            seed=self.world.seed,
+            scenario=self.scenario.name,
+            failure=failure,
+            trace_hash=self.world.trace_hash,
+            event_count=self.world.event_count,
+            letter_count=self._letter_count,
+            acknowledged_count=self.checker.acknowledged_count,
+            delivered_count=self.checker.delivered_count,
+            crash_count=self.transport.crash_count + self.mailbox.crash_count,
+            virtual_s=self.world.elapsed_s,
+            last_lines=tuple(self.world.last_lines),
+        )
+
+    def _live(self, before_event: BeforeEvent | None) -> None:
+        self.mailbox.start()
+        self.transport.start()
+        self._post_letters()
+        self.faults.begin()
+        safety_until = EPOCH_S + self.rates.safety_s
+        while self._step(safety_until, before_event):
+            if self._all_done():
+                break
+        self.world.note("faults stop")
+        self.faults.stop()
+        for sender in self.senders:
+            sender.grow_calm()
+        until = self.world.now + self.rates.liveness_s
+        while not self._all_done() and self._step(until, before_event):
+            pass
+        self.world.note("the end")
+        self.checker.check_end()
+        self.checker.check_refusals()
+        if not self.transport.node.idle():
+            raise Violation("the transport is not idle though everything is finished and nobody is connected")
+
+    def _step(self, until: float, before_event: BeforeEvent | None) -> bool:
+        if before_event is not None:
+            before_event(self, self.world.event_count)
+        if self.world.event_count > EVENT_COUNT_MAX:
+            raise Violation(f"more than {EVENT_COUNT_MAX} events, the end is not in sight")
+        return self.world.step(until)
+
+    def _all_done(self) -> bool:
+        """Whether there is nothing left to happen that matters."""
+        return (
+            not self._posting_count
+            and not self.queue_disk.messages
+            and self.transport.up
+            and self.mailbox.up
+            and all(sender.finished for sender in self.senders)
+            and self.transport.at_rest()
+        )
+
+    def _post_letters(self) -> None:
+        luck = self.world.luck("letters")
+        draft = Draft(luck, self.rates, self.organisation)
+        for index, sender in enumerate(self.senders):
+            at_s = 0.0
+            for number in range(max(1, self.rates.letter_count)):
+                at_s += some(luck, self.rates.letter_every_s)
+                letter = draw_letter(draft, f"L{index}-{number}")
+                self.checker.posted(letter)
+                self._letter_count += 1
+                self._posting_count += 1
+
+                def post(sender: Sender = sender, letter: object = letter) -> None:
+                    self._posting_count -= 1
+                    sender.post(letter)  # type: ignore[arg-type]  # a default argument binds the loop's letter
+
+                self.world.after(at_s, "", post)
+
+
+def simulate(
+    seed: int,
+    scenario: Scenario,
+    parts: Parts | None = None,
+    listener: Callable[[str], None] | None = None,
+) -> Result:
+    """Run one simulation; the same arguments give the same result, to the last event."""
+    return Simulation(seed, scenario, parts, listener).run()
+
+
+def crash_everywhere(seed: int, scenario: Scenario, parts: Parts | None = None) -> Iterator[Result]:
+    """Run a scenario once undisturbed, then once more per event and process, killed right before that event.
+
+    Stops after the first failure.
+    """
+    undisturbed = simulate(seed, scenario, parts)
+    yield undisturbed
+    if undisturbed.failure is not None:
+        return
+    for at in range(undisturbed.event_count):
+        for name in ("transport", "mailbox"):
+            result = _crash_at(Simulation(seed, scenario, parts), at, name)
+            yield result
+            if result.failure is not None:
+                return
+
+
+def _crash_at(simulation: Simulation, at: int, name: str) -> Result:
+    def before_event(simulation: Simulation, event_number: int) -> None:
+        if event_number == at:
+            process = simulation.transport if name == "transport" else simulation.mailbox
+            process.crash()
+            simulation.checker.check_durable()
+
+    return simulation.run(before_event)

@@ -1,0 +1,269 @@
+"""The transport process of the made-up world: a real ``TransportNode`` on a made-up disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import assert_never
+
+from holdfast.directory.model import Organisation
+from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.kernel.events import Severity
+from holdfast.kernel.ids import ConnectionId
+from holdfast.node.ports import (
+    CallStore,
+    CheckPassword,
+    Close,
+    CommitQueue,
+    Log,
+    PauseReading,
+    Peer,
+    ReadQueued,
+    ResumeReading,
+    Send,
+    StartTls,
+    TransportOutput,
+)
+from holdfast.node.transport import TransportNode
+from holdfast.sim.disk import Job, QueueDisk, Writer, queue_writer_rates
+from holdfast.sim.network import Endpoint, Network, Receiver
+from holdfast.sim.organisation import CONNECTOR, SERVER
+from holdfast.sim.process import Process
+from holdfast.sim.scenario import Rates
+from holdfast.sim.world import Violation, World, some
+from holdfast.transport.queue import QueueWrite
+from holdfast.wire import store
+
+PLACE = "transport"
+RECONNECT_S = 0.2
+
+NodeFactory = type[TransportNode]
+
+
+class _ClientConnection:
+    """The server's end of a sender's connection."""
+
+    def __init__(self, process: TransportProcess, connection_id: ConnectionId) -> None:
+        self._process = process
+        self._id = connection_id
+
+    def opened(self) -> None:
+        raise AssertionError("only the end that asked for a connection hears that it stands")
+
+    def received(self, data: bytes) -> None:
+        process = self._process
+        process.node.bytes_received(process.clock(), self._id, data)
+        process.after_input()
+
+    def ended(self) -> None:
+        process = self._process
+        process.node.connection_ended(process.clock(), self._id)
+        process.after_input()
+
+    def lost(self) -> None:
+        process = self._process
+        del process.connections[self._id]
+        process.node.connection_lost(process.clock(), self._id)
+        process.after_input()
+
+
+class _StoreLink:
+    """The lasting connection to one mailbox database, as ``drivers.store_client`` keeps it."""
+
+    def __init__(self, process: TransportProcess, database: str) -> None:
+        self._process = process
+        self._database = database
+        self._reader = store.FrameReader()
+        self._stands = False
+        self._endpoint = process.network.connect(PLACE, f"mailbox {database}", self)
+
+    def opened(self) -> None:
+        process = self._process
+        self._stands = True
+        process.node.store_connected(process.clock(), self._database)
+        process.after_input()
+
+    def received(self, data: bytes) -> None:
+        process = self._process
+        try:
+            responses = [store.decode_response(body) for body in self._reader.feed(data)]
+        except Refusal as refusal:
+            raise Violation(f"the mailbox process does not speak the store protocol: {refusal}") from None
+        incarnation = process.incarnation
+        for response in responses:
+            if process.incarnation != incarnation or not process.up:
+                return
+            process.node.store_answered(process.clock(), response.number, response.answer)
+            process.after_input()
+
+    def ended(self) -> None:
+        self._endpoint.abort()
+        self.lost()
+
+    def lost(self) -> None:
+        process = self._process
+        process.links.pop(self._database)
+        process.later(some(process.luck, RECONNECT_S), "", lambda: process.link(self._database))
+        if self._stands:
+            process.node.store_lost(process.clock(), self._database)
+            process.after_input()
+
+    def call(self, number: int, operation: store.Operation) -> bool:
+        """Ask, when the connection stands."""
+        if self._stands:
+            self._endpoint.send(store.encode_frame(store.Request(number, operation)))
+        return self._stands
+
+    def abort(self) -> None:
+        """The process died."""
+        self._endpoint.abort()
+
+
+class TransportProcess(Process):
+    """Runs a transport node on the queue disk."""
+
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        rates: Rates,
+        organisation: Organisation,
+        disk: QueueDisk,
+        factory: NodeFactory = TransportNode,
+    ) -> None:
+        super().__init__("transport", world, network, rates)
+        self.organisation = organisation
+        self.disk = disk
+        self.node: TransportNode
+        self.connections: dict[ConnectionId, Endpoint] = {}
+        self.links: dict[str, _StoreLink] = {}
+        self.calm = False  # no read fails any more
+        self._factory = factory
+        self._writer: Writer
+        self._connection_count = 0
+
+    def begin(self) -> None:
+        recovered = self.disk.recover(self.clock())
+        luck = self.world.luck(f"transport node {self.incarnation}")
+        self._writer = Writer(
+            self.world, self.disk.weather, queue_writer_rates(self.world, self.rates), self.later
+        )
+        self.node = self._factory(self.organisation, SERVER, recovered, luck)
+        self.node.started(self.clock())
+        self.network.listen(PLACE, self._accept)
+        for database in self.organisation.mailbox_databases:
+            self.link(database.name)
+
+    def forget(self) -> None:
+        self.network.listen(PLACE, None)
+        self._writer.crash()
+        for endpoint in self.connections.values():
+            endpoint.abort()
+        self.connections.clear()
+        for link in self.links.values():
+            link.abort()
+        self.links.clear()
+
+    def link(self, database: str) -> None:
+        """Connect to a mailbox database."""
+        self.links[database] = _StoreLink(self, database)
+
+    def _accept(self, endpoint: Endpoint) -> Receiver | None:
+        if self.stopping:
+            return None
+        self._connection_count += 1
+        connection_id = ConnectionId(self._connection_count)
+        self.connections[connection_id] = endpoint
+        peer = Peer(endpoint.peer.place, 40000 + self._connection_count % 20000, "192.0.2.1", 25, tls=False)
+
+        self.node.connection_opened(self.clock(), connection_id, CONNECTOR, peer)
+        self.after_input()
+        return _ClientConnection(self, connection_id)
+
+    def node_deadline(self) -> float | None:
+        return self.node.deadline()
+
+    def node_timer(self) -> None:
+        self.node.timer(self.clock())
+
+    def say_stop(self) -> None:
+        self.network.listen(PLACE, None)
+        self.node.stopping(self.clock())
+
+    def at_rest(self) -> bool:
+        return self.node.idle() and not self._writer.busy
+
+    def said_goodbye(self) -> None:
+        self.disk.say_goodbye(self.node.uncertain)
+
+    def drain(self) -> None:
+        while self.node.outputs:
+            outputs, self.node.outputs = self.node.outputs, []
+            for output in outputs:
+                self._perform(output)
+
+    def _perform(self, output: TransportOutput) -> None:
+        match output:
+            case Send(connection_id, data):
+                self._with(connection_id, lambda endpoint: endpoint.send(data))
+            case Close(connection_id):
+                self._with(connection_id, Endpoint.close)
+            case PauseReading(connection_id):
+                self._with(connection_id, Endpoint.pause)
+            case ResumeReading(connection_id):
+                self._with(connection_id, Endpoint.resume)
+            case StartTls():
+                raise Violation("the transport begins TLS on a connector that does not offer it")
+            case CallStore(database, number, operation):
+                self._call(database, number, operation)
+            case CheckPassword(connection_id):
+                self.later(some(self.luck, 0.05), "", lambda: self._password_checked(connection_id))
+            case CommitQueue(writes):
+                self._writer.put(self._commit(writes))
+            case ReadQueued(numbers):
+                for number in numbers:
+                    self.later(some(self.luck, 0.002), "", lambda number=number: self._read(number))  # type: ignore[misc]
+            case Log(event):
+                self.world.note(f"log {event.kind.event_id} {event.message()}")
+                if event.kind.severity is Severity.BROKEN:
+                    raise Violation(f"the transport calls itself broken: {event.message()}")
+            case _:
+                assert_never(output)
+
+    def _with(self, connection_id: ConnectionId, action: Callable[[Endpoint], None]) -> None:
+        endpoint = self.connections.get(connection_id)
+        if endpoint is not None:  # it may be gone by now: the node hears of that next
+            action(endpoint)
+
+    def _password_checked(self, connection_id: ConnectionId) -> None:
+        self.node.password_checked(self.clock(), connection_id, None)
+        self.after_input()
+
+    def _call(self, database: str, number: int, operation: store.Operation) -> None:
+        link = self.links.get(database)
+        if link is None or not link.call(number, operation):
+            refused = store.Refused(store.RefusalReason.UNAVAILABLE, "the mailbox database is not reachable")
+            self.later(0.0, "", lambda: self._answered(number, refused))
+
+    def _answered(self, number: int, answer: store.Answer) -> None:
+        self.node.store_answered(self.clock(), number, answer)
+        self.after_input()
+
+    def _commit(self, writes: list[QueueWrite]) -> Job:
+        def done() -> None:
+            self.node.queue_committed(self.clock(), writes)
+            self.after_input()
+
+        def failed() -> None:
+            self.node.queue_failed(
+                self.clock(), writes, Unavailable("the disk of the queue database is full")
+            )
+            self.after_input()
+
+        return Job(lambda: self.disk.apply(writes), done, failed)
+
+    def _read(self, number: int) -> None:
+        data = self.disk.read(number)
+        if not self.calm and self.luck.random() < self.rates.read_failure_rate:
+            data = None
+        self.node.queued_read(self.clock(), number, data)
+        self.after_input()
