@@ -156,13 +156,13 @@ class CommandReader:
 
         None when more bytes are needed; BadCommand when the line is too long.
         """
-        assert not self._text, "a command is half read"
+        assert self._bad or not self._text, "a command is half read"
         while not self._dead:
             line = self._take_line()
             if line is None:
                 return self._die_of_excess()
             if not self._bad:
-                return line.rstrip(b"\r\n")
+                return _without_line_end(line)
             return self._finish_bad(line)
         return None
 
@@ -255,7 +255,7 @@ class CommandReader:
 
     def _finish(self, line: bytes) -> Command | BadCommand:
         self._text += line
-        text = bytes(self._text).rstrip(b"\r\n") if self._text.endswith(b"\n") else bytes(self._text)
+        text = _without_line_end(bytes(self._text))
         literals = self._literals
         self._forget_command()
         head = _read_head(text)
@@ -298,6 +298,11 @@ class CommandReader:
         self._discarded = 0
 
 
+def _without_line_end(line: bytes) -> bytes:
+    """Take off one CRLF or LF, and no more: a literal's announcement may stand before it."""
+    return line.removesuffix(b"\n").removesuffix(b"\r")
+
+
 @dataclass(frozen=True, slots=True)
 class _Head:
     tag: str
@@ -312,7 +317,7 @@ def _read_head(text: bytes) -> _Head | BadCommand:
     if tag_match is None:
         return BadCommand("*", "a command starts with a tag")
     tag = tag_match[0].decode("ascii")
-    line = text[tag_match.end() :].rstrip(b"\r\n") if text.endswith(b"\n") else text[tag_match.end() :]
+    line = _without_line_end(text[tag_match.end() :])
     name_match = _NAME.match(line)
     if name_match is None:
         return BadCommand(tag, "the name of a command is missing")

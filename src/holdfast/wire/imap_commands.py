@@ -68,36 +68,31 @@ def parse_fetch(arguments: Arguments) -> tuple[FetchItem, ...]:
 
     Source: RFC 3501 section 6.4.5.
     """
-    macro = _MACROS.get(arguments.peek_keyword())
-    if macro is not None:
-        arguments.keyword()
-        arguments.end()
-        return tuple(_PLAIN_ITEMS[name] for name in macro)
     items: dict[FetchItem, None] = {}
     if arguments.peek() != b"(":
-        items[_parse_fetch_item(arguments)] = None
+        items.update(dict.fromkeys(_parse_fetch_item(arguments)))
     else:
         arguments.open_parenthesis()
-        empty = arguments.accept(b")")  # "()" asks for nothing; James's clients do that
-        while not empty:
-            items[_parse_fetch_item(arguments)] = None
+        going = not arguments.accept(b")")  # "()" asks for nothing; James's clients do that
+        while going:
+            items.update(dict.fromkeys(_parse_fetch_item(arguments)))
             if len(items) > FETCH_ITEM_COUNT_MAX:
                 raise Refusal(f"more than {FETCH_ITEM_COUNT_MAX} things are asked for")
-            if not arguments.list_goes_on():
-                break
+            going = arguments.list_goes_on()
     arguments.end()
     return tuple(items)
 
 
-def _parse_fetch_item(arguments: Arguments) -> FetchItem:
+def _parse_fetch_item(arguments: Arguments) -> tuple[FetchItem, ...]:
+    """Read one item, or a macro: inside parentheses the standard has none, but clients have."""
     peek = arguments.accept(b"BODY.PEEK[")
     if peek or arguments.accept(b"BODY["):
-        return _parse_body_section(arguments, peek=peek)
+        return (_parse_body_section(arguments, peek=peek),)
     name = arguments.keyword()
-    item = _PLAIN_ITEMS.get(name)
-    if item is None:
+    macro = _MACROS.get(name, (name,))
+    if macro[0] not in _PLAIN_ITEMS:
         raise Refusal(f"{name} cannot be fetched")
-    return item
+    return tuple(_PLAIN_ITEMS[each] for each in macro)
 
 
 def _parse_body_section(arguments: Arguments, *, peek: bool) -> FetchItem:
