@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import typing
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from holdfast.directory.model import (
@@ -104,6 +105,12 @@ KINDS: tuple[Kind, ...] = (
 
 _BY_TYPE = {kind.type: kind for kind in KINDS}
 _NOT_SETTINGS = frozenset(kind.collection for kind in KINDS) | {"revision"}
+
+
+def make_object(kind: Kind, arguments: Mapping[str, object]) -> DirectoryObject:
+    """Make an object of a kind from its attributes, which the caller has checked against its settings."""
+    make = typing.cast(Callable[..., DirectoryObject], kind.type)
+    return make(**arguments)
 
 
 def kind_of(object_type: type) -> Kind:

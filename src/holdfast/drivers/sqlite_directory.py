@@ -1,0 +1,400 @@
+"""The directory database: the organisation as rows, its change log, and the password hashes.
+
+One SQLite file per server. A change is applied whole or not at all, only to the
+revision that it was planned for, and its entry in the change log is part of the
+same transaction; the log can only grow. Password hashes have a table of their
+own that no export reads. WAL lets every role read while one process writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import sqlite3
+import threading
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from holdfast.directory.kinds import KINDS, DirectoryObject, make_object, name_of, objects_of
+from holdfast.directory.model import Organisation
+from holdfast.directory.plan import Change, ChangeRecord, FieldChange, Plan
+from holdfast.directory.values import read_record, write_record
+from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.kernel.ids import MailboxId, Revision
+
+APPLICATION_ID = 0x48464449  # "HFDI": told apart from any other SQLite file
+WAIT_FOR_LOCK_S = 5.0
+ORGANISATION_KIND = "organisation"
+
+# The statements that bring a database from version n to n + 1, for each n. Never changed, only added to.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE objects (
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            body TEXT NOT NULL,
+            PRIMARY KEY (kind, name)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE change_log (
+            revision INTEGER PRIMARY KEY,
+            at REAL NOT NULL,
+            who TEXT NOT NULL,
+            why TEXT NOT NULL,
+            changes TEXT NOT NULL
+        )""",
+        """CREATE TRIGGER change_log_keeps_entries BEFORE DELETE ON change_log
+            BEGIN SELECT RAISE(ABORT, 'the change log can only grow'); END""",
+        """CREATE TRIGGER change_log_keeps_texts BEFORE UPDATE ON change_log
+            BEGIN SELECT RAISE(ABORT, 'the change log can only grow'); END""",
+        # INSERT OR REPLACE removes a row without the trigger for DELETE.
+        """CREATE TRIGGER change_log_grows BEFORE INSERT ON change_log
+            WHEN NEW.revision <= (SELECT coalesce(max(revision), 0) FROM change_log)
+            BEGIN SELECT RAISE(ABORT, 'the change log can only grow'); END""",
+        "CREATE TABLE secrets (mailbox_id TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID",
+        f"PRAGMA application_id = {APPLICATION_ID}",
+    ),
+)
+
+
+class DirectoryStore:
+    """An open directory database; may be used from several threads."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, *, writable: bool) -> DirectoryStore:
+        """Open a directory database; make it or bring it to our version when ``writable``.
+
+        Raises:
+            Refusal: it is of a newer version, or not a directory database.
+            Unavailable: it is not there, damaged, locked, or the disk does not let us.
+        """
+        if writable:
+            _make_private_file(path)
+        elif not path.exists():
+            raise Unavailable(
+                f"there is no directory database {path} yet; it is made when the server first starts"
+            )
+        with _translated(path):
+            connection = sqlite3.connect(
+                f"file:{quote(str(path))}?mode={'rw' if writable else 'ro'}",
+                uri=True,
+                timeout=WAIT_FOR_LOCK_S,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        try:
+            with _translated(path):
+                if writable:
+                    # Before anything is written: a database that is not ours stays as it is.
+                    _version(connection, path, len(MIGRATIONS))
+                    connection.execute("PRAGMA journal_mode = WAL")
+                    connection.execute("PRAGMA synchronous = FULL")
+                    # A hash that was replaced does not stay behind in a free page.
+                    connection.execute("PRAGMA secure_delete = ON")
+                    migrate(connection, path)
+                else:
+                    _check_version(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(path, connection)
+
+    def close(self) -> None:
+        """Close it; it is not used again."""
+        with self._lock:
+            self._connection.close()
+
+    def revision(self) -> Revision:
+        """The revision that is in force; 0 before the first change."""
+        with self._lock, _translated(self._path):
+            return _revision(self._connection)
+
+    def read(self) -> Organisation:
+        """The organisation that is in force.
+
+        Raises:
+            Unavailable: it cannot be read now, or is damaged.
+        """
+        with self._lock, _translated(self._path), _transaction(self._connection, "DEFERRED"):
+            return _read_organisation(self._connection, self._path)
+
+    def apply(self, plan: Plan, *, who: str, why: str, at: float) -> Organisation:
+        """Make a planned change durable.
+
+        Args:
+            plan: what ``plan_change`` made of the organisation in force.
+            who: who asks for it, for the change log.
+            why: the reason given.
+            at: seconds since the epoch.
+
+        Returns:
+            The organisation as it is now; unchanged when the plan has no changes.
+
+        Raises:
+            Refusal: the plan has problems, or somebody changed the organisation
+                meanwhile; it tells who and what.
+            Unavailable: the disk does not let us; nothing is changed.
+        """
+        if plan.problems:
+            raise Refusal(
+                f"the change is not made, {len(plan.problems)} things are wrong with its result; "
+                f"the first is {plan.problems[0]}",
+                problems=plan.problems,
+            )
+        with self._lock, _translated(self._path), _transaction(self._connection, "IMMEDIATE"):
+            connection = self._connection
+            revision = _revision(connection)
+            if revision != plan.base_revision:
+                raise _changed_meanwhile(connection, self._path, plan.base_revision, revision)
+            before = _read_organisation(connection, self._path)
+            if not plan.changes:
+                return before
+            _write_objects(connection, plan.after)
+            gone = {each.mailbox_id for each in before.mailboxes}
+            gone -= {each.mailbox_id for each in plan.after.mailboxes}
+            connection.executemany("DELETE FROM secrets WHERE mailbox_id = ?", [(each,) for each in gone])
+            connection.execute(
+                "INSERT INTO change_log (revision, at, who, why, changes) VALUES (?, ?, ?, ?, ?)",
+                (revision + 1, at, _storable(who), _storable(why), _dump_changes(plan.changes)),
+            )
+            return _read_organisation(connection, self._path)
+
+    def history(self, limit: int, before: Revision | None = None) -> list[ChangeRecord]:
+        """Entries of the change log, newest first; ``before`` leaves out that revision and what came later."""
+        with self._lock, _translated(self._path):
+            return _history(self._connection, self._path, limit, before)
+
+    def set_secret(self, mailbox_id: MailboxId, hash: str) -> None:
+        """Keep the password hash of a mailbox, in place of an earlier one; the mailbox may come later."""
+        with self._lock, _translated(self._path):
+            self._connection.execute(
+                "INSERT INTO secrets (mailbox_id, hash) VALUES (?, ?) "
+                "ON CONFLICT (mailbox_id) DO UPDATE SET hash = excluded.hash",
+                (mailbox_id, hash),
+            )
+
+    def secret(self, mailbox_id: MailboxId) -> str | None:
+        """The password hash of a mailbox; None when it has no password."""
+        with self._lock, _translated(self._path):
+            row = self._connection.execute(
+                "SELECT hash FROM secrets WHERE mailbox_id = ?", (mailbox_id,)
+            ).fetchone()
+            return None if row is None else str(row[0])
+
+
+def migrate(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS
+) -> None:
+    """Bring a database to our version, in one transaction.
+
+    Raises:
+        Refusal: it is of a newer version, or not a directory database.
+    """
+    if _version(connection, path, len(migrations)) == len(migrations):
+        return
+    with _transaction(connection, "IMMEDIATE"):
+        # Asked again: another process may have done it while we waited for the lock.
+        for statements in migrations[_version(connection, path, len(migrations)) :]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    version = _version(connection, path, len(MIGRATIONS))
+    if version < len(MIGRATIONS):
+        raise Unavailable(
+            f"the directory database {path} is of version {version}, not yet brought to {len(MIGRATIONS)}; "
+            "that happens when the server starts"
+        )
+
+
+def _version(connection: sqlite3.Connection, path: Path, ours: int) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if application_id != APPLICATION_ID and not is_empty:
+        raise Refusal(f"{path} is an SQLite database, but not a directory of ours; name another file")
+    if version > ours:
+        raise Refusal(
+            f"the directory database {path} is of version {version}, this program knows up to {ours}; "
+            "start the newer Holdfast that wrote it, or restore the state from before the upgrade"
+        )
+    return version
+
+
+def _make_private_file(path: Path) -> None:
+    try:
+        # Made by us and not by SQLite, so that it is nobody else's to read from the first moment.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        raise Unavailable(f"cannot open the directory database {path}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Say SQLite's errors in the words of the house."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise Unavailable(f"cannot use the directory database {path} now: {error}") from None
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        # A row that breaks a rule of the database, or a use after close, is our own fault.
+        raise
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path, str(error)) from None
+
+
+def _damaged(path: Path, detail: str) -> Unavailable:
+    return Unavailable(
+        f"the directory database {path} is damaged ({detail}); nothing was changed: stop Holdfast, keep the "
+        "file, and restore a copy or import an export of the organisation into a new one"
+    )
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection, mode: str) -> Iterator[None]:
+    connection.execute(f"BEGIN {mode}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk may have ended the transaction already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _revision(connection: sqlite3.Connection) -> Revision:
+    return Revision(
+        int(connection.execute("SELECT coalesce(max(revision), 0) FROM change_log").fetchone()[0])
+    )
+
+
+def _read_organisation(connection: sqlite3.Connection, path: Path) -> Organisation:
+    bodies: dict[str, list[str]] = {}
+    for kind_word, body in connection.execute("SELECT kind, body FROM objects ORDER BY position, name"):
+        bodies.setdefault(kind_word, []).append(body)
+    # What the keys are is known from the model; a type checker cannot follow that.
+    arguments: dict[str, typing.Any] = {"revision": _revision(connection)}
+    for body in bodies.get(ORGANISATION_KIND, ()):
+        arguments |= _read_body(Organisation, body, path)
+    for kind in KINDS:
+        found = (make_object(kind, _read_body(kind.type, body, path)) for body in bodies.get(kind.word, ()))
+        arguments[kind.collection] = tuple(found)
+    return Organisation(**arguments)
+
+
+def _read_body(record_type: type, body: str, path: Path) -> dict[str, object]:
+    try:
+        table = json.loads(body)
+    except (ValueError, TypeError, RecursionError):
+        table = None
+    if not isinstance(table, dict):
+        raise _damaged(path, "an object cannot be read")
+    arguments, findings = read_record(record_type, table, "an object", ())
+    if findings:
+        raise _damaged(path, findings[0].text)
+    return arguments
+
+
+def _write_objects(connection: sqlite3.Connection, after: Organisation) -> None:
+    """Write the rows that differ; rows that stay as they are are not touched."""
+    stored = {
+        (kind, name): (position, body)
+        for kind, name, position, body in connection.execute("SELECT kind, name, position, body FROM objects")
+    }
+    for kind_word, items in _rows(after):
+        last = 0
+        for name, body in items:
+            position, old_body = stored.pop((kind_word, name), (0, None))
+            # Positions only have to rise: an object that stays keeps its own where the order allows.
+            new_position = position if position > last else last + 1
+            last = new_position
+            if (new_position, body) != (position, old_body):
+                connection.execute(
+                    "INSERT INTO objects (kind, name, position, body) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (kind, name) DO UPDATE SET position = excluded.position, body = excluded.body",
+                    (kind_word, name, new_position, body),
+                )
+    connection.executemany("DELETE FROM objects WHERE kind = ? AND name = ?", list(stored))
+
+
+def _rows(organisation: Organisation) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    yield ORGANISATION_KIND, [("", _dump(organisation))]
+    for kind in KINDS:
+        yield kind.word, [(name_of(each), _dump(each)) for each in objects_of(organisation, kind)]
+
+
+def _dump(record: DirectoryObject | Organisation) -> str:
+    # With the defaults: a default that a later version changes must not change a running organisation.
+    return json.dumps(write_record(record, defaults=True), ensure_ascii=False)
+
+
+def _history(
+    connection: sqlite3.Connection, path: Path, limit: int, before: Revision | None
+) -> list[ChangeRecord]:
+    assert limit >= 1
+    below = (1 << 63) - 1 if before is None else before
+    rows = connection.execute(
+        "SELECT revision, at, who, why, changes FROM change_log "
+        "WHERE revision < ? ORDER BY revision DESC LIMIT ?",
+        (below, limit),
+    )
+    return [
+        ChangeRecord(Revision(revision), at, who, why, _load_changes(changes, path))
+        for revision, at, who, why, changes in rows
+    ]
+
+
+def _storable(text: str) -> str:
+    """A command line may hand us bytes that are no text; the change log says so instead of refusing them."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _dump_changes(changes: tuple[Change, ...]) -> str:
+    return json.dumps(
+        [
+            [each.action, each.kind, each.name, [[f.name, f.before_text, f.after_text] for f in each.fields]]
+            for each in changes
+        ],
+        ensure_ascii=False,
+    )
+
+
+def _load_changes(text: str, path: Path) -> tuple[Change, ...]:
+    try:
+        return tuple(
+            Change(action, kind, name, tuple(FieldChange(*field) for field in fields))
+            for action, kind, name, fields in json.loads(text)
+        )
+    except (ValueError, TypeError, RecursionError):
+        raise _damaged(path, "an entry of the change log cannot be read") from None
+
+
+def _changed_meanwhile(
+    connection: sqlite3.Connection, path: Path, planned: Revision, now: Revision
+) -> Refusal:
+    newer = [each for each in _history(connection, path, 3, None) if each.revision > planned]
+    told = "; ".join(_told(each) for each in newer)
+    return Refusal(
+        f"the change was planned for revision {planned}, but the organisation is at {now} now: "
+        f"{told or 'another database'}; look at the organisation as it is now and ask again"
+    )
+
+
+def _told(record: ChangeRecord) -> str:
+    at = datetime.datetime.fromtimestamp(record.at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    what = ", ".join(f'{each.action} {each.kind} "{each.name}"' for each in record.changes[:3])
+    more = f" and {len(record.changes) - 3} more" if len(record.changes) > 3 else ""
+    return f"revision {record.revision} by {record.who} at {at}: {what}{more}"
