@@ -12,7 +12,7 @@ CLIENT_MALFORMED = declare(
     Severity.BROKEN,
     "store client {client_id} was disconnected: {reason}",
     "A process that asks the mailbox role did not speak its protocol. Both are ours, so this is a bug, or "
-    "two versions run side by side after an upgrade. Restart the server's roles; if it comes again, report it.",
+    "two versions run side by side after an upgrade. Restart the server's roles; report it if it returns.",
 )
 CLIENT_OVERLOADED = declare(
     "MBX-0102",

@@ -29,7 +29,7 @@ class Performance(NamedTuple):
 
 
 def perform(operation: store.Operation, tables: Tables, now: float, luck: random.Random) -> Performance:
-    """Do what is asked, or refuse it without a trace; ``Watch`` is the node's affair and not performed here."""
+    """Do what is asked, or refuse it without a trace; ``Watch`` is the node's affair."""
     try:
         return _perform(operation, tables, now, luck)
     except folders.Denied as denied:

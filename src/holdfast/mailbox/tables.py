@@ -4,7 +4,9 @@ SQLite keeps these rows for a server, plain dictionaries keep them for the
 simulator; both are held to the same tests. Nothing here decides anything.
 
 A transaction is the affair of whoever holds the tables: the room changes rows,
-and a commit or a rollback takes all of them.
+and a commit or a rollback takes all of them. Within a transaction the tables
+hand out one and the same object for a mailbox or a folder, however it is asked
+for: moving messages inside one folder counts on it.
 """
 
 from __future__ import annotations
