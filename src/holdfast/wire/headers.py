@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from holdfast.kernel.errors import Refusal
 
 VALUE_CHARACTERS_MAX = 2000  # of one field read by name; more is cut off
+_VALUE_BYTES_MAX = 4 * VALUE_CHARACTERS_MAX  # before unfolding and decoding
 
 # Every field is a name, a colon, and a line with its continuations. Possessive
 # throughout, hence linear; lines end in CRLF, so looking for LF is enough.
 _FIELDS = re.compile(rb"(?:[!-9;-~]++[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)*+")
-_FIRST_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
+_FIRST_FIELD = re.compile(rb"[!-9;-~]++[ \t]*+:")
 _SPACED_RECEIVED = re.compile(rb"\r\nreceived[ \t]+:")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _CONTROL = re.compile("[\x00-\x1f\x7f]+")
@@ -60,11 +61,9 @@ class HeaderBlock:
         else:
             start = at + len(name) + 1
         end = self.raw.find(b"\r\n", start)
-        while (
-            end >= 0 and self.raw[end + 2 : end + 3] in (b" ", b"\t") and end - start < VALUE_CHARACTERS_MAX
-        ):
+        while end >= 0 and self.raw[end + 2 : end + 3] in (b" ", b"\t") and end - start < _VALUE_BYTES_MAX:
             end = self.raw.find(b"\r\n", end + 2)
-        value = self.raw[start : end if end >= 0 else len(self.raw)][: 4 * VALUE_CHARACTERS_MAX]
+        value = self.raw[start : end if end >= 0 else len(self.raw)][:_VALUE_BYTES_MAX]
         text = _FOLD.sub(" ", value.decode("utf-8", "replace"))
         return _CONTROL.sub(" ", text).strip()[:VALUE_CHARACTERS_MAX]
 
