@@ -8,7 +8,7 @@ from holdfast.wire.imap import BadCommand, Command, CommandReader, LiteralWanted
 
 
 def read_all(reader: CommandReader) -> list[object]:
-    """What the reader says, commands as tuples of tag, name, uid and whether nothing is left of the first word."""
+    """What the reader says; a command as a tuple of tag, name, uid and its words."""
     said: list[object] = []
     while (item := reader.next()) is not None:
         if isinstance(item, Command):

@@ -1,5 +1,6 @@
 """The arguments of IMAP commands that are lists."""
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -211,7 +212,5 @@ WORDS = st.sampled_from(
     st.sampled_from([parse_fetch, parse_store, parse_status_items, parse_append, parse_list]),
 )
 def test_any_bytes_are_read_or_refused(text: bytes, parse: Callable[[Arguments], object]) -> None:
-    try:
+    with contextlib.suppress(Refusal):
         parse(Arguments(text))
-    except Refusal as refusal:
-        assert refusal.text

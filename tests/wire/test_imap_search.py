@@ -1,5 +1,6 @@
 """Reading a SEARCH."""
 
+import contextlib
 import datetime
 
 import pytest
@@ -94,7 +95,5 @@ WORDS = st.sampled_from(
 @settings(max_examples=200)
 @given(st.lists(WORDS, max_size=15).map(b" ".join) | st.binary(max_size=30))
 def test_any_bytes_are_read_or_refused(text: bytes) -> None:
-    try:
+    with contextlib.suppress(Refusal):
         parse_search(Arguments(text))
-    except Refusal as refusal:
-        assert refusal.text

@@ -28,7 +28,9 @@ def test_ascii_in_base64_is_read_as_what_it_means() -> None:
     assert decode_mailbox_name(b"one&AC4-two") == "one.two"
 
 
-@pytest.mark.parametrize("encoded", [b"a&b", b"&", b"&AC4", b"&A-", b"&2D0-", b"\xc3\xbc", b"tab\there", b"x&APw-\xff"])
+@pytest.mark.parametrize(
+    "encoded", [b"a&b", b"&", b"&AC4", b"&A-", b"&2D0-", b"\xc3\xbc", b"tab\there", b"x&APw-\xff"]
+)
 def test_what_is_no_modified_utf7_is_refused(encoded: bytes) -> None:
     with pytest.raises(Refusal):
         decode_mailbox_name(encoded)

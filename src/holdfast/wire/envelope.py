@@ -249,7 +249,7 @@ class _AddressReader:
         route: bytes | None = None
         name: bytes | None
         if self._angle is not None:
-            name = b"".join(self._phrase).strip() or self._comment or None
+            name = b"".join(self._phrase) or self._comment or None
             words = self._angle
             if words[:1] == [b"@"] and b":" in words:
                 colon = words.index(b":")

@@ -34,7 +34,8 @@ _PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;\s"
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _COMMENT_OR_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?|\\.|\(', re.DOTALL)
 _IN_COMMENT = re.compile(rb"\\.|[()]", re.DOTALL)
-_REST_OF_BOUNDARY = re.compile(rb"(--)?[ \t]*(?:\r?\n|\r?\Z)")
+# RFC 2046 section 5.1.1 lets anything follow a boundary; without the white space "x-1" would end "x".
+_REST_OF_BOUNDARY = re.compile(rb"(--)?(?:[ \t][^\n]*)?(?:\r?\n|\r?\Z)")
 
 _DEFAULT_TYPE: ContentType = (b"text", b"plain", ())
 _DIGEST_TYPE: ContentType = (b"message", b"rfc822", ())  # RFC 2046 section 5.1.5
