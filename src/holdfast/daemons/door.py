@@ -18,6 +18,7 @@ from holdfast.drivers.tcp import Connection
 from holdfast.kernel.events import happened
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Peer
+from holdfast.node.transport import TransportNode
 
 Bindings = Callable[[Organisation, str], dict[Binding, None]]
 
@@ -82,7 +83,12 @@ class Door(Generic[NodeType]):
         self._link.reload()
 
     def _opened(self, connection_id: ConnectionId, peer: Peer) -> None:
-        self._runner.node.connection_opened(time.time(), connection_id, peer)
+        node = self._runner.node
+        if isinstance(node, TransportNode):
+            # Without a name the node chooses the connector by where the client came to, and whence.
+            node.connection_opened(time.time(), connection_id, "", peer)
+        else:
+            node.connection_opened(time.time(), connection_id, peer)
 
     def _failed(self, binding: Binding, reason: str) -> None:
         event = happened(

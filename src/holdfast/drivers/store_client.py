@@ -116,6 +116,8 @@ class StoreClient:
     """A short connection for a few questions."""
 
     def __init__(self) -> None:
+        # Told what comes unasked; questions of the verbs watch nothing.
+        self.on_changed: Callable[[store.Changed], None] = lambda _: None
         self._waiting: dict[int, asyncio.Future[store.Answer]] = {}
         self._last_number = 0
         self._transport: asyncio.WriteTransport | None = None
@@ -158,6 +160,8 @@ class StoreClient:
             self._transport.close()
 
     def _answer(self, response: store.Response) -> None:
+        if isinstance(response.answer, store.Changed):
+            self.on_changed(response.answer)
         future = self._waiting.pop(response.number, None)
         if future is not None and not future.done():
             future.set_result(response.answer)
