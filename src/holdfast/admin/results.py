@@ -272,7 +272,7 @@ class TrackedRow(Result, frozen=True):
     sender: str
     recipients: list[str]
     subject: str
-    total_bytes: int
+    size_bytes: int
     status: str
     network_message_id: str
     message_id: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from holdfast.admin.catalogue import Argument, Arguments, Kind, Verb, read_moment
 from holdfast.admin.context import Context
 from holdfast.admin.results import Ledger, Queued, QueuedRow, Tracked, TrackedRow, UnaccountedRow
-from holdfast.transport.tracking import TrackingCriteria, TrackingRow
+from holdfast.transport.tracking import TrackingCriteria, TrackingEvent
 
 
 def _moment(context: Context, arguments: Arguments, name: str) -> float | None:
@@ -17,11 +17,11 @@ def _track(context: Context, arguments: Arguments) -> Tracked:
     from holdfast.drivers.tracking_log import search
 
     criteria = TrackingCriteria(
-        sender=arguments.optional_text("sender"),
-        recipient=arguments.optional_text("recipient"),
-        subject=arguments.optional_text("subject"),
-        network_message_id=arguments.optional_text("id"),
-        message_id=arguments.optional_text("message-id"),
+        sender=arguments.optional_text("sender") or "",
+        recipient=arguments.optional_text("recipient") or "",
+        subject=arguments.optional_text("subject") or "",
+        network_message_id=arguments.optional_text("id") or "",
+        message_id=arguments.optional_text("message-id") or "",
         since=_moment(context, arguments, "since"),
         until=_moment(context, arguments, "until"),
     )
@@ -36,15 +36,15 @@ def _track(context: Context, arguments: Arguments) -> Tracked:
     return Tracked(rows[:limit], complete=len(rows) <= limit)
 
 
-def _tracked(row: TrackingRow) -> TrackedRow:
+def _tracked(row: TrackingEvent) -> TrackedRow:
     return TrackedRow(
         at=row.at,
-        event=row.event_id,
+        event=row.event_id.value,
         source=row.source,
         sender=row.sender,
         recipients=list(row.recipients),
         subject=row.subject,
-        total_bytes=row.total_bytes,
+        size_bytes=row.size_bytes,
         status=row.recipient_status,
         network_message_id=row.network_message_id,
         message_id=row.message_id,

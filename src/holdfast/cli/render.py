@@ -1,0 +1,126 @@
+"""Show a result of the catalogue: as JSON, or as tables and lines for people.
+
+How a field is shown follows from its name: ``_bytes`` as a size, ``_s`` as a
+span, ``_at`` as local date and time. A list of structures becomes a table.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from holdfast.kernel.quantities import format_size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Wide enough that nothing is cut when the output goes into a file or a pipe.
+PIPE_WIDTH = 10_000
+
+
+def as_json(result: msgspec.Struct) -> str:
+    """The result as JSON, indented, keys in the order of the type."""
+    return msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
+
+
+def show(result: msgspec.Struct) -> None:
+    """Print a result for people."""
+    values = {name: getattr(result, name) for name in result.__struct_fields__}
+    if set(values) == {"text"}:
+        sys.stdout.write(_printable(str(values["text"]), keep_lines=True))
+        return
+    tables = {name: value for name, value in values.items() if _is_table(value)}
+    lines = {name: value for name, value in values.items() if name not in tables and not _says_nothing(value)}
+    _print_lines(lines)
+    for name, rows in tables.items():
+        if rows:
+            _print_table(name, rows)
+        elif not lines:
+            sys.stdout.write(f"no {_words(name)}\n")
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, list) and (not value or isinstance(value[0], msgspec.Struct))
+
+
+def _says_nothing(value: object) -> bool:
+    return value is None or value == ""
+
+
+def _print_lines(lines: dict[str, object]) -> None:
+    width = max((len(_words(name)) for name in lines), default=0) + 1
+    for name, value in lines.items():
+        texts = (
+            [_printable(str(each)) for each in value] if isinstance(value, list) else [as_text(name, value)]
+        )
+        for index, text in enumerate(texts or ["-"]):
+            label = f"{_words(name)}:" if index == 0 else ""
+            sys.stdout.write(f"{label:<{width}} {text}\n")
+
+
+def _print_table(title: str, rows: list[msgspec.Struct]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    names = rows[0].__struct_fields__
+    table = Table(title=None, box=None, header_style="bold", pad_edge=False, show_edge=False)
+    for name in names:
+        number = name.endswith(("_bytes", "_count", "_s")) or name in ("number", "revision", "pid")
+        table.add_column(_words(name), justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        # Text, not markup: a subject like "[bold]" is what a stranger wrote.
+        table.add_row(*(Text(as_text(name, getattr(row, name))) for name in names))
+    console().print(table)
+
+
+def console() -> Console:
+    """A console on standard output that cuts nothing in a pipe."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
+
+
+def as_text(name: str, value: object) -> str:
+    """One value for people, shown by what its name says it is."""
+    if value is None or value == "" or value == []:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_printable(str(each)) for each in value)
+    if isinstance(value, int) and name.endswith("_bytes"):
+        return format_size(value)
+    if isinstance(value, int | float) and (name == "at" or name.endswith("_at")):
+        return _moment(value)
+    if isinstance(value, int | float) and name.endswith("_s"):
+        return _span(float(value))
+    return _printable(str(value))
+
+
+def _moment(moment: float) -> str:
+    try:
+        return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return str(moment)
+
+
+def _span(span_s: float) -> str:
+    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):
+        if span_s >= seconds:
+            return f"{span_s / seconds:.1f}{unit}"
+    return f"{span_s:g}s" if span_s == int(span_s) else f"{span_s:.1f}s"
+
+
+def _words(name: str) -> str:
+    for unit in ("_bytes", "_count", "_at", "_s"):
+        if name.endswith(unit) and len(name) > len(unit):
+            name = name.removesuffix(unit) + ("s" if unit == "_count" else "")
+    return name.replace("_", " ")
+
+
+def _printable(text: str, *, keep_lines: bool = False) -> str:
+    """What strangers wrote must not command the terminal."""
+    return "".join(each if each.isprintable() or (keep_lines and each in "\n\t") else "�" for each in text)

@@ -1,0 +1,259 @@
+"""The command tree, generated from the catalogue of verbs.
+
+A noun's module is imported when its commands are wanted, so that
+``holdfast version`` does not wait for what only ``holdfast message`` needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from holdfast.admin.catalogue import (
+    FILE_CHARACTERS_MAX,
+    NOUNS,
+    Argument,
+    ArgumentValue,
+    Kind,
+    Runs,
+    Verb,
+    read_value,
+    verbs_of,
+)
+from holdfast.kernel.errors import Refusal
+
+Run = Callable[[Verb, dict[str, ArgumentValue], "Options"], None]
+
+
+class Options:
+    """What is the same for every command.
+
+    Attributes:
+        home: the state directory.
+        json: whether the result is printed as JSON.
+    """
+
+    def __init__(self, home: str | None, *, json: bool) -> None:
+        named = home or os.environ.get("HOLDFAST_HOME")
+        self.home = Path(named) if named else default_home()
+        self.json = json
+
+
+def default_home() -> Path:
+    """``./.holdfast`` where it exists (a trial run), else where packages keep state."""
+    here = Path(".holdfast")
+    return here if here.is_dir() else Path("/var/lib/holdfast")
+
+
+def _home_option() -> click.Option:
+    text = "State directory of the server; else $HOLDFAST_HOME, ./.holdfast if it exists, /var/lib/holdfast."
+    return click.Option(["--home"], metavar="DIR", help=text)
+
+
+class _Value(click.ParamType[ArgumentValue]):
+    """One value of an argument, read the way the server reads it."""
+
+    def __init__(self, argument: Argument, complete: Callable[[Argument, str], list[str]]) -> None:
+        self._argument = argument
+        self._complete = complete
+        self.name = argument.kind.value
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str) or self._argument.kind in (Kind.FILE, Kind.OUTPUT):
+            return value
+        try:
+            return read_value(self._argument, value)
+        except Refusal as refusal:
+            return self.fail(refusal.text, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        if self._argument.kind in (Kind.FILE, Kind.OUTPUT):
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(each) for each in self._complete(self._argument, incomplete)]
+
+
+class Tree(click.Group):
+    """``holdfast``: one command or group per noun."""
+
+    def __init__(self, run: Run, complete: Callable[[Argument, str], list[str]]) -> None:
+        """Make a tree whose commands call ``run``; ``complete`` gives words for the shell."""
+        super().__init__(
+            name="holdfast",
+            help="Holdfast, the mail and address service of an organisation that must not stop.",
+            params=[_home_option()],
+            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        )
+        self._run = run
+        self._complete = complete
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(NOUNS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        noun = NOUNS.get(cmd_name)
+        if noun is None:
+            return None
+        return _Noun(cmd_name, noun.summary, self._run, self._complete).whole()
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(noun.name, noun.summary) for noun in NOUNS.values()])
+
+
+class _Noun:
+    """Makes the commands of one noun."""
+
+    def __init__(
+        self, name: str, summary: str, run: Run, complete: Callable[[Argument, str], list[str]]
+    ) -> None:
+        self._name = name
+        self._summary = summary
+        self._run = run
+        self._complete = complete
+
+    def whole(self) -> click.Command:
+        verbs = verbs_of(self._name)
+        if len(verbs) == 1 and not verbs[0].name:
+            return self._command(verbs[0], self._name)
+        group = click.Group(self._name, help=self._summary)
+        for verb in verbs:
+            group.add_command(self._command(verb, verb.name))
+        return group
+
+    def _command(self, verb: Verb, name: str) -> click.Command:
+        params: list[click.Parameter] = []
+        for argument in verb.arguments:
+            params += self._parameters(argument)
+        params.append(_home_option())
+        params.append(click.Option(["--json"], is_flag=True, help="Print the result as JSON."))
+
+        def invoke(**given: Any) -> None:
+            before = click.get_current_context().find_root().params.get("home")
+            options = Options(given.pop("home") or before, json=given.pop("json"))
+            self._run(verb, read_given(verb, given), options)
+
+        text = f"{verb.summary}\n\n{verb.detail}\n\n" if verb.detail else f"{verb.summary}\n\n"
+        return click.Command(
+            name, params=params, callback=invoke, help=f"{text}Example:\n\n\b\n    {verb.example}"
+        )
+
+    def _parameters(self, argument: Argument) -> Sequence[click.Parameter]:
+        variable = argument.name.replace("-", "_")
+        if argument.kind is Kind.PASSWORD:
+            return (
+                click.Option(
+                    ["--password-file"],
+                    type=click.File("r"),
+                    metavar="FILE",
+                    help="Read the password from the first line of a file; - is standard input.",
+                ),
+                click.Option(
+                    ["--ask-password"], is_flag=True, help="Ask for the password, or take it from a pipe."
+                ),
+            )
+        value = _Value(argument, self._complete)
+        if argument.positional:
+            return (
+                click.Argument(
+                    [variable],
+                    required=argument.required,
+                    nargs=-1 if argument.many else 1,
+                    type=value,
+                    metavar=f"{argument.name.upper()}{'...' if argument.many else ''}",
+                ),
+            )
+        help_text = _sentence(argument)
+        if argument.kind is Kind.FLAG:
+            return (click.Option([f"--{argument.name}", variable], is_flag=True, help=help_text),)
+        metavar = "|".join(argument.choices) or argument.kind.value.upper().replace(" ", "-")
+        return (
+            click.Option(
+                [f"--{argument.name}", variable],
+                required=argument.required,
+                multiple=argument.many,
+                type=value,
+                metavar=metavar,
+                help=help_text,
+            ),
+        )
+
+
+def _sentence(argument: Argument) -> str:
+    text = argument.help[0].upper() + argument.help[1:] + "."
+    if argument.many:
+        text += " May be given several times."
+    if argument.default not in (None, ""):
+        text += f" Default: {argument.default}."
+    return text
+
+
+def read_given(verb: Verb, given: dict[str, Any]) -> dict[str, ArgumentValue]:
+    """Turn what click read into the arguments of a verb; files and passwords are read here."""
+    values: dict[str, ArgumentValue] = {}
+    for argument in verb.arguments:
+        if argument.kind is Kind.PASSWORD:
+            password = _read_password(argument, given["password_file"], ask=given["ask_password"])
+            if password is not None:
+                values[argument.name] = password
+            continue
+        value = given[argument.name.replace("-", "_")]
+        if value is None or value is False or value == ():
+            continue
+        if argument.kind is Kind.FILE:
+            values[argument.name] = _read_file(value)
+        else:
+            values[argument.name] = list(value) if argument.many else value
+    return values
+
+
+def _read_file(name: str) -> list[str]:
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise click.UsageError(f"cannot read {name}: {reason}") from None
+    if len(text) > FILE_CHARACTERS_MAX:
+        raise click.UsageError(f"{name} is larger than {FILE_CHARACTERS_MAX} characters")
+    return [name, text]
+
+
+def _read_password(argument: Argument, file: Any, *, ask: bool) -> str | None:
+    if file is not None:
+        try:
+            password = file.readline().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError):
+            raise click.UsageError("cannot read the password file as text") from None
+    elif ask and sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    elif ask:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        return None
+    try:
+        read_value(argument, password)
+    except Refusal as refusal:
+        raise click.UsageError(refusal.text) from None
+    return str(password)
+
+
+def output_file(verb: Verb, arguments: dict[str, ArgumentValue]) -> Path | None:
+    """Take the file to write out of the arguments: it stays with the asker."""
+    for argument in verb.arguments:
+        if argument.kind is Kind.OUTPUT:
+            name = arguments.pop(argument.name, None)
+            return Path(str(name)) if name is not None else None
+    return None
+
+
+def is_local(verb: Verb) -> bool:
+    """Whether the verb needs no server."""
+    return verb.runs is not Runs.SERVER
