@@ -140,10 +140,11 @@ def change_text(change: Change) -> str:
     if change.action == "remove" or not change.fields:
         return head
     if change.action == "add":
-        parts = [f"{each.name} {each.after_text}" for each in change.fields]
+        # The name is in front of it already.
+        parts = [f"{each.name} {each.after_text}" for each in change.fields if each.after_text != change.name]
     else:
         parts = [f"{each.name} {each.before_text} -> {each.after_text}" for each in change.fields]
-    return f"{head}: {', '.join(parts)}"
+    return f"{head}: {', '.join(parts)}" if parts else head
 
 
 def _counted(count: int, thing: str) -> str:

@@ -14,6 +14,7 @@ import os
 import random
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from holdfast.drivers.events import (
     MANAGEMENT_REFUSED_PEER,
     ROLE_BEHIND,
     ROLE_CONNECTED,
+    VERB_BROKEN,
 )
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.role_link import DIRECTORY_FILE
@@ -212,6 +214,14 @@ class ManagementService:
             context = Context(surroundings, store, who, time.time(), luck, progress)
             try:
                 return verb.perform(context, arguments), context
+            except (Refusal, Unavailable):
+                raise
+            except Exception as error:
+                if verb.changes:
+                    raise  # what is in memory cannot be trusted any more; the process ends and starts again
+                text = "".join(traceback.format_exception(error))
+                self._log.write(happened(VERB_BROKEN, verb=verb.title, error=text))
+                raise Unavailable(f'"{verb.title}" met a bug of Holdfast ({error}); see the log') from None
             finally:
                 if not verb.changes:
                     store.close()

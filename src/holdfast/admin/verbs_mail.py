@@ -134,8 +134,7 @@ VERBS = (
         "Account for every accepted message: accepted = delivered + queued + bounced + dropped.",
         "holdfast ledger",
         Ledger,
-        detail="Counted in recipients, from the queue database and the tracking log. "
-        "Unaccounted must be 0.",
+        detail="Counted in recipients, from the queue database and the tracking log. Unaccounted must be 0.",
         perform=_ledger,
     ),
 )

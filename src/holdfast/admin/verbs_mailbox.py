@@ -87,9 +87,7 @@ def _default_database(context: Context) -> str:
     ours = context.surroundings.server_name
     candidates = [each for each in databases if each.server == ours] or list(databases)
     if not candidates:
-        raise Refusal(
-            "there is no mailbox database; declare one with: holdfast organisation export, import"
-        )
+        raise Refusal("there is no mailbox database; declare one with: holdfast organisation export, import")
     return min(candidates, key=lambda each: (len(context.mailbox_ids(each)), each.name)).name
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Wide enough that nothing is cut when the output goes into a file or a pipe.
 PIPE_WIDTH = 10_000
+LIST_WIDTH_MAX = 60
 
 
 def as_json(result: msgspec.Struct) -> str:
@@ -90,7 +91,9 @@ def as_text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(_printable(str(each)) for each in value)
+        texts = [_printable(str(each)) for each in value]
+        # Long ones (changes of the change log) read better below each other.
+        return ("\n" if sum(map(len, texts)) > LIST_WIDTH_MAX else ", ").join(texts)
     if isinstance(value, int) and name.endswith("_bytes"):
         return format_size(value)
     if isinstance(value, int | float) and (name == "at" or name.endswith("_at")):
@@ -117,7 +120,9 @@ def _span(span_s: float) -> str:
 def _words(name: str) -> str:
     for unit in ("_bytes", "_count", "_at", "_s"):
         if name.endswith(unit) and len(name) > len(unit):
-            name = name.removesuffix(unit) + ("s" if unit == "_count" else "")
+            name = name.removesuffix(unit)
+            if unit == "_count":
+                name += "es" if name.endswith("x") else "s"
     return name.replace("_", " ")
 
 

@@ -119,6 +119,12 @@ ROLE_BEHIND = declare(
     "The change is stored, and the role applies it as soon as it can; until then it works with the "
     "revision before. When it stays so (`holdfast status`), look at the role's own log lines.",
 )
+VERB_BROKEN = declare(
+    "DRV-0208",
+    Severity.BROKEN,
+    "the verb {verb} met an error of our own: {error}",
+    "This is a bug in Holdfast. Nothing was changed, and management goes on. Please report the whole line.",
+)
 DIRECTORY_UNREADABLE = declare(
     "DRV-0207",
     Severity.ERROR,
