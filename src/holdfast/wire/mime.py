@@ -289,9 +289,9 @@ class _Reader:
         found = lowered.find(b"\ncontent-")
         while found != -1:
             value_start = lowered.find(b":", found, found + FIELD_NAME_BYTES_MAX)
-            name = lowered[found + 9 : value_start].rstrip(b" \t")
-            field_start = start + found
-            if value_start != -1 and name not in fields and b"\n" not in name:
+            name = b"\n" if value_start == -1 else lowered[found + 9 : value_start].rstrip(b" \t")
+            if name not in fields and b"\n" not in name:
+                field_start = start + found
                 field_end = _field_end(self._raw, field_start, end)
                 value = self._raw[start + value_start : min(field_end, field_start + FIELD_BYTES_MAX)]
                 fields[name] = unfold(value)
