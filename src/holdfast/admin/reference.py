@@ -42,9 +42,9 @@ def settings_page() -> str:
     parts = [
         "# Settings\n",
         _GENERATED,
-        "Everything that an organisation declares, by kind of object. The keys are those of the TOML files of "
-        "`holdfast organisation export` and `import`. Sizes are written like `2GB` and count in powers of 1024, "
-        "spans like `15m`.\n",
+        "Everything that an organisation declares, by kind of object. The keys are those of the TOML files "
+        "of `holdfast organisation export` and `import`. Sizes are written like `2GB` and count in powers of "
+        "1024, spans like `15m`.\n",
         "## Organisation\n",
         "Settings that hold for the whole organisation.\n",
         _settings_table(Organisation),
@@ -74,18 +74,21 @@ def _about(record_type: type) -> str:
 def _settings_table(record_type: type) -> str:
     rows = []
     for setting in settings_of(record_type):
-        default = (
-            "**required**"
-            if setting.required
-            else f"`{write_text(setting.default, setting.unit) or '(empty)'}`"
-        )
+        default = "**required**" if setting.required else f"`{_default(setting)}`"
         reason = setting.reason[:1].upper() + setting.reason[1:]
         rows.append([f"`{setting.key}`", _type_words(setting), default, reason, setting.source])
     return _table(["setting", "type", "default", "meaning and reason", "source"], rows)
 
 
+def _default(setting: Setting) -> str:
+    if isinstance(setting.default, bool):
+        return "true" if setting.default else "false"  # as it is written in TOML
+    return write_text(setting.default, setting.unit) or "(empty)"
+
+
 def _type_words(setting: Setting) -> str:
-    return _hint_words(setting.hint, setting.unit)
+    words = _hint_words(setting.hint, setting.unit)
+    return words if setting.unit in ("", "bytes", "seconds", "IP ranges") else f"{words} ({setting.unit})"
 
 
 def _hint_words(hint: object, unit: str) -> str:
@@ -101,7 +104,7 @@ def _hint_words(hint: object, unit: str) -> str:
     if hint is bool:
         return "`true` or `false`"
     if hint in (int, float):
-        return {"bytes": "size", "s": "span"}.get(unit, "number")
+        return {"bytes": "size", "seconds": "span"}.get(unit, "number")
     if hasattr(hint, "__dataclass_fields__"):
         return "table"
     return "text"
@@ -112,14 +115,15 @@ def commands_page() -> str:
     parts = [
         "# Commands\n",
         _GENERATED,
-        "Every command takes `--home DIR` (else `$HOLDFAST_HOME`, `./.holdfast` if it exists, `/var/lib/holdfast`) "
-        "and `--json`. Exit codes: 0 done, 1 refused (the message says what and why), 2 usage, 3 the server is not "
-        "reachable.\n",
+        "Every command takes `--home DIR` (else `$HOLDFAST_HOME`, `./.holdfast` if it exists, "
+        "`/var/lib/holdfast`) and `--json`. Exit codes: 0 done, 1 refused (the message says what and why), "
+        "2 usage, 3 the server is not reachable.\n",
         _table(["command", "what it does"], [[f"`{each.title}`", each.summary] for each in all_verbs()]),
     ]
     for noun in NOUNS.values():
-        parts += [f"## {noun.name}\n", f"{noun.summary}\n"]
-        for verb in verbs_of(noun.name):
+        verbs = verbs_of(noun.name)
+        parts += [f"## {noun.name}\n"] + ([f"{noun.summary}\n"] if verbs[0].name else [])
+        for verb in verbs:
             parts.append(_verb_section(verb))
     return "\n".join(parts)
 
