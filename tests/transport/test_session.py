@@ -38,6 +38,8 @@ class Judges:
         self.senders.append((address, signed_in))
         if address is not None and address.local_part == "spammer":
             raise Refusal("not you", code=550, status="5.7.1")
+        if address is not None and address.local_part == "stopping":
+            raise Refusal("stopping", code=421, status="4.3.2")
 
     def recipient(self, address: Address, signed_in: MailboxId | None) -> None:
         self.recipients.append((address, signed_in))
@@ -158,6 +160,37 @@ def test_three_wrong_passwords_end_the_session_and_nothing_pipelined_is_obeyed()
     assert session.take_reply().startswith(b"421 4.5.0 ")
 
 
+def test_a_goodbye_may_overtake_what_was_waited_for() -> None:
+    session = greeted()
+    session.receive(MESSAGE)
+    session.say_goodbye(421, "4.4.2", "too long")
+    session.take_reply()
+    assert session.accepted("late") == []
+    assert session.refused(Refusal("late")) == []
+    assert session.password_checked(None) == []
+    session.tls_started()
+    assert session.take_reply() == b""
+
+
+def test_a_judge_may_end_the_session() -> None:
+    judges = Judges()
+    session = open_session(judges=judges)
+    assert session.receive(b"HELO x\r\nMAIL FROM:<stopping@example.org>\r\nRCPT TO:<a@example.test>\r\n") == [
+        SessionEnded()
+    ]
+    assert session.take_reply().endswith(b"\r\n421 4.3.2 stopping\r\n")
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_tls_client_on_a_plain_port_is_told_at_once(size: int) -> None:
+    session = open_session()
+    hello = b"\x16\x03\x01\x02\x00\x01\n\r\n"
+    for at in range(0, len(hello), size):
+        session.receive(hello[at : at + size])
+    assert session.take_reply() == b"554 5.5.2 begin without TLS here\r\n"
+    assert session.ended
+
+
 def test_starttls_forgets_what_was_said_in_the_clear() -> None:
     session = greeted()
     assert session.receive(b"MAIL FROM:<>\r\nSTARTTLS\r\nNOOP\r\n") == [TlsWanted()]
@@ -258,6 +291,7 @@ LINES = [
     b"STARTTLS",
     b"QUIT",
     b"x" * 600,
+    b"\x16\x03",
     b"x" * 13_000,
 ]
 ENDS = st.sampled_from([b"\r\n"] * 12 + [b"\n", b"\r", b"\r\r\n", b"\0\r\n", b""])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.transport.session_data import DataFault, DataReader
+from holdfast.transport.session_data import DataFault, DataReader, refusal_of
 
 CASES = {
     "nothing": (b".\r\n", b"", None),
@@ -27,6 +27,12 @@ CASES = {
     "as large as allowed": (b"a" * 48 + b"\r\n.\r\n", b"a" * 48 + b"\r\n", None),
     "one byte more": (b"a" * 49 + b"\r\n.\r\n", b"", DataFault.TOO_LARGE),
 }
+
+
+@pytest.mark.parametrize("fault", DataFault)
+def test_each_fault_has_an_answer(fault: DataFault) -> None:
+    assert refusal_of(fault).code in (521, 552, 554)
+    assert refusal_of(fault) is not refusal_of(fault)
 
 
 def read(data: bytes, sizes: list[int]) -> tuple[DataReader, int]:

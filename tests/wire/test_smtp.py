@@ -17,6 +17,7 @@ from holdfast.wire.smtp import (
     parse_helo,
     parse_mail_from,
     parse_rcpt_to,
+    refusal_of_long_line,
 )
 
 A = Address("a", "example.org")
@@ -96,6 +97,22 @@ def test_rcpt_is_read() -> None:
     assert parse_rcpt_to(b"RCPT TO:<@x,@y:a@example.org>") == RcptTo("a@example.org", A)
     assert parse_rcpt_to(b"rcpt to: a@example.org") == RcptTo("a@example.org", A)
     assert parse_rcpt_to(b"RCPT TO:<PostMaster>") == RcptTo("PostMaster", None)
+
+
+@pytest.mark.parametrize(
+    ("verb", "line_bytes", "code"),
+    [
+        (b"NOOP", 513, 500),
+        (b"NOOP", 1000, 500),
+        (b"NOOP", 1001, 554),
+        (b"MAIL", 2048, None),
+        (b"RCPT", 2049, 554),
+        (b"AUTH", 12_288, None),
+    ],
+)
+def test_long_lines_are_judged_by_their_verb(verb: bytes, line_bytes: int, code: int | None) -> None:
+    refusal = refusal_of_long_line(verb, line_bytes)
+    assert (refusal.code if refusal else None) == code
 
 
 def test_helo_takes_the_first_word() -> None:

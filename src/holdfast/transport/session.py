@@ -22,7 +22,7 @@ from holdfast.kernel.address import Address
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
 from holdfast.transport.session_auth import FAILURE_COUNT_MAX, MECHANISMS, Credentials, SignIn
-from holdfast.transport.session_data import DataFault, DataReader
+from holdfast.transport.session_data import DataFault, DataReader, refusal_of
 from holdfast.wire import smtp
 from holdfast.wire.headers import HeaderBlock, read_header_block
 
@@ -83,12 +83,12 @@ class _State(enum.Enum):
     SIGN_IN = "waits for a line of a sign-in"
     DATA = "reads a message"
     MESSAGE_JUDGED = "waits for accepted or refused"
-    PASSWORD_CHECKED = "waits for password_checked"  # noqa: S105  a state, not a password
+    SIGN_IN_JUDGED = "waits for password_checked"
     TLS = "waits for tls_started"
     ENDED = "is over"
 
 
-_WAITING = (_State.MESSAGE_JUDGED, _State.PASSWORD_CHECKED)
+_WAITING = (_State.MESSAGE_JUDGED, _State.SIGN_IN_JUDGED)
 _READING = (_State.COMMAND, _State.SIGN_IN, _State.DATA)
 
 _NO_MESSAGE = DataReader(0)  # stands where no message is being read; never fed
@@ -97,11 +97,11 @@ _SENDER_OK = b"250 2.1.0 sender ok\r\n"
 _RECIPIENT_OK = b"250 2.1.5 recipient ok\r\n"
 _GO_AHEAD = b"354 end data with <CRLF>.<CRLF>\r\n"
 _BARE_LINE_END = Refusal("lines end with CRLF, and have no other CR, LF or NUL", code=500, status="5.5.2")
-_FAULTS = {
-    DataFault.BARE_LINE_END: Refusal("message has a bare CR or LF", code=521, status="5.5.2"),
-    DataFault.NUL: Refusal("message has a NUL", code=554, status="5.6.0"),
-    DataFault.TOO_LARGE: Refusal("message is too large", code=552, status="5.3.4"),
-}
+# Known commands that are not offered (RFC 5321 section 4.2.4: 502, not 500).
+_NOT_OFFERED = frozenset((b"EXPN", b"BDAT", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML"))
+# How a TLS client begins (RFC 8446 section 5.1). It waits for our handshake as
+# long as we wait for its line, so it is told at once.
+_TLS_HANDSHAKE = b"\x16\x03"
 
 
 class SmtpSession:
@@ -164,23 +164,34 @@ class SmtpSession:
         return self._take_events()
 
     def accepted(self, text: str) -> list[SessionEvent]:
-        """The message that was received is durable: 250, then go on with what was pipelined."""
+        """The message that was received is durable: 250, then go on with what was pipelined.
+
+        This and the next three do nothing once the session is over, since a
+        goodbye may overtake what it waited for.
+        """
+        if self.ended:
+            return []
         assert self._state is _State.MESSAGE_JUDGED
+        self._state = _State.COMMAND
+        self._forget_transaction()
         self._reply += smtp.format_reply(250, "2.0.0", text)
-        return self._go_on()
+        return self._read_pending()
 
     def refused(self, refusal: Refusal) -> list[SessionEvent]:
         """The message that was received is not taken."""
+        if self.ended:
+            return []
         assert self._state is _State.MESSAGE_JUDGED
+        self._state = _State.COMMAND
+        self._forget_transaction()
         self._answer(refusal)
-        if refusal.code == 421:  # RFC 5321 section 3.8: 421 ends the session
-            self._end()
-            return self._take_events()
-        return self._go_on()
+        return self._read_pending()
 
     def password_checked(self, mailbox_id: MailboxId | None) -> list[SessionEvent]:
         """The answer to ``PasswordGiven``."""
-        assert self._state is _State.PASSWORD_CHECKED
+        if self.ended:
+            return []
+        assert self._state is _State.SIGN_IN_JUDGED
         self._state = _State.COMMAND
         if mailbox_id is None:
             self._sign_in_failed(Refusal("user or password is wrong", code=535, status="5.7.8"))
@@ -191,6 +202,8 @@ class SmtpSession:
 
     def tls_started(self) -> None:
         """TLS is on; whatever was pipelined in the clear is gone, the session begins anew."""
+        if self.ended:
+            return
         assert self._state is _State.TLS
         self._state = _State.COMMAND
         self._tls_active = True
@@ -200,7 +213,7 @@ class SmtpSession:
 
     def say_goodbye(self, code: int, status: str, text: str) -> list[SessionEvent]:
         """End the session from our side (421 for a stop or a time-out)."""
-        if self._state is not _State.ENDED:
+        if not self.ended:
             self._reply += smtp.format_reply(code, status, text)
             self._end()
         return self._take_events()
@@ -236,11 +249,6 @@ class SmtpSession:
     def _take_events(self) -> list[SessionEvent]:
         events, self._events = self._events, []
         return events
-
-    def _go_on(self) -> list[SessionEvent]:
-        self._state = _State.COMMAND
-        self._forget_transaction()
-        return self._read_pending()
 
     def _read_pending(self) -> list[SessionEvent]:
         if self._pending and self._state in _READING:
@@ -279,6 +287,9 @@ class SmtpSession:
                 return len(data)
             self._skipping_line = False
             return end + 2
+        if data.startswith(_TLS_HANDSHAKE, at):
+            self._close_with(Refusal("begin without TLS here", code=554, status="5.5.2"))
+            return len(data)
         end = data.find(b"\n", at)
         if (end if end >= 0 else len(data)) - at > smtp.AUTH_BYTES_MAX:
             self._close_with(Refusal("line is too long", code=554, status="5.5.2"))
@@ -301,9 +312,12 @@ class SmtpSession:
     def _command(self, line: bytes) -> None:
         verb, _, argument = line.partition(b" ")
         verb = verb.upper()
-        if len(line) > smtp.COMMAND_BYTES_MAX - 2 and not self._long_line_allowed(verb, len(line) + 2):
-            return
         command = _COMMANDS.get(verb)
+        if len(line) > smtp.COMMAND_BYTES_MAX - 2:
+            too_long = smtp.refusal_of_long_line(verb, len(line) + 2)
+            if too_long is not None:
+                (self._close_with if too_long.code == 554 else self._error)(too_long)
+                return
         if command is not None:
             try:
                 command(self, argument, line)
@@ -311,26 +325,17 @@ class SmtpSession:
                 self._error(refusal)
         elif verb in smtp.HTTP_VERBS:
             self._close_with(Refusal("this is a mail server", code=502, status="5.7.0"))
+        elif verb in _NOT_OFFERED:
+            self._error(Refusal("command not offered", code=502, status="5.5.1"))
         else:
             self._error(Refusal("command not known", code=500, status="5.5.1"))
-
-    def _long_line_allowed(self, verb: bytes, line_bytes: int) -> bool:
-        refusal = Refusal("line is too long", code=554, status="5.5.2")
-        if verb == b"AUTH":
-            return True
-        if verb in (b"MAIL", b"RCPT"):
-            if line_bytes <= smtp.PATH_COMMAND_BYTES_MAX:
-                return True
-        elif line_bytes <= smtp.TEXT_LINE_BYTES_MAX:
-            self._error(Refusal("line is too long", code=500, status="5.5.2"))
-            return False
-        self._close_with(refusal)
-        return False
 
     # --- answering -----------------------------------------------------------------------
 
     def _answer(self, refusal: Refusal) -> None:
         self._reply += smtp.format_reply(refusal.code, refusal.status, refusal.text)
+        if refusal.code == 421:  # RFC 5321 section 3.8: 421 ends the session
+            self._end()
 
     def _error(self, refusal: Refusal) -> None:
         """Answer an error of the protocol; the last one that is allowed ends the session."""
@@ -338,14 +343,14 @@ class SmtpSession:
         if self._error_count >= self._connector.protocol_error_count_max:
             refusal = Refusal("too many errors", code=421, status="4.5.0")
         self._answer(refusal)
-        if refusal.code == 421:
-            self._end()
 
     def _close_with(self, refusal: Refusal) -> None:
         self._answer(refusal)
         self._end()
 
     def _end(self) -> None:
+        if self.ended:
+            return
         self._state = _State.ENDED
         self._pending.clear()
         self._forget_transaction()
@@ -388,7 +393,7 @@ class SmtpSession:
             raise Refusal("parameter not known", code=555, status="5.5.4")
         try:
             if mail.size_bytes is not None and mail.size_bytes > self._connector.message_bytes_max:
-                raise _FAULTS[DataFault.TOO_LARGE]
+                raise refusal_of(DataFault.TOO_LARGE)
             self._judge_sender(mail.address, self._signed_in)
         except Refusal as refusal:
             self._answer(refusal)
@@ -498,7 +503,7 @@ class SmtpSession:
             self._sign_in_failed(refusal)
             return
         if isinstance(outcome, Credentials):
-            self._state = _State.PASSWORD_CHECKED
+            self._state = _State.SIGN_IN_JUDGED
             self._events.append(PasswordGiven(outcome.user, outcome.password))
         else:
             self._state = _State.SIGN_IN
@@ -519,7 +524,7 @@ class SmtpSession:
         self._state = _State.COMMAND
         try:
             if fault is not None:
-                raise _FAULTS[fault]
+                raise refusal_of(fault)
             data, header = self._checked(reader.message())
         except Refusal as refusal:
             self._answer(refusal)

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import enum
 
+from holdfast.kernel.errors import Refusal
+
 _END = b"\r\n.\r\n"
 _FORBIDDEN = b"\r\n\0"
 
@@ -25,6 +27,23 @@ class DataFault(enum.Enum):
     BARE_LINE_END = "bare CR or LF"
     NUL = "NUL"
     TOO_LARGE = "too large"
+
+
+_ANSWERS = {
+    DataFault.BARE_LINE_END: ("message has a bare CR or LF", 521, "5.5.2"),
+    DataFault.NUL: ("message has a NUL", 554, "5.6.0"),
+    DataFault.TOO_LARGE: ("message is too large", 552, "5.3.4"),
+}
+
+
+def refusal_of(fault: DataFault) -> Refusal:
+    """Make the refusal that answers a message with a fault.
+
+    A new one each time: an exception that is kept keeps the frames that it was
+    raised through, and their message.
+    """
+    text, code, status = _ANSWERS[fault]
+    return Refusal(text, code=code, status=status)
 
 
 class DataReader:

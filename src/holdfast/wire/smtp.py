@@ -65,6 +65,21 @@ class RcptTo(NamedTuple):
     address: Address | None
 
 
+def refusal_of_long_line(verb: bytes, line_bytes: int) -> Refusal | None:
+    """Judge a command line of more than 512 bytes, by its verb in upper case and its length with CRLF.
+
+    Returns:
+        None when the command may be so long; 500 for a slip; 554 when no
+        client of SMTP sends such a line, and the session should end.
+
+    Source: RFC 5321 section 4.5.3.1.4 and 4.5.3.1.6.
+    """
+    if verb == b"AUTH" or (verb in (b"MAIL", b"RCPT") and line_bytes <= PATH_COMMAND_BYTES_MAX):
+        return None
+    code = 500 if line_bytes <= TEXT_LINE_BYTES_MAX else 554
+    return Refusal("line is too long", code=code, status="5.5.2")
+
+
 def parse_helo(argument: bytes) -> str:
     """Read the name in HELO or EHLO; whatever follows a space is dropped.
 
