@@ -169,7 +169,7 @@ class DirectoryStore:
             return _read_organisation(connection, self._path)
 
     def history(self, limit: int, before: Revision | None = None) -> list[ChangeRecord]:
-        """Entries of the change log, newest first; ``before`` leaves out that revision and what came later."""
+        """Entries of the change log, newest first; only those before revision ``before`` when it is given."""
         with self._lock, _translated(self._path):
             return _history(self._connection, self._path, limit, before)
 
@@ -324,7 +324,8 @@ def _write_objects(connection: sqlite3.Connection, after: Organisation) -> None:
             if (new_position, body) != (position, old_body):
                 connection.execute(
                     "INSERT INTO objects (kind, name, position, body) VALUES (?, ?, ?, ?) "
-                    "ON CONFLICT (kind, name) DO UPDATE SET position = excluded.position, body = excluded.body",
+                    "ON CONFLICT (kind, name) "
+                    "DO UPDATE SET position = excluded.position, body = excluded.body",
                     (kind_word, name, new_position, body),
                 )
     connection.executemany("DELETE FROM objects WHERE kind = ? AND name = ?", list(stored))
