@@ -128,6 +128,7 @@ class Conversation:
     Attributes:
         account: who is signed in, or None.
         selected: the selected folder, or None.
+        left: what was selected before a SELECT that failed; its recent messages are still this session's.
         tls_active: whether the connection is encrypted.
         tls_offered: whether STARTTLS can be done.
         password_allowed: whether a password may be sent over this connection.
@@ -147,6 +148,7 @@ class Conversation:
         self.local_client = local_client
         self.account: Account | None = None
         self.selected: SelectedFolder | None = None
+        self.left: SelectedFolder | None = None
         self.tag = ""
         self.using_uid = False
         self.failed_sign_in_count = 0
@@ -205,16 +207,23 @@ def drain_if_long(conversation: Conversation) -> Generator[Step, StepResult, Non
         yield Drain()
 
 
-def named_uids(selected: SelectedFolder, arguments: Arguments, *, using_uid: bool) -> Sequence[int]:
+def named_uids(
+    conversation: Conversation, arguments: Arguments
+) -> Generator[Step, StepResult, Sequence[int]]:
     """Read a set of messages and return the UIDs it names, in ascending order.
 
     Raises:
         Bad: a sequence number beyond the last message (RFC 3501 section 9,
             ``seq-number``). UIDs that are not there are no error (section 6.4.8).
     """
+    selected = conversation.folder()
     chosen = arguments.sequence_set()
-    if using_uid:
+    if conversation.using_uid:
         return chosen.uids(selected.uids)
+    if selected.count == 0 and any(None in pair for pair in chosen.ranges):
+        return []  # "all messages" of an empty folder are none, which Apache James accepts too
+    if chosen.beyond(selected.count):
+        yield from refresh(conversation)  # it may name a message that came just now
     if chosen.beyond(selected.count):
         raise Bad("Invalid messageset.")
     return [selected.uids[number - 1] for number in chosen.numbers(selected.count)]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from holdfast.access.imap_conversation import (
     Ask,
+    Bad,
     Conversation,
     Step,
     StepResult,
@@ -80,10 +81,12 @@ def _in_header(item: FetchItem) -> bool:
 
 def fetch(conversation: Conversation, arguments: Arguments) -> Run:
     """FETCH and UID FETCH."""
-    selected = conversation.folder()
-    uids = named_uids(selected, arguments, using_uid=conversation.using_uid)
+    uids = yield from named_uids(conversation, arguments)
     arguments.space()
-    wish = wish_of(parse_fetch(arguments), with_uid=conversation.using_uid)
+    items = parse_fetch(arguments)
+    if any(item.partial is not None and item.partial[1] == 0 for item in items):
+        raise Bad("Illegal arguments: nothing is asked of a section.")  # RFC 3501 section 9, partial
+    wish = wish_of(items, with_uid=conversation.using_uid)
     if "FLAGS" in wish.names:
         yield from refresh(conversation)
     if wish.part is None:
@@ -167,8 +170,7 @@ def _say_message(
         pieces.append(b"UID %d" % uid)
     if message is not None:
         _add_sections(pieces, wish, message)
-    if pieces:
-        conversation.say(b"* %d FETCH (" % (selected.number_of(uid) or 0), b" ".join(pieces), b")")
+    conversation.say(b"* %d FETCH (" % (selected.number_of(uid) or 0), b" ".join(pieces), b")")
 
 
 def _add_properties(pieces: list[bytes], wish: FetchWish, message: store.StoredMessage) -> None:
@@ -203,8 +205,7 @@ def _add_sections(pieces: list[bytes], wish: FetchWish, message: store.StoredMes
             root = root or parse_message(message.data)
             data = section_bytes(message.data, root, section)
         if data is None:
-            pieces.append(item.label + b" NIL")
-            continue
+            data = b""  # no such part: an empty string, as Apache James says it
         if item.partial is not None:
             first, count = item.partial
             data = data[first : first + count]

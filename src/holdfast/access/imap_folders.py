@@ -39,9 +39,12 @@ def check_new_name(name: str) -> str:
 
     Raises:
         Bad: an empty level, or a name that is too long.
+        No: a namespace that we do not have (RFC 3501 section 5.1.2).
     """
     name = name.removesuffix(DELIMITER)  # RFC 3501 section 6.3.3: it only announces folders below
     levels = name.split(DELIMITER)
+    if name.startswith("#"):
+        raise No("A name that begins with # means a namespace, and we have none.", "CANNOT")
     if not all(levels):
         raise Bad("Illegal arguments: a mailbox name has an empty level.")
     if len(name) > NAME_CHARACTERS_MAX or max(map(len, levels)) > LEVEL_CHARACTERS_MAX:
@@ -183,7 +186,11 @@ def examine(conversation: Conversation, arguments: Arguments) -> Run:
 def _open(conversation: Conversation, arguments: Arguments, *, read_only: bool) -> Run:
     name = arguments.mailbox()
     arguments.end()
-    conversation.selected = None  # also when the new one cannot be opened (section 6.3.1)
+    before = conversation.selected or conversation.left
+    conversation.selected, conversation.left = (
+        None,
+        before,
+    )  # also when the new one cannot be opened (section 6.3.1)
     opened = yield from ask(
         store.OpenFolder(
             mailbox_id=conversation.signed_in().mailbox_id, name=name, claim_recent=not read_only
@@ -193,7 +200,9 @@ def _open(conversation: Conversation, arguments: Arguments, *, read_only: bool) 
     if not opened.folder.selectable:
         raise No("No such mailbox; there are only folders below this name.", "NONEXISTENT")
     selected = SelectedFolder(opened, read_only=read_only)
-    conversation.selected = selected
+    if before is not None and before.folder_id == selected.folder_id:
+        selected.keep_recent(before)
+    conversation.selected, conversation.left = selected, None
     _say_opened(conversation, opened.folder, selected)
     return "READ-ONLY" if read_only else "READ-WRITE"
 

@@ -46,6 +46,8 @@ def append(conversation: Conversation, arguments: Arguments) -> Run:
         appended = yield from ask(operation, store.Appended)
     except No as no:
         raise _try_create(no) from None
+    if conversation.selected is not None:
+        conversation.selected.appended(appended.uid_validity, appended.uid)
     return f"APPENDUID {appended.uid_validity} {appended.uid}"
 
 
@@ -58,8 +60,7 @@ def _try_create(no: No) -> No:
 
 def store_flags(conversation: Conversation, arguments: Arguments) -> Run:
     """STORE (RFC 3501 section 6.4.6)."""
-    selected = conversation.folder()
-    uids = named_uids(selected, arguments, using_uid=conversation.using_uid)
+    uids = yield from named_uids(conversation, arguments)
     arguments.space()
     wanted = parse_store(arguments)
     selected = conversation.writable_folder()
@@ -105,7 +106,7 @@ def move(conversation: Conversation, arguments: Arguments) -> Run:
 
 def _copy(conversation: Conversation, arguments: Arguments, *, move: bool) -> Run:
     selected = conversation.folder()
-    uids = named_uids(selected, arguments, using_uid=conversation.using_uid)
+    uids = yield from named_uids(conversation, arguments)
     arguments.space()
     target_name = arguments.mailbox()
     arguments.end()
@@ -128,6 +129,7 @@ def _copy(conversation: Conversation, arguments: Arguments, *, move: bool) -> Ru
         raise _try_create(no) from None
     if move:
         selected.forget(copied.source_uids)
+        conversation.out += selected.tell_expunged()
     if not copied.source_uids:
         return ""
     source, target = format_uid_set(copied.source_uids), format_uid_set(copied.target_uids)
@@ -138,7 +140,7 @@ def expunge(conversation: Conversation, arguments: Arguments) -> Run:
     """EXPUNGE (RFC 3501 section 6.4.3) and UID EXPUNGE (RFC 4315 section 2.1)."""
     uids: list[int] | None = None
     if conversation.using_uid:
-        uids = list(named_uids(conversation.folder(), arguments, using_uid=True))
+        uids = list((yield from named_uids(conversation, arguments)))
     arguments.end()
     selected = conversation.writable_folder()
     expunged = yield from ask(

@@ -32,8 +32,7 @@ from holdfast.access.imap_selected import SelectedFolder
 from holdfast.wire import imap_search, store
 from holdfast.wire.envelope import decode_header_text, header_values, sent_date
 from holdfast.wire.imap import Arguments, format_uid_set
-from holdfast.wire.mime import MimePart, parse_message
-from holdfast.wire.mime_text import decode_body
+from holdfast.wire.mime import MimePart, decoded_text, parse_message
 
 NUMBERS_PER_CHUNK = 10_000
 _MOMENT_MAX = 253402300799.0  # 31-Dec-9999, the last day that a date can name
@@ -229,18 +228,21 @@ def _text_contains(evidence: Evidence, text: str) -> bool | None:
 
 
 def searchable_texts(raw: bytes, root: MimePart) -> list[str]:
-    """Return the texts that SEARCH BODY looks at: text parts, and headers of messages in the message."""
+    """Return what SEARCH BODY looks at: the text parts, and the subjects of messages in the message.
+
+    Not the other fields of these: nobody who looks for a word wants all messages from Timothy for "thy".
+    """
     texts: list[str] = []
     waiting = [root]
     while waiting:
         part = waiting.pop()
         waiting += part.children
         if part.message is not None:
-            texts.append(decode_header_text(raw[part.message.header_start : part.message.header_end]))
+            header = raw[part.message.header_start : part.message.header_end]
+            texts += [decode_header_text(value) for value in header_values(header, b"subject")]
             waiting.append(part.message)
-        elif not part.children and part.content_type[0] == b"text":
-            charset = next((value for name, value in part.content_type[2] if name == b"charset"), b"")
-            texts.append(decode_body(raw[part.body_start : part.body_end], part.encoding, charset))
+        elif part.content_type[0] in (b"text", b"message"):
+            texts.append(decoded_text(raw, part))
     return texts
 
 

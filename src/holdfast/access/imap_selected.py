@@ -34,14 +34,23 @@ class SelectedFolder:
         self.flags = {message.uid: message.flags for message in opened.messages}
         self.modifications = {message.uid: message.modification for message in opened.messages}
         self.recent = set(opened.recent_uids)
+        if read_only and opened.folder.recent_count:
+            # Looked at, not claimed; the recent messages are always the last ones.
+            self.recent.update(self.uids[-opened.folder.recent_count :])
         self.keywords: dict[str, str] = {}
         for message in opened.messages:
             self._learn_keywords(message.flags)
         self._gone: set[int] = set()
         self._flags_changed: set[int] = set()
+        self._appended: set[int] = set()
         self._told_count = len(self.uids)
         self._told_recent_count = len(self.recent)
         self._told_keyword_count = len(self.keywords)
+
+    def keep_recent(self, before: SelectedFolder) -> None:
+        """Take over what was recent when this session had the folder selected already."""
+        self.recent.update(before.recent.intersection(self.flags))
+        self._told_recent_count = len(self.recent)
 
     # --- what the client may name ----------------------------------------------------------------
 
@@ -101,6 +110,11 @@ class SelectedFolder:
         for message in messages:
             self._take_state(message, own=True)
 
+    def appended(self, uid_validity: int, uid: int) -> None:
+        """Note that this session itself put a message somewhere; its flags need not be told then."""
+        if uid_validity == self.uid_validity:
+            self._appended.add(uid)
+
     def forget(self, uids: Iterable[int]) -> None:
         """Note that messages are gone."""
         self._gone.update(uid for uid in uids if uid in self.flags)
@@ -125,6 +139,10 @@ class SelectedFolder:
             if self.uids and uid <= self.uids[-1]:
                 return
             self.uids.append(uid)
+            # RFC 3501 section 2.3.2 leaves open which of several sessions sees it as recent: all do.
+            self.recent.add(uid)
+            if message.flags and uid not in self._appended:
+                self._flags_changed.add(uid)
         elif self.flags[uid] != message.flags and not own:
             self._flags_changed.add(uid)
         self.flags[uid] = message.flags
@@ -159,7 +177,7 @@ class SelectedFolder:
             lines += self._expunge_lines()
         if self.count != self._told_count:
             lines.append(f"* {self.count} EXISTS")
-        recent_count = sum(1 for uid in self.recent if uid in self.flags)
+        recent_count = len(self.recent)
         if self.count != self._told_count or recent_count != self._told_recent_count:
             lines.append(f"* {recent_count} RECENT")
         self._told_count = self.count
@@ -170,7 +188,14 @@ class SelectedFolder:
             uid_item = f" UID {uid}" if with_uid else ""
             text += f"* {number} FETCH (FLAGS {self.flags_text(uid)}{uid_item})\r\n".encode()
         self._flags_changed.clear()
+        self._appended.clear()
         return text
+
+    def tell_expunged(self) -> bytes:
+        """Untagged EXPUNGE for what is gone, without RECENT: for MOVE, which Apache James answers so."""
+        lines = self._expunge_lines()
+        self._told_recent_count = len(self.recent)
+        return "".join(f"{line}\r\n" for line in lines).encode()
 
     def _expunge_lines(self) -> list[str]:
         lines: list[str] = []

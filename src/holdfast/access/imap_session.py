@@ -78,14 +78,15 @@ class CommandRule:
         handler: see ``imap_conversation``.
         states: in which it may run.
         uid: whether it may also stand behind UID.
-        counts: the client counts by sequence number while it runs: no EXPUNGE (RFC 3501 section 7.4.1).
+        expunges: whether EXPUNGE may be said before its tagged answer. Not while the client counts by
+            sequence number (RFC 3501 section 7.4.1); behind UID it always may.
         news: whether news of the selected folder are read before the tagged answer.
     """
 
     handler: Handler
     states: State
     uid: bool = False
-    counts: bool = False
+    expunges: bool = True
     news: bool = True
 
 
@@ -103,8 +104,9 @@ COMMANDS: dict[str, CommandRule] = {
     "LSUB": CommandRule(imap_list.list_subscribed, _FOLDER_STATES),
     "STATUS": CommandRule(imap_folders.status, _FOLDER_STATES),
     "CREATE": CommandRule(imap_folders.create, _FOLDER_STATES),
-    "DELETE": CommandRule(imap_folders.delete, _FOLDER_STATES),
-    "RENAME": CommandRule(imap_folders.rename, _FOLDER_STATES),
+    # What goes out of a selected folder by these two is said at the next command, as Apache James does it.
+    "DELETE": CommandRule(imap_folders.delete, _FOLDER_STATES, expunges=False),
+    "RENAME": CommandRule(imap_folders.rename, _FOLDER_STATES, expunges=False),
     "SUBSCRIBE": CommandRule(imap_folders.subscribe, _FOLDER_STATES),
     "UNSUBSCRIBE": CommandRule(imap_folders.unsubscribe, _FOLDER_STATES),
     "SELECT": CommandRule(imap_folders.select, _FOLDER_STATES, news=False),
@@ -115,9 +117,9 @@ COMMANDS: dict[str, CommandRule] = {
     "CLOSE": CommandRule(imap_folders.close, State.SELECTED),
     "UNSELECT": CommandRule(imap_folders.unselect, State.SELECTED),
     "EXPUNGE": CommandRule(imap_messages.expunge, State.SELECTED, uid=True),
-    "SEARCH": CommandRule(imap_search.search, State.SELECTED, uid=True, counts=True),
-    "FETCH": CommandRule(imap_fetch.fetch, State.SELECTED, uid=True, counts=True),
-    "STORE": CommandRule(imap_messages.store_flags, State.SELECTED, uid=True, counts=True),
+    "SEARCH": CommandRule(imap_search.search, State.SELECTED, uid=True, expunges=False),
+    "FETCH": CommandRule(imap_fetch.fetch, State.SELECTED, uid=True, expunges=False),
+    "STORE": CommandRule(imap_messages.store_flags, State.SELECTED, uid=True, expunges=False),
     "COPY": CommandRule(imap_messages.copy, State.SELECTED, uid=True),
     "MOVE": CommandRule(imap_messages.move, State.SELECTED, uid=True),
 }
@@ -441,7 +443,7 @@ class ImapSession:
             yield from refresh(conversation)
             if conversation.selected is not None:
                 conversation.out += conversation.selected.updates(
-                    expunges=command.uid or not rule.counts, with_uid=command.uid
+                    expunges=command.uid or rule.expunges, with_uid=command.uid
                 )
         conversation.say(text.encode("utf-8", "replace"))
 

@@ -37,6 +37,7 @@ CAPABILITIES = (
     "UIDPLUS",
     "UNSELECT",
     "MOVE",
+    "ESEARCH",
     "SPECIAL-USE",
     "LIST-EXTENDED",
     "LIST-STATUS",
