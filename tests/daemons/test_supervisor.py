@@ -60,9 +60,7 @@ def test_a_killed_role_comes_back_and_the_others_go_on(server: Server) -> None:
     before = {role: server.role_pids(role) for role in ROLES}
     assert all(len(pids) == 1 for pids in before.values()), before
     server.kill("transport")
-    until(
-        lambda: server.role_pids("transport") not in ([], before["transport"]), server.process, server.log
-    )
+    until(lambda: server.role_pids("transport") not in ([], before["transport"]), server.process, server.log)
     for role in ("management", "mailbox", "access"):
         assert server.role_pids(role) == before[role]
     until(lambda: port_answers(server.smtp), server.process, server.log)

@@ -6,8 +6,8 @@ import os
 import random
 import sys
 
-from holdfast.daemons.door import Door, this_server
-from holdfast.daemons.role import RoleProcess, run_role
+from holdfast.daemons.door import Door
+from holdfast.daemons.role import RoleProcess, run_role, this_server
 from holdfast.directory.model import Organisation, TlsMode
 from holdfast.drivers.listeners import Binding, parse_binding
 from holdfast.drivers.role_link import read_organisation

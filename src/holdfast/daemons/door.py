@@ -8,7 +8,7 @@ from typing import Generic
 
 from prometheus_client import generate_latest
 
-from holdfast.daemons.role import RoleProcess
+from holdfast.daemons.role import RoleProcess, this_server
 from holdfast.directory.model import Organisation
 from holdfast.drivers.events import PORT_NOT_OPENED
 from holdfast.drivers.listeners import Binding, Listeners
@@ -45,7 +45,12 @@ class Door(Generic[NodeType]):
             lambda: Connection(runner.connections, self._opened), runner.tls_context, self._failed
         )
         self._link = RoleLink(
-            process.home, process.role, self._organisation_changed, generate_latest, self._state, log=process.log
+            process.home,
+            process.role,
+            self._organisation_changed,
+            generate_latest,
+            self._state,
+            log=process.log,
         )
 
     async def serve(self) -> bool:
@@ -104,10 +109,3 @@ class Door(Generic[NodeType]):
                 "connections": len(self._runner.connections.open),
             }
         )
-
-
-def this_server(organisation: Organisation, name: str) -> str:
-    """Our own name in the organisation: as told, or the only one there is, or empty."""
-    if name:
-        return name
-    return organisation.servers[0].name if len(organisation.servers) == 1 else ""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from holdfast.daemons.door import this_server
-from holdfast.daemons.role import RoleProcess, run_role
+from holdfast.daemons.role import RoleProcess, run_role, this_server
 from holdfast.directory.model import Organisation
 from holdfast.drivers.role_link import RoleLink
 from holdfast.drivers.sqlite_mailbox import MailboxDatabase
@@ -55,7 +54,9 @@ async def serve(process: RoleProcess) -> int:
     def organisation_changed(organisation: Organisation) -> None:
         process.start(role.follow(organisation))
 
-    link = RoleLink(process.home, "mailbox", organisation_changed, generate_latest, role.state, log=process.log)
+    link = RoleLink(
+        process.home, "mailbox", organisation_changed, generate_latest, role.state, log=process.log
+    )
     process.watch_signals(link.reload)
     await role.follow(link.read_organisation())
     process.start(link.run())

@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from holdfast.directory.model import Organisation
 from holdfast.drivers import loop
 from holdfast.drivers.log_sink import LogSink
 from holdfast.kernel.errors import Refusal, Unavailable
@@ -121,6 +122,13 @@ class RoleProcess:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def this_server(organisation: Organisation, name: str) -> str:
+    """Our own name in the organisation: as told, or the only one there is, or empty."""
+    if name:
+        return name
+    return organisation.servers[0].name if len(organisation.servers) == 1 else ""
 
 
 def broken_handler(process: RoleProcess) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:

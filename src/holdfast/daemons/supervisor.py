@@ -133,7 +133,8 @@ class Supervisor:
     def state(self) -> dict[str, str | int | float]:
         """What ``holdfast status`` shows of us: how often each role was started again."""
         restarts = {f"restart_count_{state.name}": state.restart_count for state in self.roles.values()}
-        return {"state": "stopping" if self._stopping else "serving", "started_at": self._started_at, **restarts}
+        serving = "stopping" if self._stopping else "serving"
+        return {"state": serving, "started_at": self._started_at, **restarts}
 
     def reload(self) -> None:
         """Pass SIGHUP on to every role."""

@@ -8,14 +8,14 @@ import random
 import sys
 import time
 
-from holdfast.daemons.door import Door, this_server
-from holdfast.daemons.role import RoleProcess, run_role
+from holdfast.daemons.door import Door
+from holdfast.daemons.role import RoleProcess, run_role, this_server
 from holdfast.directory.model import Organisation, TlsMode
 from holdfast.drivers.listeners import Binding, parse_binding
 from holdfast.drivers.role_link import read_organisation
-from holdfast.drivers.runner import TransportRunner
 from holdfast.drivers.sqlite_queue import QueueWriter
 from holdfast.drivers.tls import ensure_certificate
+from holdfast.drivers.transport_runner import TransportRunner
 from holdfast.node.transport import TransportNode
 
 

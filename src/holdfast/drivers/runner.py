@@ -10,16 +10,14 @@ import ssl
 import time
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar, assert_never
+from typing import Generic, TypeVar
 
 from holdfast.directory.model import Organisation
 from holdfast.drivers import tls
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.sign_in import SignIn
-from holdfast.drivers.sqlite_queue import QueueWriter
 from holdfast.drivers.store_client import StoreLink, store_socket
 from holdfast.drivers.tcp import Connections
-from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import MailboxId
 from holdfast.node.access import AccessNode
 from holdfast.node.ports import (
@@ -32,7 +30,6 @@ from holdfast.node.ports import (
     TransportOutput,
 )
 from holdfast.node.transport import TransportNode
-from holdfast.transport.queue import QueueWrite
 from holdfast.wire import store
 
 NodeType = TypeVar("NodeType", TransportNode, AccessNode)
@@ -169,31 +166,3 @@ class NodeRunner(Generic[NodeType]):
             task.cancel()
         self._sign_in.close()
         self.connections.abort_all()
-
-
-class TransportRunner(NodeRunner[TransportNode]):
-    """Runs the transport node, with its queue database."""
-
-    def __init__(
-        self, node: TransportNode, organisation: Organisation, home: Path, log: LogSink, writer: QueueWriter
-    ) -> None:
-        super().__init__(node, organisation, home, log)
-        self._writer = writer
-
-    def perform_queue(self, output: CommitQueue | ReadQueued) -> None:
-        """Write to or read from the queue database."""
-        match output:
-            case CommitQueue():
-                self._writer.submit(output.writes, self._committed)
-            case ReadQueued():
-                for number in output.numbers:
-                    self.node.queued_read(time.time(), number, self._writer.read(number))
-            case _:
-                assert_never(output)
-
-    def _committed(self, writes: list[QueueWrite], error: Unavailable | None) -> None:
-        if error is None:
-            self.node.queue_committed(time.time(), writes)
-        else:
-            self.node.queue_failed(time.time(), writes, error)
-        self.drain()

@@ -1,0 +1,44 @@
+"""Between the transport node and asyncio: a runner that has a queue database too."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import assert_never
+
+from holdfast.directory.model import Organisation
+from holdfast.drivers.log_sink import LogSink
+from holdfast.drivers.runner import NodeRunner
+from holdfast.drivers.sqlite_queue import QueueWriter
+from holdfast.kernel.errors import Unavailable
+from holdfast.node.ports import CommitQueue, ReadQueued
+from holdfast.node.transport import TransportNode
+from holdfast.transport.queue import QueueWrite
+
+
+class TransportRunner(NodeRunner[TransportNode]):
+    """Runs the transport node, with its queue database."""
+
+    def __init__(
+        self, node: TransportNode, organisation: Organisation, home: Path, log: LogSink, writer: QueueWriter
+    ) -> None:
+        super().__init__(node, organisation, home, log)
+        self._writer = writer
+
+    def perform_queue(self, output: CommitQueue | ReadQueued) -> None:
+        """Write to or read from the queue database."""
+        match output:
+            case CommitQueue():
+                self._writer.submit(output.writes, self._committed)
+            case ReadQueued():
+                for number in output.numbers:
+                    self.node.queued_read(time.time(), number, self._writer.read(number))
+            case _:
+                assert_never(output)
+
+    def _committed(self, writes: list[QueueWrite], error: Unavailable | None) -> None:
+        if error is None:
+            self.node.queue_committed(time.time(), writes)
+        else:
+            self.node.queue_failed(time.time(), writes, error)
+        self.drain()

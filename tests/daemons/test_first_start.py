@@ -1,0 +1,76 @@
+"""What the first start makes, and what every start tells."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from holdfast.daemons.first_start import CREDENTIALS_FILE, prepare, welcome
+from holdfast.directory.checks import check_organisation
+from holdfast.directory.model import Mailbox
+from holdfast.drivers.passwords import verify_password
+from holdfast.drivers.sqlite_directory import DirectoryStore
+from holdfast.kernel.errors import Refusal, Unavailable
+
+
+def test_the_demonstration_is_made_once_and_its_passwords_work(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert prepare(home, demonstration=True)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    passwords = json.loads((home / CREDENTIALS_FILE).read_text())
+    store = DirectoryStore.open(home / "directory.sqlite", writable=False)
+    organisation = store.read()
+    assert check_organisation(organisation) == ()
+    for address, password in passwords.items():
+        mailbox = organisation.recipients[address]
+        assert isinstance(mailbox, Mailbox)
+        assert verify_password(store.secret(mailbox.mailbox_id), password)
+    store.close()
+    assert not prepare(home, demonstration=True)
+    assert json.loads((home / CREDENTIALS_FILE).read_text()) == passwords
+
+
+def test_a_start_that_was_cut_off_before_the_organisation_is_made_again(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / CREDENTIALS_FILE).write_text("{")
+    assert prepare(home, demonstration=True)
+    assert len(json.loads((home / CREDENTIALS_FILE).read_text())) == 2
+
+
+def test_without_demonstration_the_organisation_is_empty_and_the_next_step_is_told(tmp_path: Path) -> None:
+    assert not prepare(tmp_path / "home", demonstration=False)
+    assert "holdfast organisation import" in welcome(tmp_path / "home", new=False)
+
+
+def test_the_welcome_tells_where_what_listens_and_gives_lines_that_parse(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    prepare(home, demonstration=True)
+    text = welcome(home, new=True)
+    for port in ("2525", "2587", "2143", "2090"):
+        assert f"127.0.0.1:{port}" in text
+    lines = [line for line in text.splitlines() if line.strip().startswith("python3 -c")]
+    assert len(lines) == 2
+    for line in lines:
+        compile(shlex.split(line)[2], "welcome", "exec")
+
+
+def test_a_state_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Unavailable, match="cannot make the state directory"):
+        prepare(tmp_path / "file" / "home", demonstration=True)
+
+
+def test_a_directory_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    prepare(home, demonstration=True)
+    with sqlite3.connect(home / "directory.sqlite") as database:
+        database.execute("PRAGMA user_version = 999")
+    database.close()
+    with pytest.raises((Refusal, Unavailable), match="999"):
+        prepare(home, demonstration=True)
