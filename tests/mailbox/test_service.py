@@ -79,11 +79,11 @@ def machine(make_database: Any) -> type[RuleBasedStateMachine]:
         def store_flags(self, name: str, uids: list[int], action: store.FlagAction, flags: list[str]) -> None:
             self.both(store.StoreFlags(ALICE, self.folder_id(name), uids, action, flags))
 
-        @rule(name=NAMES, uids=UIDS, target=NAMES, move=st.booleans())
-        def copy(self, name: str, uids: list[int], target: str, move: bool) -> None:
-            source_id, target_id = self.folder_id(name), self.folder_id(target)
+        @rule(name=NAMES, uids=UIDS, into=NAMES, move=st.booleans())
+        def copy(self, name: str, uids: list[int], into: str, move: bool) -> None:
+            source_id, target_id = self.folder_id(name), self.folder_id(into)
             items = self.items(source_id)
-            copied = self.both(store.CopyMessages(ALICE, source_id, uids, target, move, 10_000))
+            copied = self.both(store.CopyMessages(ALICE, source_id, uids, into, move, 10_000))
             if isinstance(copied, store.Copied) and move:
                 after = self.items(target_id)
                 assert [after[uid] for uid in copied.target_uids] == [
@@ -144,5 +144,5 @@ def machine(make_database: Any) -> type[RuleBasedStateMachine]:
 
 def test_promises_hold_over_any_operations(make_database: Any) -> None:
     run_state_machine_as_test(
-        machine(make_database), settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
+        machine(make_database), settings=settings(max_examples=40, stateful_step_count=30, deadline=None)
     )

@@ -64,8 +64,8 @@ class MemoryTables:
                 self._names,
                 self._subscriptions,
                 self._bodies,
-                self._messages,
-                self._changes,
+                {key: rows for key, rows in self._messages.items() if rows},
+                {key: rows for key, rows in self._changes.items() if rows},
                 self._delivered,
             )
         )
