@@ -86,7 +86,9 @@ def parse_instant(text: str) -> float:
         Refusal: the text is not such an instant.
     """
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC).timestamp()
+        if not text.endswith("Z"):
+            raise ValueError
+        return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
         raise Refusal(f'"{text[:40]}" is not a time of a tracking log') from None
 
@@ -251,6 +253,26 @@ def parse_line(line: str) -> TrackingEvent:
         connector=_unquote(values[6]),
         custom_data=_unquote(values[26]),
     )
+
+
+def read_outcome(line: str) -> tuple[EventId, str, tuple[str, ...], tuple[str, ...]]:
+    """Read only what the ledger needs of a line: event, network message id, recipients, related recipients.
+
+    Raises:
+        Refusal: the line is not one that ``TrackingWriter`` makes.
+    """
+    values = _split_line(line)
+    event_id = _EVENT_IDS.get(values[8]) if len(values) == len(FIELDS) else None
+    if event_id is None:
+        raise Refusal("not a line of the tracking log")
+    recipients = split_recipients(_unquote(values[12]))
+    related = split_recipients(_unquote(values[16])) if values[16] else ()
+    return event_id, values[11], recipients, related
+
+
+def comparable(recipient: str) -> str:
+    """A recipient as it reads in the log."""
+    return _CONTROL.sub(" ", recipient)
 
 
 def _split_line(line: str) -> list[str]:

@@ -1,0 +1,622 @@
+"""The queue database on SQLite: one writer thread that commits everything that waits in one transaction.
+
+Each transaction also holds the tracking lines of its changes (table ``outbox``)
+and the fingerprints of its new messages (table ``accepted``). The thread then
+appends the lines to the log files, and a later transaction removes them from
+the outbox and remembers how far the files reach: see ``drivers.tracking_log``.
+
+A transaction that cannot be made (a full disk, an error of the disk) is undone
+as a whole and reported; the next one is tried as if nothing had been.
+
+Source: https://sqlite.org/wal.html, https://sqlite.org/pragma.html#pragma_synchronous;
+docs/decisions/0004; exchange-behaviour QU-6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from holdfast.drivers.tracking_log import LogPosition, TrackingLog, read_log
+from holdfast.kernel.errors import Unavailable
+from holdfast.kernel.ids import NetworkMessageId
+from holdfast.transport.intake import UNCERTAIN_COUNT_MAX
+from holdfast.transport.ledger import Ledger, LedgerBuilder
+from holdfast.transport.queue import (
+    AddMessage,
+    FinishRecipients,
+    QueuedMessage,
+    QueueWrite,
+    RecoveredQueue,
+    TrackOnly,
+)
+from holdfast.transport.tracking import TrackingEvent, parse_lines
+
+SCHEMA_VERSION = 1
+# A sender whose first try was lost comes back within this time (exchange-behaviour SR13-5).
+UNCERTAIN_S = 3600.0
+BATCH_WRITE_COUNT_MAX = 10_000
+# How long lines may wait in the outbox after they are in the log files.
+CHECKPOINT_S = 1.0
+CHECKPOINT_BYTES = 4 << 20
+LOG_RETRY_S = 5.0
+BUSY_TIMEOUT_S = 10.0
+
+Done = Callable[[list[QueueWrite], Unavailable | None], None]
+
+# Each entry takes a database from the version of its index to the next.
+_MIGRATIONS = (
+    """
+    CREATE TABLE state (
+        one INTEGER PRIMARY KEY CHECK (one = 1), next_number INTEGER NOT NULL, clean INTEGER NOT NULL,
+        log_name TEXT NOT NULL, log_offset INTEGER NOT NULL
+    );
+    INSERT INTO state VALUES (1, 1, 1, '', 0);
+    CREATE TABLE message (
+        number INTEGER PRIMARY KEY, network_message_id TEXT NOT NULL, received_at REAL NOT NULL,
+        reverse_path BLOB NOT NULL, recipients BLOB NOT NULL, size_bytes INTEGER NOT NULL,
+        message_id BLOB NOT NULL, subject BLOB NOT NULL, fingerprint BLOB NOT NULL, data BLOB NOT NULL
+    );
+    -- Recipients left of a message that is finished in part; its own row would be written anew with its data.
+    CREATE TABLE progress (number INTEGER PRIMARY KEY, recipients BLOB NOT NULL);
+    CREATE TABLE outbox (id INTEGER PRIMARY KEY, lines BLOB NOT NULL);
+    -- One row per transaction: "fingerprint in hex, space, network message id" per line.
+    CREATE TABLE accepted (
+        id INTEGER PRIMARY KEY, at REAL NOT NULL, message_count INTEGER NOT NULL, fingerprints TEXT NOT NULL
+    );
+    """,
+)
+
+_INSERT = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT_QUEUE = """
+    SELECT message.number, network_message_id, received_at, reverse_path,
+           coalesce(progress.recipients, message.recipients), size_bytes, message_id, subject, fingerprint
+    FROM message LEFT JOIN progress USING (number) ORDER BY message.number
+"""
+
+
+def _text(value: str) -> bytes:
+    return value.encode("utf-8", "surrogatepass")
+
+
+def _read_text(value: bytes) -> str:
+    return bytes(value).decode("utf-8", "surrogatepass")
+
+
+def _names(recipients: tuple[str, ...]) -> bytes:
+    return _text("\n".join(recipients))  # an address contains no line end
+
+
+def _read_names(value: bytes) -> tuple[str, ...]:
+    return tuple(_read_text(value).split("\n"))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA journal_size_limit=67108864")
+    connection.execute("PRAGMA wal_autocheckpoint=4000")
+    connection.execute("PRAGMA cache_size=-16384")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    return connection
+
+
+def _prepare(path: Path) -> sqlite3.Connection:
+    """Open a database for writing, made or brought up to this version.
+
+    Raises:
+        Unavailable: it cannot be opened, is damaged, or is of a newer version.
+    """
+    new = not path.exists()
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = _connect(path)
+        if new:
+            os.chmod(path, 0o600)
+            connection.execute("PRAGMA page_size=8192")
+        connection.execute("PRAGMA journal_mode=WAL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise Unavailable(
+                f"{path} has version {version}, this program knows {SCHEMA_VERSION}; "
+                "install the newer program"
+            )
+        for step in range(version, SCHEMA_VERSION):
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {_MIGRATIONS[step]}; PRAGMA user_version={step + 1}; COMMIT;"
+            )
+        if new:
+            _sync_directory(path.parent)
+    except (sqlite3.Error, OSError, Unavailable) as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, Unavailable):
+            raise
+        raise Unavailable(
+            f"queue database {path} cannot be opened: {error}; if it is damaged, "
+            "move it away with its -wal file and keep both: they may hold mail"
+        ) from None
+    return connection
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class QueueWriter:
+    """Writes one queue database and its tracking log."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, log: TrackingLog) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = connection
+        self._log = log
+        self._reader: sqlite3.Connection | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: queue.SimpleQueue[tuple[list[QueueWrite], Done] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="queue writer", daemon=True)
+        self._accepted_count = 0
+        # The outbox: the last row committed, in the log files, and removed again.
+        self._committed_id = 0
+        self._logged_id = 0
+        self._removed_id = 0
+        self._unremoved_bytes = 0
+        self._checkpoint_at = 0.0
+        self._log_retry_at: float | None = None
+        # Whether the database knows which files are ours: no line goes into one that it does not know.
+        self._log_begun = False
+
+    @classmethod
+    def open(cls, path: Path, tracking_directory: Path) -> tuple[QueueWriter, RecoveredQueue]:
+        """Open or make a queue database, complete its tracking log, and say what waits in it.
+
+        Raises:
+            Unavailable: it cannot be opened, is damaged, or is of a newer version.
+        """
+        connection = _prepare(path)
+        try:
+            writer = cls(path, connection, TrackingLog(tracking_directory))
+            recovered = writer._recover()
+        except (sqlite3.Error, OSError) as error:
+            connection.close()
+            raise Unavailable(f"queue database {path} cannot be read: {error}") from None
+        writer._thread.start()
+        return writer, recovered
+
+    def _recover(self) -> RecoveredQueue:
+        connection = self._connection
+        assert connection is not None
+        next_number, log_name, log_offset = connection.execute(
+            "SELECT next_number, log_name, log_offset FROM state"
+        ).fetchone()
+        self._log.recover(LogPosition(log_name, log_offset))
+        (self._logged_id,) = connection.execute("SELECT coalesce(min(id), 1) - 1 FROM outbox").fetchone()
+        (self._committed_id,) = connection.execute("SELECT coalesce(max(id), 0) FROM outbox").fetchone()
+        self._committed_id = max(self._committed_id, self._logged_id)
+        self._removed_id = self._logged_id
+        self._log_begun = bool(log_name)
+        self._catch_up()
+        self._checkpoint()
+        oldest = time.time() - UNCERTAIN_S
+        uncertain: dict[bytes, NetworkMessageId] = {}
+        with _transaction(connection):
+            connection.execute("DELETE FROM accepted WHERE at < ?", (oldest,))
+            # A clean stop left here only what it handed on.
+            for count, text in connection.execute(
+                "SELECT message_count, fingerprints FROM accepted ORDER BY id"
+            ):
+                self._accepted_count += count
+                for line in text.splitlines():
+                    fingerprint, _, network_message_id = line.partition(" ")
+                    uncertain[bytes.fromhex(fingerprint)] = NetworkMessageId(network_message_id)
+            connection.execute("UPDATE state SET clean = 0")
+        return RecoveredQueue(tuple(_read_messages(connection)), next_number, uncertain)
+
+    # --- for the event loop -------------------------------------------------------------------
+
+    def submit(self, writes: list[QueueWrite], done: Done) -> None:
+        """Make writes durable, with whatever else waits; ``done`` is called in the loop."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._waiting.put((writes, done))
+
+    def read(self, number: int) -> bytes | None:
+        """Return the data of a queued message, or None when it cannot be read now."""
+        try:
+            if self._reader is None:
+                self._reader = _connect(self._path)
+            row = self._reader.execute("SELECT data FROM message WHERE number = ?", (number,)).fetchone()
+        except (sqlite3.Error, OSError):
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+            return None
+        return row[0] if row is not None else None
+
+    def close(self, clean: bool, uncertain: Mapping[bytes, NetworkMessageId] | None = None) -> None:
+        """Finish what was submitted and close; blocks.
+
+        Args:
+            clean: nothing was left unfinished: no fingerprint is uncertain at the next start ...
+            uncertain: ... but these.
+        """
+        self._waiting.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error, OSError):
+                self._checkpoint()
+                if clean:
+                    self._say_goodbye(uncertain or {})
+            self._connection.close()
+        self._log.close()
+        if self._reader is not None:
+            self._reader.close()
+
+    def _say_goodbye(self, uncertain: Mapping[bytes, NetworkMessageId]) -> None:
+        assert self._connection is not None
+        with _transaction(self._connection) as connection:
+            connection.execute("DELETE FROM accepted")
+            if uncertain:
+                connection.execute(
+                    "INSERT INTO accepted (at, message_count, fingerprints) VALUES (?, ?, ?)",
+                    (time.time(), len(uncertain), _fingerprint_lines(uncertain.items())),
+                )
+            connection.execute("UPDATE state SET clean = 1")
+
+    # --- the writer thread ----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+        except BaseException as error:  # noqa: BLE001  our own fault, whatever it is: the process must stop
+            self._tell(_raise, error)
+
+    def _turn(self) -> bool:
+        """Take all that waits and commit it; False when the writer is closed."""
+        batch: list[tuple[list[QueueWrite], Done]] = []
+        closing = False
+        count = 0
+        try:
+            item = self._waiting.get(timeout=self._idle_s())
+            while True:
+                if item is None:
+                    closing = True
+                    break
+                batch.append(item)
+                count += len(item[0])
+                if count >= BATCH_WRITE_COUNT_MAX:
+                    break
+                item = self._waiting.get_nowait()
+        except queue.Empty:
+            pass
+        if batch:
+            lines = self._commit_or_report(batch)
+            if lines:
+                self._write_log(lines)
+        else:
+            self._catch_up_when_due()
+            with contextlib.suppress(sqlite3.Error, OSError):
+                self._checkpoint()
+        return not closing
+
+    def _idle_s(self) -> float | None:
+        return CHECKPOINT_S if self._removed_id < self._committed_id else None
+
+    def _commit_or_report(self, batch: list[tuple[list[QueueWrite], Done]]) -> str:
+        """Commit a batch and tell everybody; returns its tracking lines when it is durable."""
+        error: Unavailable | None = None
+        lines = ""
+        try:
+            lines = self._commit(batch)
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
+            raise
+        except (sqlite3.Error, OSError) as reason:
+            self._reopen()
+            error = Unavailable(f"queue database: {reason}")
+            lines = ""
+        merged: list[tuple[list[QueueWrite], Done]] = []
+        for writes, done in batch:
+            if merged and merged[-1][1] == done:
+                merged[-1][0].extend(writes)
+            else:
+                merged.append((list(writes), done))
+        self._tell(_call_all, merged, error)
+        return lines
+
+    def _tell(self, function: Callable[..., None], *arguments: object) -> None:
+        if self._loop is None:
+            return  # nothing was ever submitted: there is nobody to tell
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever wanted to know
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _reopen(self) -> None:
+        """After an error nothing of the old connection is trusted; the next batch opens a new one."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _commit(self, batch: list[tuple[list[QueueWrite], Done]]) -> str:
+        if self._connection is None:
+            self._connection = _connect(self._path)
+        adds: list[QueuedMessage] = []
+        finished: list[tuple[int]] = []
+        progress: list[tuple[int, bytes]] = []
+        tracking: list[str] = []
+        for writes, _ in batch:
+            for write in writes:
+                tracking.append(write.tracking)
+                if isinstance(write, AddMessage):
+                    adds.append(write.message)
+                elif isinstance(write, FinishRecipients):
+                    if write.remaining:
+                        progress.append((write.number, _names(write.remaining)))
+                    else:
+                        finished.append((write.number,))
+                else:
+                    assert isinstance(write, TrackOnly)
+        lines = "".join(tracking)
+        checkpoint = self._checkpoint_due() and self._sync_log()
+        with _transaction(self._connection) as connection:
+            if adds:
+                self._add(connection, adds)
+            if progress:
+                connection.executemany("INSERT OR REPLACE INTO progress VALUES (?, ?)", progress)
+            if finished:
+                connection.executemany("DELETE FROM message WHERE number = ?", finished)
+                connection.executemany("DELETE FROM progress WHERE number = ?", finished)
+            outbox_id = self._committed_id + bool(lines)
+            if lines:
+                connection.execute(
+                    "INSERT INTO outbox VALUES (?, ?)", (outbox_id, lines.encode("utf-8", "replace"))
+                )
+            if checkpoint:
+                self._remember_log(connection)
+        self._committed_id = outbox_id
+        if checkpoint:
+            self._removed_id = self._logged_id
+            self._unremoved_bytes = 0
+        return lines
+
+    def _add(self, connection: sqlite3.Connection, adds: list[QueuedMessage]) -> None:
+        connection.executemany(
+            _INSERT,
+            [
+                (
+                    each.number,
+                    each.network_message_id,
+                    each.received_at,
+                    _text(each.reverse_path),
+                    _names(each.recipients),
+                    each.size_bytes,
+                    _text(each.message_id),
+                    _text(each.subject),
+                    each.fingerprint,
+                    each.data,
+                )
+                for each in adds
+            ],
+        )
+        connection.execute("UPDATE state SET next_number = ?", (max(each.number for each in adds) + 1,))
+        known = [(each.fingerprint, each.network_message_id) for each in adds if each.fingerprint]
+        if known:
+            now = time.time()
+            connection.execute(
+                "INSERT INTO accepted (at, message_count, fingerprints) VALUES (?, ?, ?)",
+                (now, len(known), _fingerprint_lines(known)),
+            )
+            self._accepted_count += len(known)
+            if self._accepted_count > UNCERTAIN_COUNT_MAX:
+                self._forget_accepted(connection, now)
+
+    def _forget_accepted(self, connection: sqlite3.Connection, now: float) -> None:
+        """Keep the younger half: those whose senders may still come back."""
+        kept = 0
+        for row_id, count in connection.execute("SELECT id, message_count FROM accepted ORDER BY id DESC"):
+            if kept + count > UNCERTAIN_COUNT_MAX // 2:
+                connection.execute(
+                    "DELETE FROM accepted WHERE id <= ? OR at < ?", (row_id, now - UNCERTAIN_S)
+                )
+                break
+            kept += count
+        self._accepted_count = kept
+
+    # --- the tracking log -------------------------------------------------------------------------
+
+    def _write_log(self, lines: str) -> None:
+        """Append what was just committed; when the log cannot be written the outbox waits."""
+        self._catch_up_when_due()
+        if self._logged_id != self._committed_id - 1 or not self._log_begun:
+            return
+        try:
+            self._log.append(lines, time.time())
+        except OSError:
+            self._log_retry_at = time.monotonic() + LOG_RETRY_S
+            return
+        self._logged_id = self._committed_id
+        self._unremoved_bytes += len(lines)
+
+    def _catch_up_when_due(self) -> None:
+        if self._log_retry_at is not None and time.monotonic() >= self._log_retry_at:
+            with contextlib.suppress(sqlite3.Error):
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Append what the outbox holds and the log files do not."""
+        self._log_retry_at = None
+        if self._connection is None:
+            self._connection = _connect(self._path)
+        try:
+            if not self._log_begun:
+                self._begin_log(self._connection)
+        except OSError:
+            self._log_retry_at = time.monotonic() + LOG_RETRY_S
+            return
+        while self._logged_id < self._committed_id:
+            row = self._connection.execute(
+                "SELECT id, lines FROM outbox WHERE id > ? ORDER BY id LIMIT 1", (self._logged_id,)
+            ).fetchone()
+            if row is None:
+                self._logged_id = self._committed_id
+                return
+            try:
+                self._log.append(row[1].decode(), time.time())
+            except OSError:
+                self._log_retry_at = time.monotonic() + LOG_RETRY_S
+                return
+            self._logged_id = row[0]
+            self._unremoved_bytes += len(row[1])
+
+    def _begin_log(self, connection: sqlite3.Connection) -> None:
+        """Begin a first file after those that are there, and remember it before any line is in it."""
+        self._log.begin(time.time())
+        self._log.sync()
+        with _transaction(connection):
+            position = self._log.position
+            connection.execute(
+                "UPDATE state SET log_name = ?, log_offset = ?", (position.name, position.offset)
+            )
+        self._log_begun = True
+
+    def _checkpoint_due(self) -> bool:
+        return self._logged_id > self._removed_id and (
+            self._unremoved_bytes >= CHECKPOINT_BYTES or time.monotonic() >= self._checkpoint_at
+        )
+
+    def _sync_log(self) -> bool:
+        """Make the log files durable; False when they cannot be, then the outbox keeps its lines."""
+        self._checkpoint_at = time.monotonic() + CHECKPOINT_S
+        try:
+            self._log.sync()
+        except OSError:
+            return False
+        return True
+
+    def _remember_log(self, connection: sqlite3.Connection) -> None:
+        position = self._log.position
+        connection.execute("DELETE FROM outbox WHERE id <= ?", (self._logged_id,))
+        connection.execute("UPDATE state SET log_name = ?, log_offset = ?", (position.name, position.offset))
+
+    def _checkpoint(self) -> None:
+        """Remove from the outbox what is safely in the log files, in a transaction of its own."""
+        if self._connection is not None and self._logged_id > self._removed_id and self._sync_log():
+            with _transaction(self._connection) as connection:
+                self._remember_log(connection)
+            self._removed_id = self._logged_id
+            self._unremoved_bytes = 0
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _call_all(merged: list[tuple[list[QueueWrite], Done]], error: Unavailable | None) -> None:
+    for writes, done in merged:
+        done(writes, error)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _fingerprint_lines(known: Iterable[tuple[bytes, NetworkMessageId]]) -> str:
+    return "\n".join(f"{fingerprint.hex()} {message_id}" for fingerprint, message_id in known)
+
+
+# --- for management: reading what another process writes ------------------------------------------
+
+
+def _read_messages(connection: sqlite3.Connection) -> Iterator[QueuedMessage]:
+    for row in connection.execute(_SELECT_QUEUE):
+        yield QueuedMessage(
+            number=row[0],
+            network_message_id=NetworkMessageId(row[1]),
+            received_at=row[2],
+            reverse_path=_read_text(row[3]),
+            recipients=_read_names(row[4]),
+            size_bytes=row[5],
+            data=None,
+            message_id=_read_text(row[6]),
+            subject=_read_text(row[7]),
+            fingerprint=bytes(row[8]),
+        )
+
+
+def _read_snapshot(home: Path) -> tuple[list[QueuedMessage], list[str], LogPosition]:
+    """Queue, outbox and the log's remembered position, of one instant."""
+    path = home / "queue.sqlite"
+    if not path.exists():
+        return [], [], LogPosition("", 0)
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
+        )
+        try:
+            connection.execute("BEGIN")
+            position = LogPosition(*connection.execute("SELECT log_name, log_offset FROM state").fetchone())
+            messages = list(_read_messages(connection))
+            outbox = [row[0].decode() for row in connection.execute("SELECT lines FROM outbox ORDER BY id")]
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+    except (sqlite3.Error, OSError) as error:
+        raise Unavailable(f"queue database {path} cannot be read: {error}") from None
+    return messages, outbox, position
+
+
+def read_queue(home: Path) -> list[QueuedMessage]:
+    """Return the messages that wait, without their data, while the transport role may be writing.
+
+    Raises:
+        Unavailable: the database cannot be read.
+    """
+    return _read_snapshot(home)[0]
+
+
+def _tracking_text(home: Path, outbox: list[str], position: LogPosition) -> Iterator[str]:
+    yield from read_log(home / "tracking", position)
+    yield from outbox
+
+
+def read_tracking(home: Path) -> Iterator[TrackingEvent]:
+    """Yield every event of the tracking log, oldest first, also those not yet in its files.
+
+    Raises:
+        Unavailable: the database cannot be read.
+    """
+    _, outbox, position = _read_snapshot(home)
+    for text in _tracking_text(home, outbox, position):
+        yield from parse_lines(text)
+
+
+def read_ledger(home: Path) -> Ledger:
+    """Add up the ledger of one instant, while the transport role may be writing.
+
+    Raises:
+        Unavailable: the database cannot be read.
+    """
+    messages, outbox, position = _read_snapshot(home)
+    builder = LedgerBuilder()
+    for text in _tracking_text(home, outbox, position):
+        builder.add_lines(text)
+    return builder.finish((each.network_message_id, each.recipients) for each in messages)

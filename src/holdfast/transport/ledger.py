@@ -1,0 +1,140 @@
+"""The ledger: every recipient of every accepted message is delivered, queued, bounced or dropped.
+
+It is recomputed from the tracking log and the queue, never kept, so that it
+cannot agree with a mistake. The unit is one recipient of one message. A pair
+(network message id, recipient) opens with RECEIVE (or DSN, for a message of our
+own), and closes with DELIVER or DUPLICATEDELIVER (delivered), FAIL (bounced),
+DROP (dropped), or by waiting in the queue (queued). EXPAND replaces a group by
+its members: the group is not counted, each member is. What stays open is
+unaccounted: it was acknowledged and is nowhere.
+
+Log files are deleted with age, so a recipient may wait in the queue whose RECEIVE
+is gone: it counts as accepted there. A line that closes what is not open is
+counted as ``unmatched_count`` and in no sum.
+
+Memory is taken by open pairs only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from holdfast.kernel.errors import Refusal
+from holdfast.transport.tracking import EventId, comparable, read_outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The sums at one instant; ``accepted_count`` is always the sum of the others and ``unaccounted``.
+
+    Attributes:
+        accepted_count: recipients that we answer for.
+        delivered_count: recipients whose mailbox has the message.
+        queued_count: recipients that wait.
+        bounced_count: recipients given up, their sender told where it can be told.
+        dropped_count: recipients dropped with a reason: second tries, empty groups.
+        unaccounted: network message id and recipient of each that is nowhere.
+        message_count: messages that were opened.
+        unmatched_count: lines about a recipient that was not open.
+    """
+
+    accepted_count: int
+    delivered_count: int
+    queued_count: int
+    bounced_count: int
+    dropped_count: int
+    unaccounted: tuple[tuple[str, str], ...]
+    message_count: int
+    unmatched_count: int
+
+    @property
+    def unaccounted_count(self) -> int:
+        """How many acknowledged recipients are nowhere; the promise is 0."""
+        return len(self.unaccounted)
+
+
+class LedgerBuilder:
+    """Adds up a ledger while lines stream by, oldest first."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, set[str]] = {}
+        self._accepted_count = 0
+        self._message_count = 0
+        self._unmatched_count = 0
+        self._closed = {EventId.DELIVER: 0, EventId.FAIL: 0, EventId.DROP: 0}
+
+    def add_line(self, line: str) -> None:
+        """Take one line of the tracking log; headers and what is not ours are passed over."""
+        if not line or line.startswith("#"):
+            return
+        try:
+            event_id, network_message_id, recipients, related = read_outcome(line)
+        except Refusal:
+            return
+        match event_id:
+            case EventId.RECEIVE | EventId.DSN:
+                self._message_count += 1
+                self._begin(network_message_id, recipients)
+            case EventId.EXPAND:
+                self._accepted_count -= self._end(network_message_id, related)
+                self._begin(network_message_id, recipients)
+            case EventId.DELIVER | EventId.DUPLICATEDELIVER:
+                self._closed[EventId.DELIVER] += self._end(network_message_id, recipients)
+            case EventId.FAIL | EventId.DROP:
+                self._closed[event_id] += self._end(network_message_id, recipients)
+            case EventId.DEFER | EventId.LOAD:
+                pass  # it waits on
+
+    def add_lines(self, text: str) -> None:
+        """Take many whole lines."""
+        for line in text.split("\n"):
+            self.add_line(line)
+
+    def _begin(self, network_message_id: str, recipients: Iterable[str]) -> None:
+        known = self._open.setdefault(network_message_id, set())
+        before = len(known)
+        known.update(recipients)
+        self._accepted_count += len(known) - before
+        if not known:
+            del self._open[network_message_id]
+
+    def _end(self, network_message_id: str, recipients: tuple[str, ...]) -> int:
+        """Close pairs and return how many were open."""
+        known = self._open.get(network_message_id, set())
+        count = 0
+        for recipient in recipients:
+            if recipient in known:
+                known.discard(recipient)
+                count += 1
+            else:
+                self._unmatched_count += 1
+        if count and not known:
+            del self._open[network_message_id]
+        return count
+
+    def finish(self, queued: Iterable[tuple[str, tuple[str, ...]]]) -> Ledger:
+        """Close the ledger with the queue of the same instant.
+
+        Args:
+            queued: network message id and waiting recipients of each queued message.
+        """
+        queued_count = 0
+        for network_message_id, recipients in queued:
+            names = tuple(dict.fromkeys(comparable(recipient) for recipient in recipients))
+            self._begin(network_message_id, names)
+            queued_count += self._end(network_message_id, names)
+        return Ledger(
+            accepted_count=self._accepted_count,
+            delivered_count=self._closed[EventId.DELIVER],
+            queued_count=queued_count,
+            bounced_count=self._closed[EventId.FAIL],
+            dropped_count=self._closed[EventId.DROP],
+            unaccounted=tuple(
+                (network_message_id, recipient)
+                for network_message_id, recipients in self._open.items()
+                for recipient in sorted(recipients)
+            ),
+            message_count=self._message_count,
+            unmatched_count=self._unmatched_count,
+        )
