@@ -159,7 +159,7 @@ class MailboxDatabase:
             return [
                 _refused(job, "the mailbox database cannot be written now; try again later") for job in jobs
             ]
-        except Exception as error:  # noqa: BLE001 said in the log as our bug, and told to the asker
+        except Exception as error:  # noqa: BLE001 (logged as our bug; the asker is told)
             # A bug met with one operation must not poison the others: find it by doing each alone.
             self._undo()
             if len(jobs) > 1:
