@@ -223,7 +223,9 @@ def named_uids(
     if selected.count == 0 and any(None in pair for pair in chosen.ranges):
         return []  # "all messages" of an empty folder are none, which Apache James accepts too
     if chosen.beyond(selected.count):
-        yield from refresh(conversation)  # it may name a message that came just now
+        # It may name a message that came just now; the client hears of that before it reads of it.
+        yield from refresh(conversation)
+        conversation.out += selected.updates(expunges=False, with_uid=False)
     if chosen.beyond(selected.count):
         raise Bad("Invalid messageset.")
     return [selected.uids[number - 1] for number in chosen.numbers(selected.count)]

@@ -14,7 +14,7 @@ Source: RFC 3501 section 6.4.4; RFC 4731 (ESEARCH).
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -259,17 +259,7 @@ def search(conversation: Conversation, arguments: Arguments) -> Run:
     selected = conversation.folder()
     judge = Judge(wanted.key, selected)
     found: list[Evidence] = []
-    waiting = [
-        Evidence(
-            number,
-            uid,
-            frozenset(flag.casefold() for flag in selected.flags[uid]),
-            uid in selected.recent,
-        )
-        for number, uid in enumerate(selected.uids, 1)
-        if not selected.is_gone(uid)
-    ]
-    waiting = _sort_out(judge, waiting, found)
+    waiting = _sort_out(judge, _known(selected), found)
     for part in (store.Part.METADATA, store.Part.HEADER, store.Part.ALL):
         waiting = yield from _judge_with(conversation, judge, part, waiting, found)
     numbers = sorted(item.uid if conversation.using_uid else item.number for item in found)
@@ -297,7 +287,18 @@ def _say_extended(conversation: Conversation, numbers: list[int], options: froze
     conversation.say(line)
 
 
-def _sort_out(judge: Judge, waiting: list[Evidence], found: list[Evidence]) -> list[Evidence]:
+def _known(selected: SelectedFolder) -> Iterator[Evidence]:
+    """What the session knows of each message by itself; one at a time, because there may be 100,000."""
+    folded: dict[tuple[str, ...], frozenset[str]] = {}
+    for number, uid in enumerate(selected.uids, 1):
+        flags = selected.flags[uid]
+        if flags not in folded:
+            folded[flags] = frozenset(flag.casefold() for flag in flags)
+        if not selected.is_gone(uid):
+            yield Evidence(number, uid, folded[flags], uid in selected.recent)
+
+
+def _sort_out(judge: Judge, waiting: Iterable[Evidence], found: list[Evidence]) -> list[Evidence]:
     """Put what matches into ``found`` and return what is still open; what was read of it is forgotten."""
     still_open: list[Evidence] = []
     for evidence in waiting:

@@ -182,14 +182,14 @@ class SelectedFolder:
             lines.append(f"* {recent_count} RECENT")
         self._told_count = self.count
         self._told_recent_count = recent_count
-        text = "".join(f"{line}\r\n" for line in lines).encode() + self.keyword_updates()
+        pieces = ["".join(f"{line}\r\n" for line in lines).encode(), self.keyword_updates()]
         for uid in sorted(self._flags_changed - self._gone):
             number = self.number_of(uid)
             uid_item = f" UID {uid}" if with_uid else ""
-            text += f"* {number} FETCH (FLAGS {self.flags_text(uid)}{uid_item})\r\n".encode()
+            pieces.append(f"* {number} FETCH (FLAGS {self.flags_text(uid)}{uid_item})\r\n".encode())
         self._flags_changed.clear()
         self._appended.clear()
-        return text
+        return b"".join(pieces)
 
     def tell_expunged(self) -> bytes:
         """Untagged EXPUNGE for what is gone, without RECENT: for MOVE, which Apache James answers so."""

@@ -445,7 +445,7 @@ class ImapSession:
                 conversation.out += conversation.selected.updates(
                     expunges=command.uid or rule.expunges, with_uid=command.uid
                 )
-        conversation.say(text.encode("utf-8", "replace"))
+        conversation.say(_plain(text))
 
     def _answer_literal(self, wanted: LiteralWanted) -> None:
         """Let the client send a literal, or refuse it before it does (RFC 7888 section 4)."""
@@ -464,12 +464,12 @@ class ImapSession:
             tagged = f"{bad.tag} BAD {bad.text}." if bad.tag != "*" else ""
             self._end("Unknown command.", tagged)
         elif bad.text.startswith(_TOO_LARGE):
-            self.conversation.say(f"{bad.tag} NO [TOOBIG] {bad.text}.".encode())
+            self.conversation.say(_plain(f"{bad.tag} NO [TOOBIG] {bad.text}."))
         else:
             self._say_bad(bad.tag, f"{bad.text}.")
 
     def _say_bad(self, tag: str, text: str) -> None:
-        self.conversation.say(f"{tag} BAD {text}".encode("utf-8", "replace"))
+        self.conversation.say(_plain(f"{tag} BAD {text}"))
         self._bad_count += 1
         if self._bad_count >= self._settings.bad_command_count_max:
             self._goodbye = "Too many bad commands."
@@ -504,7 +504,7 @@ class ImapSession:
         """Say BYE and finish."""
         self.conversation.say(f"* BYE {text}".encode())
         if tagged:
-            self.conversation.say(tagged.encode("utf-8", "replace"))
+            self.conversation.say(_plain(tagged))
         self._finish()
 
     def _finish(self) -> None:
@@ -518,3 +518,8 @@ class ImapSession:
 
 def _code(code: str) -> str:
     return f"[{code}] " if code else ""
+
+
+def _plain(text: str) -> bytes:
+    """A line of text for people: ASCII without line ends, whatever name was quoted in it (RFC 3501, text)."""
+    return " ".join(text.splitlines()).encode("ascii", "replace")

@@ -234,6 +234,7 @@ class AccessNode:
             return
         asked, client.asked = client.asked, None
         source = client.peer.address
+        crowded = False
         account = None if mailbox_id is None else account_of(self._organisation, mailbox_id)
         if account is None:
             self._failures.failed(now, source, self._throttled_name(asked.user))
@@ -241,8 +242,9 @@ class AccessNode:
         else:
             self._failures.succeeded(source, account.address)
             account = self._count_session(client, account)
+            crowded = account is None
         client.session.password_checked(account)
-        if client.session.conversation.account is None and account is None and mailbox_id is not None:
+        if crowded:
             client.session.say_goodbye("Too many sessions of this user.")
         self._perform(now, connection_id, client)
 
