@@ -125,6 +125,21 @@ def test_the_last_reply_arrives_although_the_client_is_still_sending(tmp_path: P
     run(test, tmp_path)
 
 
+def test_what_is_said_after_the_goodbye_is_dropped(tmp_path: Path) -> None:
+    # Found by the crash test: a stop said 421 to a session that had just said its own goodbye.
+    async def test(stage: Stage) -> None:
+        reader, writer = await stage.connect()
+        writer.write(b"bye\n")
+        assert await reader.readline() == b"goodbye\n"
+        (connection_id,) = stage.connections.open
+        stage.connections.perform(Send(connection_id, b"too late\n"))
+        assert await reader.read() == b""
+        writer.close()
+        await stage.until_all_lost()
+
+    run(test, tmp_path)
+
+
 def test_a_client_that_never_closes_is_dropped(tmp_path: Path) -> None:
     async def test(stage: Stage) -> None:
         reader, writer = await stage.connect()

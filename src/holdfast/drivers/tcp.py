@@ -153,9 +153,9 @@ class Connection(asyncio.Protocol):
             self._connections.drain()
 
     def send(self, data: bytes) -> None:
-        """Write bytes, in one call."""
+        """Write bytes, in one call; after a close there is nobody left to write to."""
         assert self._transport is not None
-        if self._transport.is_closing():
+        if self._closing or self._transport.is_closing():
             return
         self._transport.write(data)
         waiting = self._transport.get_write_buffer_size()
