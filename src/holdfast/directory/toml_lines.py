@@ -42,8 +42,9 @@ class LineMap:
     def line_of(self, path: Path) -> int:
         """The line of a path, or of the nearest thing around it; 1 when nothing is known."""
         while path:
-            if path in self._lines:
-                return self._lines[path]
+            for known in (path, (*path, 0)):  # an array of tables as a whole begins with its first
+                if known in self._lines:
+                    return self._lines[known]
             path = path[:-1]
         return 1
 
