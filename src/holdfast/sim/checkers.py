@@ -20,6 +20,7 @@ from holdfast.kernel.ids import MailboxId
 from holdfast.sim.disk import QueueDisk
 from holdfast.sim.senders import Letter
 from holdfast.sim.world import Violation
+from holdfast.transport.ledger import LedgerBuilder
 from holdfast.wire.store import StoredMessage
 
 MARKER_HEADER = b"X-Letter: "
@@ -95,6 +96,7 @@ class MailChecker:
         """
         for mailbox in self._organisation.mailboxes:
             self._read_new(mailbox.mailbox_id)
+        self.check_ledger()
         for letter in self._letters.values():
             for recipients in letter.acknowledged:
                 self._check_kept(letter, recipients)
@@ -158,12 +160,34 @@ class MailChecker:
             raise Violation(f"mailbox {mailbox_id} holds {marker}, which was never sent to it to the end")
         # Two tries to different recipients are two messages to us; the same try again is one.
         if copies[marker] > len(tries):
-            raise Violation(
-                f"mailbox {mailbox_id} holds {marker} {copies[marker]} times, it was sent {len(tries)} time"
-            )
+            count = f"{copies[marker]} times, by {len(tries)} different tries"
+            raise Violation(f"mailbox {mailbox_id} holds {marker} {count}")
 
     def _reaches(self, recipients: tuple[str, ...], mailbox_id: MailboxId) -> bool:
         return any(mailbox_id in self.mailboxes_of(recipient) for recipient in recipients)
+
+    def check_ledger(self) -> None:
+        """Add up the ledger from what is on the queue disk; holds at any moment.
+
+        Raises:
+            Violation: something acknowledged is nowhere, is closed twice, or was given up.
+        """
+        builder = LedgerBuilder()
+        for lines in self._disk.tracking:
+            builder.add_lines(lines)
+        waiting = self._disk.messages.values()
+        ledger = builder.finish((message.network_message_id, message.recipients) for message in waiting)
+        if ledger.unaccounted:
+            message_id, recipient = ledger.unaccounted[0]
+            raise Violation(
+                f"ledger: unaccounted: {ledger.unaccounted_count}, first {recipient} of message {message_id}"
+            )
+        if ledger.unmatched_count:
+            raise Violation(f"ledger: {ledger.unmatched_count} lines close what is not open")
+        if ledger.bounced_count:
+            raise Violation(
+                f"ledger: {ledger.bounced_count} recipients were given up though all can be served"
+            )
 
     def check_refusals(self) -> None:
         """Check that exactly the recipients that we do not serve were refused.

@@ -119,20 +119,22 @@ class MailboxProcess(Process):
                         if client_id in self.clients:
                             self.clients[client_id].close()
                     case Perform():
-                        self._take(output)
+                        self.take(output)
                     case MailboxLog(event):
                         self.world.note(f"log {event.kind.event_id} {event.message()}")
                     case _:
                         assert_never(output)
 
-    def _take(self, asked: Perform) -> None:
+    def take(self, asked: Perform) -> None:
+        """Bring an operation to the writer or to a reader."""
         if asked.writes:
-            self._writer.put(self._job(asked))
+            self._writer.put(self.job(asked))
         else:
             self._reading_count += 1
             self.later(some(self.luck, 0.002), "", lambda: self._read(asked))
 
-    def _job(self, asked: Perform) -> Job:
+    def job(self, asked: Perform) -> Job:
+        """What the writer does with an operation, and what is told afterwards."""
         results: list[Performed] = []
 
         def write() -> None:
@@ -141,13 +143,13 @@ class MailboxProcess(Process):
         def failed() -> None:
             self.disk.tables.rollback()
             full = store.Refused(store.RefusalReason.UNAVAILABLE, "the disk of the mailbox database is full")
-            self._performed(Performed(asked.client_id, asked.number, full, ()))
+            self.tell(Performed(asked.client_id, asked.number, full, ()))
 
-        return Job(write, lambda: self._performed(results[0]), failed)
+        return Job(write, lambda: self.tell(results[0]), failed)
 
     def _read(self, asked: Perform) -> None:
         self._reading_count -= 1
-        self._performed(self._perform(asked))
+        self.tell(self._perform(asked))
 
     def _perform(self, asked: Perform) -> Performed:
         result = self._perform_operation(
@@ -155,7 +157,8 @@ class MailboxProcess(Process):
         )
         return Performed(asked.client_id, asked.number, result.answer, result.touched)
 
-    def _performed(self, performed: Performed) -> None:
+    def tell(self, performed: Performed) -> None:
+        """Tell the node what came of an operation."""
         self.node.performed([performed])
         self.after_input()
 

@@ -40,6 +40,7 @@ class Parts:
     """What is simulated."""
 
     transport: type[TransportNode] = TransportNode
+    mailbox: type[MailboxProcess] = MailboxProcess
     perform: PerformOperation = service.perform
     queue_disk: type[QueueDisk] = QueueDisk
 
@@ -95,7 +96,7 @@ class Simulation:
         self.transport = TransportProcess(
             self.world, self.network, self.rates, self.organisation, self.queue_disk, parts.transport
         )
-        self.mailbox = MailboxProcess(
+        self.mailbox = parts.mailbox(
             self.world, self.network, self.rates, DATABASE, self.store_disk, parts.perform
         )
         self.checker = MailChecker(self.organisation, self.queue_disk, self._read_inbox)

@@ -1,0 +1,113 @@
+"""Whole simulations: seeds of every scenario, equal traces, and a crash at every moment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from holdfast.sim.disk import QueueDisk
+from holdfast.sim.run import Parts, Result, Simulation, crash_everywhere, simulate
+from holdfast.sim.scenario import load_scenario, parse_scenario
+
+SEEDS_PER_CHUNK = 10
+
+
+def check(result: Result) -> None:
+    assert result.failure is None, "\n".join(
+        (*result.last_lines, f"seed {result.seed} of {result.scenario}: {result.failure}")
+    )
+
+
+@pytest.mark.parametrize("chunk", range(20))
+def test_plug_pull_keeps_every_promise(chunk: int) -> None:
+    crash_count = delivered_count = 0
+    for seed in range(chunk * SEEDS_PER_CHUNK, (chunk + 1) * SEEDS_PER_CHUNK):
+        result = simulate(seed, load_scenario("plug-pull"))
+        check(result)
+        crash_count += result.crash_count
+        delivered_count += result.delivered_count
+    # A world in which nothing happens would keep every promise too.
+    assert crash_count > SEEDS_PER_CHUNK
+    assert delivered_count > SEEDS_PER_CHUNK
+
+
+@pytest.mark.parametrize("scenario", ["steady", "full-disk", "slow-store"])
+def test_other_scenarios_keep_every_promise(scenario: str) -> None:
+    for seed in range(8):
+        result = simulate(seed, load_scenario(scenario))
+        check(result)
+        assert result.acknowledged_count > 0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_crash_at_every_moment_loses_and_doubles_nothing(seed: int) -> None:
+    results = list(crash_everywhere(seed, load_scenario("tiny")))
+    for result in results:
+        check(result)
+    assert len(results) == 1 + 2 * results[0].event_count
+    assert {result.crash_count for result in results[1:]} <= {0, 1}
+    assert sum(result.crash_count for result in results) > 100
+
+
+def test_equal_seeds_give_equal_traces_and_others_do_not() -> None:
+    scenario = load_scenario("plug-pull")
+    lines: list[str] = []
+    first = simulate(5, scenario, listener=lines.append)
+    assert first == simulate(5, scenario)
+    assert first.trace_hash != simulate(6, scenario).trace_hash
+    assert "seed 5 scenario plug-pull safety_s=" in lines[0]
+
+
+PROGRAM = """
+from holdfast.sim.run import simulate
+from holdfast.sim.scenario import load_scenario
+for seed in range(4):
+    print(simulate(seed, load_scenario("plug-pull")).trace_hash)
+"""
+
+
+def test_traces_do_not_depend_on_the_hash_seed() -> None:
+    traces = [
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("0", "1", "4711")
+    ]
+    assert len(traces[0].split()) == 4
+    assert traces[0] == traces[1] == traces[2]
+
+
+def test_a_run_without_an_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.sim.run.EVENT_COUNT_MAX", 20)
+    result = simulate(1, load_scenario("steady"))
+    assert result.failure is not None
+    assert "the end is not in sight" in result.failure
+
+
+class LosesEverything(QueueDisk):
+    """A disk that cannot be written."""
+
+    def apply(self, writes: object) -> None:
+        raise OSError("the made-up disk is broken")
+
+
+def test_crash_everywhere_stops_when_the_undisturbed_run_fails() -> None:
+    results = list(crash_everywhere(1, load_scenario("tiny"), Parts(queue_disk=LosesEverything)))
+    assert len(results) == 1
+    assert results[0].failure is not None
+    assert results[0].failure.startswith("OSError in apply")
+
+
+def test_letters_that_nobody_can_take_fail_the_liveness_phase() -> None:
+    # With so little patience no session ever gets anywhere.
+    scenario = parse_scenario("mine", "[rates]\ninactivity_s = 0.0001\nsafety_s = 5\nliveness_s = 60")
+    result = Simulation(1, scenario).run()
+    assert result.failure is not None
+    assert "is not accepted long after the last fault" in result.failure
