@@ -30,9 +30,10 @@ from holdfast.kernel.events import happened
 
 ROLES = ("management", "mailbox", "transport", "access")
 STOP_ORDER = (("transport", "access"), ("mailbox",), ("management",))
-RESTART = Backoff(first_s=0.1, longest_s=30.0)
+# A role that keeps ending is tried often all the same: mail waits for it, and a start is cheap.
+RESTART = Backoff(first_s=0.1, longest_s=5.0)
 # A role that has lived this long starts its back-off anew.
-HEALTHY_S = 60.0
+HEALTHY_S = 10.0
 STOP_TIMEOUT_S = 40.0
 
 
