@@ -88,7 +88,11 @@ def _default(setting: Setting) -> str:
 
 def _type_words(setting: Setting) -> str:
     words = _hint_words(setting.hint, setting.unit)
-    return words if setting.unit in ("", "bytes", "seconds", "IP ranges") else f"{words} ({setting.unit})"
+    return (
+        words
+        if setting.unit in ("", "bytes", "seconds", "IP ranges", "count", "cost")
+        else f"{words} ({setting.unit})"
+    )
 
 
 def _hint_words(hint: object, unit: str) -> str:

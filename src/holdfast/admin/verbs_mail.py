@@ -87,11 +87,11 @@ def _ledger(context: Context, arguments: Arguments) -> Ledger:
             "as it is and report it"
         )
     return Ledger(
-        accepted=ledger.accepted,
-        delivered=ledger.delivered,
-        queued=ledger.queued,
-        bounced=ledger.bounced,
-        dropped=ledger.dropped,
+        accepted=ledger.accepted_count,
+        delivered=ledger.delivered_count,
+        queued=ledger.queued_count,
+        bounced=ledger.bounced_count,
+        dropped=ledger.dropped_count,
         unaccounted=len(ledger.unaccounted),
         missing=[UnaccountedRow(*each) for each in ledger.unaccounted],
     )

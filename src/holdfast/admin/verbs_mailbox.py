@@ -268,7 +268,7 @@ VERBS = (
         "mailbox",
         "set-password",
         "Set the password of a mailbox.",
-        "holdfast mailbox set-password alice@example.test --ask-password",
+        "holdfast mailbox set-password alice@example.test",
         PasswordSet,
         (_ADDRESS, _PASSWORD),
         changes=True,

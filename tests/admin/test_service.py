@@ -1,0 +1,201 @@
+"""Management on a real socket with a real directory: who may ask, and that roles follow before the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from holdfast.admin.results import MailboxAdded, MailboxList, Status
+from holdfast.admin.service import ManagementService
+from holdfast.directory.model import Organisation
+from holdfast.drivers import management_socket as protocol
+from holdfast.drivers.log_sink import LogSink
+from holdfast.drivers.management_socket import (
+    Applied,
+    Ask,
+    Failed,
+    Finished,
+    Misused,
+    Refused,
+    RoleHello,
+    ToClient,
+    management_socket,
+    open_listener,
+)
+from holdfast.drivers.role_link import RoleLink
+from holdfast.drivers.sqlite_directory import DirectoryStore
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+@asynccontextmanager
+async def _service(home: Path, log: io.StringIO, **options: Any) -> AsyncIterator[ManagementService]:
+    service = ManagementService(home, "demo", LogSink("management", log), **options)
+    await service.start(open_listener(home))
+    try:
+        yield service
+    finally:
+        await service.close()
+
+
+async def _ask(home: Path, noun: str, verb: str, **arguments: Any) -> ToClient | None:
+    return await _say(home, Ask(noun, verb, arguments))
+
+
+async def _say(home: Path, *messages: protocol.Message) -> ToClient | None:
+    reader, writer = await asyncio.open_unix_connection(str(management_socket(home)))
+    for message in messages:
+        writer.write(protocol.encode_message(message))
+    try:
+        while (body := await protocol.read_frame(reader)) is not None:
+            answer = protocol.decode_to_client(body)
+            if not isinstance(answer, protocol.Progress):
+                return answer
+        return None
+    finally:
+        writer.close()
+
+
+def _run(scenario: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(30):
+            await scenario()
+
+    asyncio.run(bounded())
+
+
+def _ids(log: io.StringIO) -> list[str]:
+    return [json.loads(line)["id"] for line in log.getvalue().splitlines()]
+
+
+def test_a_role_works_with_the_change_before_the_verb_is_answered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        log = io.StringIO()
+        taken: list[Organisation] = []
+        followed: list[int] = []
+        link = RoleLink(tmp_path, "transport", taken.append, lambda: b"x 1\n", dict)
+        link.read_organisation()
+        async with _service(tmp_path, log) as service:
+            service.on_organisation = lambda organisation: followed.append(organisation.revision)
+            role = asyncio.create_task(link.run())
+            while not service.roles.connected:  # noqa: ASYNC110  # nothing tells a test
+                await asyncio.sleep(0)
+            answer = await _ask(tmp_path, "mailbox", "add", address="carol@example.test")
+            assert isinstance(answer, Finished)
+            assert answer.warnings == []
+            assert msgspec.msgpack.decode(answer.result, type=MailboxAdded).revision == 2
+            assert "carol@example.test" in taken[-1].recipients
+            assert followed == [2]
+            page = await service.metrics_page()
+            assert b'x{role="transport"} 1.0' in page
+            assert b"holdfast_organisation_revision 2.0" in page
+            assert b'holdfast_role_up{role="access"} 0.0' in page
+            status = await _ask(tmp_path, "status", "")
+            assert isinstance(status, Finished)
+            rows = {row.role: row for row in msgspec.msgpack.decode(status.result, type=Status).roles}
+            assert rows["transport"].revision == 2
+            assert rows["management"].uptime_s is not None
+            role.cancel()
+            with suppress(asyncio.CancelledError):
+                await role
+        assert {"DRV-0205", "DRV-0204"} <= set(_ids(log))
+
+    _run(scenario)
+
+
+def test_a_role_that_does_not_follow_is_a_warning(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        log = io.StringIO()
+        async with _service(tmp_path, log, apply_timeout_s=0.05) as service:
+            reader, writer = await asyncio.open_unix_connection(str(management_socket(tmp_path)))
+            writer.write(protocol.encode_message(RoleHello("mailbox", 5, 1)))
+            assert await protocol.read_frame(reader) is not None
+            answer = await _ask(tmp_path, "domain", "add", name="second.test")
+            assert isinstance(answer, Finished)
+            assert "role mailbox (process 5) did not take revision 2" in answer.warnings[0]
+            writer.write(protocol.encode_message(Ask("status", "", {})))  # a role asks nothing
+            while await protocol.read_frame(reader) is not None:
+                pass
+            writer.close()
+            while service.roles.connected:  # noqa: ASYNC110  # nothing tells a test
+                await asyncio.sleep(0)
+        assert "DRV-0206" in _ids(log)
+
+    _run(scenario)
+
+
+def test_a_change_is_in_the_change_log_of_who_asked(tmp_path: Path, store: DirectoryStore) -> None:
+    async def scenario() -> None:
+        async with _service(tmp_path, io.StringIO()):
+            await _ask(tmp_path, "domain", "add", name="second.test", why="merger")
+            await _ask(tmp_path, "mailbox", "set-password", address="alice@example.test")
+        record = store.history(1)[0]
+        assert (record.revision, record.why) == (2, "merger")
+        assert record.who not in ("", "test")
+
+    _run(scenario)
+
+
+def test_refusals_misuse_and_what_is_not_available_travel(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with _service(tmp_path, io.StringIO()):
+            refused = await _ask(tmp_path, "mailbox", "remove", address="bob@example.test")
+            assert isinstance(refused, Refused)
+            assert refused.problems
+            assert isinstance(await _ask(tmp_path, "mailbox", "explode"), Misused)
+            assert isinstance(await _ask(tmp_path, "up", ""), Misused)
+            assert isinstance(await _ask(tmp_path, "mailbox", "add", address="nobody"), Misused)
+            listed = await _ask(tmp_path, "mailbox", "list")
+            assert isinstance(listed, Finished)
+            assert "DB01" in listed.warnings[0]
+            assert len(msgspec.msgpack.decode(listed.result, type=MailboxList).mailboxes) == 2
+
+    _run(scenario)
+
+
+def test_another_user_is_refused(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        log = io.StringIO()
+        async with _service(tmp_path, log) as service:
+            service.allowed_uids = {4_000_000_000}
+            answer = await _ask(tmp_path, "status", "")
+            assert isinstance(answer, Refused)
+            assert "may not manage" in answer.text
+        assert "DRV-0202" in _ids(log)
+
+    _run(scenario)
+
+
+def test_too_many_connections_and_strange_first_messages_end(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with _service(tmp_path, io.StringIO()):
+            assert await _say(tmp_path, Applied(1)) is None
+            reader, writer = await asyncio.open_unix_connection(str(management_socket(tmp_path)))
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            assert await reader.read() == b""
+            writer.close()
+            idle = [await asyncio.open_unix_connection(str(management_socket(tmp_path))) for _ in range(256)]
+            answer = await _say(tmp_path)
+            assert isinstance(answer, Failed)
+            for _, each in idle:
+                each.close()
+
+    _run(scenario)
+
+
+def test_reload_takes_what_was_written_beside_management(tmp_path: Path, call: Callable[..., Any]) -> None:
+    async def scenario() -> None:
+        async with _service(tmp_path, io.StringIO()) as service:
+            call("domain add", name="second.test")
+            await service.reload()
+            assert service.organisation.revision == 2
+
+    _run(scenario)

@@ -1,0 +1,53 @@
+"""Verbs about the organisation as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from holdfast.drivers.sqlite_directory import DirectoryStore
+from holdfast.kernel.errors import Refusal
+
+Call = Callable[..., Any]
+
+
+def test_export_and_import_round_trip(call: Call, store: DirectoryStore) -> None:
+    text = call("organisation export").text
+    again = call("organisation import", file=["organisation.toml", text])
+    assert (again.applied, again.changes) == (False, [])
+    assert store.revision() == 1
+
+
+def test_import_plans_refuses_danger_and_applies(call: Call, store: DirectoryStore) -> None:
+    text = call("organisation export").text
+    call("mailbox add", address="carol@example.test")
+    planned = call("organisation import", file=["organisation.toml", text], plan=True)
+    assert planned.dangers
+    assert any(each.startswith('remove mailbox "carol@example.test"') for each in planned.changes)
+    with pytest.raises(Refusal, match="dangerous"):
+        call("organisation import", file=["organisation.toml", text])
+    assert call("organisation import", file=["organisation.toml", text], yes=True, why="back").applied
+    assert "carol@example.test" not in store.read().recipients
+    newest, added, _ = call("organisation history").entries
+    assert (newest.why, newest.who, newest.revision) == ("back", "root", 3)
+    assert call("organisation history", before=2).entries[0].revision == 1
+    assert call("organisation history", limit=1).entries == [newest]
+    assert added.revision == 2
+
+
+def test_import_names_file_line_and_nearest_key(call: Call, store: DirectoryStore) -> None:
+    text = call("organisation export").text.replace("fqdn", "fqdm", 1)
+    with pytest.raises(Refusal) as refused:
+        call("organisation import", file=["house.toml", text])
+    said = refused.value.text + "".join(str(each) for each in refused.value.problems)
+    assert "house.toml" in said
+    assert "fqdn" in said
+    assert store.revision() == 1
+
+
+def test_show_and_check(call: Call) -> None:
+    shown = call("organisation show")
+    assert (shown.name, shown.revision, shown.mailbox_count) == ("Example", 1, 2)
+    assert call("organisation check").problem_count == 0
