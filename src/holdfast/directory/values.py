@@ -94,7 +94,8 @@ def _write_value(value: object, unit: str, defaults: bool) -> Plain:
 def _write_quantity(value: int, units: Sequence[tuple[str, int]]) -> Plain:
     """The largest unit that leaves nothing over, or the bare number."""
     for name, size in units:
-        if value and value % size == 0:
+        # What is read back has no sign and at most 15 digits (kernel.quantities).
+        if value > 0 and value % size == 0 and value // size < 10**15:
             return f"{value // size}{name}"
     return value
 
@@ -191,7 +192,7 @@ def _read_simple(setting: Setting, hint: object, value: Plain, path: Path) -> ob
             raise _Wrong(value, path, "not a text", "write it in quotes")
         return parse_ip_range(value) if hint is IPRange else value
     except Refusal as refusal:
-        raise _Wrong(value, path, refusal.text, f"correct it: {setting.reason}") from None
+        raise _Wrong(value, path, refusal.text, "correct it") from None
 
 
 def _read_int(value: Plain, path: Path) -> int:

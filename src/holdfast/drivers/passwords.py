@@ -1,8 +1,8 @@
 """Passwords are kept as argon2id hashes and never as text.
 
 Cost, by RFC 9106 section 4 (second recommended option): 64 MiB of memory, three
-passes, four lanes; 0.1 to 0.2 s of one core per check on the machines we
-measured. Callers bound how many run at once, and keep them off the event loop.
+passes, four lanes; 0.17 to 0.25 s of processor time per check on two busy
+shared cores. Callers bound how many run at once, and keep them off the event loop.
 
 Source: RFC 9106; RFC 8265 section 4.2 for comparing what different keyboards send.
 """
@@ -38,7 +38,7 @@ _DUMMY_HASH = _dummy_hash()
 
 
 def hash_password(password: str) -> str:
-    """Hash a password for ``DirectoryStore.set_secret``; takes about 0.15 s and 64 MiB.
+    """Hash a password for ``DirectoryStore.set_secret``; takes about 0.2 s and 64 MiB.
 
     Raises:
         Refusal: the password is empty, too long, or not text that can be sent.

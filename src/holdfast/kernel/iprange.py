@@ -24,7 +24,7 @@ class IPRange:
     def __str__(self) -> str:
         if self.first == self.last:
             return str(self.first)
-        networks = list(ipaddress.summarize_address_range(self.first, self.last))  # type: ignore[type-var]
+        networks = list(ipaddress.summarize_address_range(self.first, self.last))
         return str(networks[0]) if len(networks) == 1 else f"{self.first}-{self.last}"
 
     def __contains__(self, address: object) -> bool:
@@ -63,4 +63,6 @@ def parse_ip_range(text: str) -> IPRange:
         network = ipaddress.ip_network(text.strip())
         return IPRange(network[0], network[-1])
     except ValueError as error:
-        raise Refusal(f'"{text}" is not an IP range: {error}; write 192.0.2.0/24 or 192.0.2.1-192.0.2.9') from None
+        raise Refusal(
+            f'"{text}" is not an IP range: {error}; write 192.0.2.0/24 or 192.0.2.1-192.0.2.9'
+        ) from None
