@@ -114,7 +114,8 @@ class World:
         self.hold_drain = False
         self.hold_passwords = False
         self.held: deque[AccessOutput] = deque()
-        self.refuse_with: store.Refused | None = None
+        self.refusals: dict[type, store.Refused] = {}
+        self.cut_messages_to: int | None = None
         self.node.store_connected(self.now, "db1")
         self.pump()
 
@@ -146,6 +147,13 @@ class World:
         held, self.held = self.held, deque()
         for output in held:
             self._do(output)
+        self.pump()
+
+    def drain_one(self) -> None:
+        """Report to the node that one held piece has left."""
+        output = self.held.popleft()
+        assert isinstance(output, Send)
+        self.node.connection_drained(self.now, output.connection_id)
         self.pump()
 
     def pump(self) -> None:
@@ -188,6 +196,9 @@ class World:
     def _send(self, output: Send) -> None:
         client = self.clients[output.connection_id]
         assert not client.closed
+        if not output.data:
+            self.node.connection_drained(self.now, output.connection_id)
+            return
         client.inbox += output.data
         client.sends.append(len(output.data))
         if self.hold_drain:
@@ -203,12 +214,16 @@ class World:
             change(call.operation.folder_id)
             self.node.store_answered(self.now, call.number, store.Done())
             return
-        if self.refuse_with is not None:
-            self.node.store_answered(self.now, call.number, self.refuse_with)
+        if type(call.operation) in self.refusals:
+            self.node.store_answered(self.now, call.number, self.refusals[type(call.operation)])
             return
         performance = service.perform(call.operation, self.tables, self.now, self.luck)
         self.tables.commit()
-        self.node.store_answered(self.now, call.number, performance.answer)
+        answer = performance.answer
+        if isinstance(answer, store.Messages) and self.cut_messages_to is not None:
+            cut = answer.messages[: self.cut_messages_to]
+            answer = store.Messages(cut, answer.complete and len(cut) == len(answer.messages))
+        self.node.store_answered(self.now, call.number, answer)
         for folder_id, position in performance.touched:
             if folder_id in self.watches:
                 self.node.store_answered(self.now, 0, store.Changed(folder_id, position))

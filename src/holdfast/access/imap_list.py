@@ -86,15 +86,12 @@ class _Tree:
     def __init__(self, folders: list[store.Folder]) -> None:
         self.parents: set[str] = set()
         self.subscribed_below: set[str] = set()
-        self.special_below: set[str] = set()
         for folder in folders:
             above = list(_names_above(folder.name))
             if folder.exists:
                 self.parents.update(above)
             if folder.subscribed:
                 self.subscribed_below.update(above)
-            if folder.exists and folder.special_use:
-                self.special_below.update(above)
 
 
 def _names_above(name: str) -> Generator[str, None, None]:
@@ -107,11 +104,10 @@ def _names_above(name: str) -> Generator[str, None, None]:
 def _attributes(folder: store.Folder, wish: ListCommand, tree: _Tree) -> tuple[list[str], list[str]] | None:
     """Return the attributes and the CHILDINFO of a folder, or None when it was not asked for."""
     info: list[str] = []
-    if "RECURSIVEMATCH" in wish.select and folder.exists:
-        if "SUBSCRIBED" in wish.select and folder.name in tree.subscribed_below:
-            info.append("SUBSCRIBED")
-        if "SPECIAL-USE" in wish.select and folder.name in tree.special_below:
-            info.append("SPECIAL-USE")
+    # Special folders have nothing above them, so only subscriptions can lie below.
+    recursive = {"RECURSIVEMATCH", "SUBSCRIBED"} <= wish.select
+    if recursive and folder.exists and folder.name in tree.subscribed_below:
+        info.append("SUBSCRIBED")
     if not info and not _selected_by(folder, wish):
         return None
     attributes: list[str] = []

@@ -210,6 +210,7 @@ class SelectedFolder:
         told_gone_count = sum(1 for uid in self.uids[: self._told_count] if uid in self._gone)
         lines = lines[:told_gone_count]
         self.recent -= self._gone
+        self._flags_changed -= self._gone
         self._told_count -= told_gone_count
         self.uids = kept
         self._gone.clear()
