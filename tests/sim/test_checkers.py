@@ -193,6 +193,16 @@ def test_refusals_are_for_strangers_only() -> None:
     expect("whom we serve: 550 no", made.checker.check_refusals)
 
 
+def test_letters_that_are_too_large_are_refused_and_never_taken() -> None:
+    made = Made((ALICE,))
+    made.checker = MailChecker(organisation(), made.disk, made.read, message_bytes_max=len(DATA) - 1)
+    made.checker.posted(made.letter)
+    made.letter.refused[BOB] = "552 too large"
+    made.checker.check_refusals()
+    made.letter.acknowledged.append((ALICE,))
+    expect("which is too large", made.checker.check_refusals)
+
+
 def test_groups_are_opened_once_and_aliases_known() -> None:
     made = Made()
     assert made.checker.mailboxes_of("ALL@example.test") == [ALICE_BOX, BOB_BOX]

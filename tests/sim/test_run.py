@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 
 import pytest
 
+from holdfast.directory.model import Organisation
+from holdfast.node.transport import TransportNode
 from holdfast.sim.disk import QueueDisk
 from holdfast.sim.run import Parts, Result, Simulation, crash_everywhere, simulate
 from holdfast.sim.scenario import load_scenario, parse_scenario
+from holdfast.transport.queue import RecoveredQueue
 
 SEEDS_PER_CHUNK = 10
 
@@ -36,10 +40,27 @@ def test_plug_pull_keeps_every_promise(chunk: int) -> None:
 
 @pytest.mark.parametrize("scenario", ["steady", "full-disk", "slow-store"])
 def test_other_scenarios_keep_every_promise(scenario: str) -> None:
+    acknowledged_count = 0
     for seed in range(8):
         result = simulate(seed, load_scenario(scenario))
         check(result)
-        assert result.acknowledged_count > 0
+        acknowledged_count += result.acknowledged_count
+    assert acknowledged_count > 10
+
+
+class TinyMemory(TransportNode):
+    """Keeps hardly any message in memory, so that most are read back from the queue disk."""
+
+    def __init__(
+        self, organisation: Organisation, server_name: str, recovered: RecoveredQueue, luck: random.Random
+    ) -> None:
+        super().__init__(organisation, server_name, recovered, luck)
+        self._queue._memory_bytes_max = 1000
+
+
+def test_a_queue_that_hardly_fits_in_memory_keeps_every_promise() -> None:
+    for seed in range(10):
+        check(simulate(seed, load_scenario("plug-pull"), Parts(transport=TinyMemory)))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from holdfast.directory.model import DistributionGroup, Organisation
 from holdfast.kernel.ids import MailboxId
 from holdfast.sim.disk import QueueDisk
-from holdfast.sim.senders import Letter
+from holdfast.sim.senders import Letter, stuff_dots
 from holdfast.sim.world import Violation
 from holdfast.transport.ledger import LedgerBuilder
 from holdfast.wire.store import StoredMessage
@@ -41,10 +41,18 @@ def marker_of(data: bytes) -> str:
 class MailChecker:
     """Compares what senders were told with what the disks hold."""
 
-    def __init__(self, organisation: Organisation, disk: QueueDisk, read_inbox: ReadInbox) -> None:
+    def __init__(
+        self,
+        organisation: Organisation,
+        disk: QueueDisk,
+        read_inbox: ReadInbox,
+        *,
+        message_bytes_max: int = 1 << 30,
+    ) -> None:
         self._organisation = organisation
         self._disk = disk
         self._read_inbox = read_inbox
+        self._message_bytes_max = message_bytes_max
         self._letters: dict[str, Letter] = {}
         self._queued_markers: dict[int, str] = {}
         self._last_uid: dict[MailboxId, int] = {}
@@ -190,18 +198,24 @@ class MailChecker:
             )
 
     def check_refusals(self) -> None:
-        """Check that exactly the recipients that we do not serve were refused.
+        """Check that exactly the letters that are too large and the strangers were refused.
 
         Raises:
-            Violation: a stranger was accepted, or somebody of ours refused.
+            Violation: a stranger or too large a letter was accepted, or somebody of ours refused.
         """
         for letter in self._letters.values():
+            if len(letter.data) > self._message_bytes_max and letter.acknowledged:
+                raise Violation(
+                    f"{letter.marker} was taken with {len(letter.data)} bytes, which is too large"
+                )
+            # The session counts doubled dots too; RFC 1870 section 3 would not.
+            too_large = len(stuff_dots(letter.data)) - len(b".\r\n") > self._message_bytes_max
             for taken in letter.tried:
                 for recipient in taken:
                     if not self.mailboxes_of(recipient):
                         raise Violation(f"{letter.marker} was taken for {recipient}, whom we do not serve")
             for recipient, reply in letter.refused.items():
-                if self.mailboxes_of(recipient):
+                if self.mailboxes_of(recipient) and not too_large:
                     raise Violation(f"{letter.marker} was refused for {recipient}, whom we serve: {reply}")
 
     def check_end(self) -> None:

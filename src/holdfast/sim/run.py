@@ -99,7 +99,10 @@ class Simulation:
         self.mailbox = parts.mailbox(
             self.world, self.network, self.rates, DATABASE, self.store_disk, parts.perform
         )
-        self.checker = MailChecker(self.organisation, self.queue_disk, self._read_inbox)
+        message_bytes_max = self.rates.message_bytes_max
+        self.checker = MailChecker(
+            self.organisation, self.queue_disk, self._read_inbox, message_bytes_max=message_bytes_max
+        )
         self.faults = Faults(self)
         self.senders = [
             Sender(sender_place(index), self.world, self.network, self.rates, self.checker.acknowledged)
