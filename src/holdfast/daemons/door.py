@@ -61,8 +61,7 @@ class Door(Generic[NodeType]):
         """
         process, runner = self._process, self._runner
         process.watch_signals(self._reload)
-        runner.link_databases()
-        runner.drain()
+        runner.start()
         await self._listeners.follow(self._wanted(runner.organisation))
         process.start(self._link.run())
         process.tell_ready(
