@@ -7,6 +7,8 @@ from holdfast.admin.context import Context
 from holdfast.admin.results import Ledger, Queued, QueuedRow, Tracked, TrackedRow, UnaccountedRow
 from holdfast.transport.tracking import TrackingCriteria, TrackingEvent
 
+PROGRESS_EVERY = 10_000  # lines between two words about how far the search is
+
 
 def _moment(context: Context, arguments: Arguments, name: str) -> float | None:
     text = arguments.optional_text(name)
@@ -14,7 +16,7 @@ def _moment(context: Context, arguments: Arguments, name: str) -> float | None:
 
 
 def _track(context: Context, arguments: Arguments) -> Tracked:
-    from holdfast.drivers.tracking_log import search
+    from holdfast.drivers.sqlite_queue import read_tracking
 
     criteria = TrackingCriteria(
         sender=arguments.optional_text("sender") or "",
@@ -27,27 +29,31 @@ def _track(context: Context, arguments: Arguments) -> Tracked:
     )
     limit = arguments.count("limit")
     rows: list[TrackedRow] = []
-    # One more than wanted tells whether there is more.
-    for row in search(context.surroundings.home, criteria, limit + 1):
-        rows.append(_tracked(row))
-        context.progress(len(rows), 0, f"{len(rows)} found")
-    if len(rows) > limit:
-        context.warnings.append(f"there are more than {limit}; narrow the search or raise --limit")
-    return Tracked(rows[:limit], complete=len(rows) <= limit)
+    is_complete = True
+    for seen_count, event in enumerate(read_tracking(context.surroundings.home)):
+        if seen_count % PROGRESS_EVERY == 0:
+            context.progress(0, 0, f"{seen_count} lines read, {len(rows)} found")
+        if criteria.matches(event):
+            if len(rows) == limit:
+                is_complete = False
+                context.warnings.append(f"there are more than {limit}; narrow the search or raise --limit")
+                break
+            rows.append(_tracked(event))
+    return Tracked(rows, complete=is_complete)
 
 
-def _tracked(row: TrackingEvent) -> TrackedRow:
+def _tracked(event: TrackingEvent) -> TrackedRow:
     return TrackedRow(
-        at=row.at,
-        event=row.event_id.value,
-        source=row.source,
-        sender=row.sender,
-        recipients=list(row.recipients),
-        subject=row.subject,
-        size_bytes=row.size_bytes,
-        status=row.recipient_status,
-        network_message_id=row.network_message_id,
-        message_id=row.message_id,
+        at=event.at,
+        event=event.event_id.value,
+        source=event.source,
+        sender=event.sender,
+        recipients=list(event.recipients),
+        subject=event.subject,
+        size_bytes=event.size_bytes,
+        status=event.recipient_status,
+        network_message_id=event.network_message_id,
+        message_id=event.message_id,
     )
 
 

@@ -46,8 +46,7 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough. The interpreter must not try to flush into the pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return DONE
     except Exception as error:  # the last door before the user: nobody shall see a traceback
         if os.environ.get("HOLDFAST_TRACEBACK"):
@@ -57,6 +56,11 @@ def run(arguments: list[str]) -> int:
             "run the command again with HOLDFAST_TRACEBACK=1 and report what it prints\n"
         )
         return REFUSED
+
+
+def _forget_output() -> None:
+    """Whoever read our output has enough; the interpreter must not try to flush into the pipe again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run_verb(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> None:
@@ -77,6 +81,9 @@ def _run_verb(verb: Verb, arguments: dict[str, ArgumentValue], options: Options)
     except Unavailable as error:
         _fail(error.text, options, problems=[])
         raise click.exceptions.Exit(REFUSED) from None
+    except BrokenPipeError:
+        _forget_output()
+        raise click.exceptions.Exit(DONE) from None
     except msgspec.MsgspecError:
         text = (
             "the server answers in a way that this command does not know; it runs another version: restart it"
