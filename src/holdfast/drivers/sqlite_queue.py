@@ -226,8 +226,7 @@ class QueueWriter:
 
     def submit(self, writes: list[QueueWrite], done: Done) -> None:
         """Make writes durable, with whatever else waits; ``done`` is called in the loop."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         self._waiting.put((writes, done))
 
     def read(self, number: int) -> bytes | None:

@@ -498,7 +498,7 @@ class TransportNode:
             bounced = self._bouncer.bounce(now, entry.message, failed, data or b"")
             self._write_own(bounced.write)
             if bounced.event is not None:
-                self.outputs.append(Log(bounced.event))
+                self._delivery.logs.append(bounced.event)
 
     def _track(self, lines: str) -> None:
         """Write tracking lines of our own; they are kept until they are durable."""

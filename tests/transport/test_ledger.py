@@ -1,0 +1,124 @@
+"""The ledger adds up, and says so when something is missing."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from holdfast.transport.ledger import LedgerBuilder
+from holdfast.transport.tracking import EventId, LineDetails, MessageFacts, TrackingWriter, file_header
+
+WRITER = TrackingWriter("s", with_subject=True)
+
+
+def line(event_id: EventId, message: str, *recipients: str, related: tuple[str, ...] = ()) -> str:
+    facts = MessageFacts(1, "<m>", message, 100, "s", "a@x")
+    return WRITER.line(0.0, event_id, "SMTP", facts, recipients, LineDetails(related_recipients=related))
+
+
+def counts(lines: list[str], queued: list[tuple[str, tuple[str, ...]]] = []) -> tuple[int, ...]:  # noqa: B006
+    builder = LedgerBuilder()
+    builder.add_lines("".join(lines))
+    ledger = builder.finish(queued)
+    parts = (ledger.delivered_count, ledger.queued_count, ledger.bounced_count, ledger.dropped_count)
+    assert ledger.accepted_count == sum(parts) + ledger.unaccounted_count
+    return (ledger.accepted_count, *parts, ledger.unaccounted_count, ledger.unmatched_count)
+
+
+R, D, F, X, E = EventId.RECEIVE, EventId.DELIVER, EventId.FAIL, EventId.DROP, EventId.EXPAND
+
+CASES: dict[str, tuple[list[str], list[tuple[str, tuple[str, ...]]], tuple[int, ...]]] = {
+    # accepted, delivered, queued, bounced, dropped, unaccounted, unmatched
+    "nothing": ([], [], (0, 0, 0, 0, 0, 0, 0)),
+    "delivered": ([line(R, "1", "a", "b"), line(D, "1", "a", "b")], [], (2, 2, 0, 0, 0, 0, 0)),
+    "one waits": ([line(R, "1", "a", "b"), line(D, "1", "a")], [("1", ("b",))], (2, 1, 1, 0, 0, 0, 0)),
+    "lost": ([line(R, "1", "a", "b"), line(D, "1", "a")], [], (2, 1, 0, 0, 0, 1, 0)),
+    "second delivery": (
+        [line(R, "1", "a", "a2"), line(D, "1", "a"), line(EventId.DUPLICATEDELIVER, "1", "a2")],
+        [],
+        (2, 2, 0, 0, 0, 0, 0),
+    ),
+    "bounced, and the bounce delivered": (
+        [
+            line(R, "1", "a"),
+            line(F, "1", "a"),
+            line(EventId.DSN, "2", "s", related=("a",)),
+            line(D, "2", "s"),
+        ],
+        [],
+        (2, 1, 0, 1, 0, 0, 0),
+    ),
+    "no bounce possible": (
+        [line(R, "1", "a"), line(F, "1", "a"), line(X, "1", related=("a",))],
+        [],
+        (1, 0, 0, 1, 0, 0, 0),
+    ),
+    "second try": ([line(R, "1", "a"), line(X, "1", "a")], [], (1, 0, 0, 0, 1, 0, 0)),
+    "a group counts as its members": (
+        [line(R, "1", "all", "a"), line(E, "1", "b", "c", related=("all",)), line(D, "1", "a", "b", "c")],
+        [],
+        (3, 3, 0, 0, 0, 0, 0),
+    ),
+    "a group whose members are all there": (
+        [line(R, "1", "all", "a"), line(E, "1", related=("all",)), line(D, "1", "a")],
+        [],
+        (1, 1, 0, 0, 0, 0, 0),
+    ),
+    "deferred and loaded": (
+        [line(R, "1", "a"), line(EventId.DEFER, "1", "a"), line(EventId.LOAD, "1", "a")],
+        [("1", ("a",))],
+        (1, 0, 1, 0, 0, 0, 0),
+    ),
+    "older than the log, waits": ([], [("9", ("a", "b"))], (2, 0, 2, 0, 0, 0, 0)),
+    "older than the log, delivered": ([line(D, "9", "a")], [], (0, 0, 0, 0, 0, 0, 1)),
+    "damage is passed over": (
+        [file_header(0.0), "nonsense\r\n", line(R, "1", "a"), "\r\n", line(D, "1", "a")],
+        [],
+        (1, 1, 0, 0, 0, 0, 0),
+    ),
+}
+
+
+def test_cases() -> None:
+    assert {name: counts(lines, queued) for name, (lines, queued, _) in CASES.items()} == {
+        name: expected for name, (_, _, expected) in CASES.items()
+    }
+
+
+def test_what_is_unaccounted_is_named() -> None:
+    builder = LedgerBuilder()
+    builder.add_line(line(R, "1", "b", "a").strip())
+    assert builder.finish([]).unaccounted == (("1", "a"), ("1", "b"))
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(["delivered", "queued", "bounced", "dropped", "lost"]), min_size=1, max_size=4
+        ),
+        max_size=12,
+    ),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=60)
+def test_any_interleaving_adds_up(messages: list[list[str]], luck: object) -> None:
+    closes = {"delivered": D, "bounced": F, "dropped": X}
+    pending: list[list[str]] = []
+    queued: list[tuple[str, tuple[str, ...]]] = []
+    for number, fates in enumerate(messages):
+        names = [f"r{at}@x" for at in range(len(fates))]
+        lines = [line(R, str(number), *names)]
+        lines += [
+            line(closes[f], str(number), name) for name, f in zip(names, fates, strict=True) if f in closes
+        ]
+        pending.append(lines)
+        waits = tuple(name for name, fate in zip(names, fates, strict=True) if fate == "queued")
+        if waits:
+            queued.append((str(number), waits))
+    written: list[str] = []
+    while any(pending):
+        pending = [lines for lines in pending if lines]
+        written.append(luck.choice(pending).pop(0))  # type: ignore[attr-defined]
+    every = [fate for fates in messages for fate in fates]
+    wanted = [every.count(fate) for fate in ("delivered", "queued", "bounced", "dropped", "lost")]
+    assert counts(written, queued) == (len(every), *wanted, 0)

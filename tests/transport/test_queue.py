@@ -1,0 +1,87 @@
+"""The queue in memory: one write per message at a time, and a bound on the data it keeps."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.kernel.ids import NetworkMessageId
+from holdfast.transport.queue import FinishRecipients, Queue, QueuedMessage, RecipientOutcome, RecoveredQueue
+
+
+def message(number: int, size_bytes: int = 10) -> QueuedMessage:
+    data = b"x" * size_bytes
+    nmid = NetworkMessageId(str(number))
+    return QueuedMessage(number, nmid, 0.0, "s@x", ("a@x", "b@x"), size_bytes, data, "", "", b"f")
+
+
+def queue(memory_bytes_max: int = 100) -> Queue:
+    return Queue(RecoveredQueue((message(3),), 4, {}), memory_bytes_max)
+
+
+def test_what_was_found_waits_without_its_data() -> None:
+    found = queue()
+    assert len(found) == 1
+    assert [entry.message.data for entry in found] == [None]
+    assert found.take_number() == 4
+    assert found.get(9) is None
+
+
+def test_outcomes_become_one_write_and_the_last_takes_the_message_out() -> None:
+    held = queue()
+    entry = held[3]
+    entry.outcomes.append(RecipientOutcome(("a@x",), "A\r\n", added=("b@x", "c@x")))
+    write, _ = held.begin_write(entry)
+    assert write == FinishRecipients(3, ("b@x", "c@x"), "A\r\n")
+    entry.outcomes.append(RecipientOutcome(("b@x",), "B\r\n"))
+    assert held.written(write) == (entry, ("c@x",))
+    entry.outcomes.append(RecipientOutcome(("c@x",), "C\r\n"))
+    write, outcomes = held.begin_write(entry)
+    assert (write.remaining, write.tracking, len(outcomes)) == ((), "B\r\nC\r\n", 2)
+    held.written(write)
+    assert len(held) == 0
+
+
+def test_only_one_write_at_a_time() -> None:
+    held = queue()
+    held[3].outcomes.append(RecipientOutcome(("a@x",), ""))
+    held.begin_write(held[3])
+    held[3].outcomes.append(RecipientOutcome(("b@x",), ""))
+    with pytest.raises(AssertionError):
+        held.begin_write(held[3])
+
+
+def test_a_failed_write_gives_its_outcomes_back_in_front() -> None:
+    held = queue()
+    entry = held[3]
+    entry.outcomes.append(RecipientOutcome(("a@x",), "A"))
+    write, _ = held.begin_write(entry)
+    entry.outcomes.append(RecipientOutcome(("b@x",), "B"))
+    assert held.write_failed(write) is entry
+    write, _ = held.begin_write(entry)
+    assert write == FinishRecipients(3, (), "AB")
+
+
+def test_data_above_the_bound_stays_on_disk() -> None:
+    held = Queue(RecoveredQueue((), 1, {}), 100)
+    assert held.room_for(1000)  # one message always may
+    first = held.add(message(held.take_number(), 80))
+    second = held.add(message(held.take_number(), 80))
+    assert first.message.data is not None
+    assert second.message.data is None
+    assert (held.memory_bytes, held.room_for(20), held.room_for(21)) == (80, True, False)
+    held.forget_data(first)
+    held.forget_data(first)
+    held.data_read(second, b"x" * 80)
+    held.data_read(second, b"x" * 80)
+    assert held.memory_bytes == 80
+    second.outcomes.append(RecipientOutcome(("a@x", "b@x"), ""))
+    held.written(held.begin_write(second)[0])
+    assert held.memory_bytes == 0
+
+
+def test_a_number_is_used_once() -> None:
+    held = queue()
+    with pytest.raises(AssertionError):
+        held.add(message(3))
+    with pytest.raises(AssertionError):
+        held.add(message(99))
