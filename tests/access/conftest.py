@@ -229,7 +229,7 @@ class World:
                 self.node.store_answered(self.now, 0, store.Changed(folder_id, position))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_world() -> type[World]:
     """The class itself, because tests need worlds with different settings."""
     return World

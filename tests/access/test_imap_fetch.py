@@ -12,6 +12,7 @@ MESSAGE = (
     b"From: Ann <ann@example.test>\r\nSubject: Hello\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
     b"--b\r\n\r\nfirst part\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>\r\n--b--\r\n"
 )
+ANN = '(("Ann" NIL "ann" "example.test"))'
 
 
 @pytest.fixture
@@ -31,8 +32,7 @@ CASES = {
     ),
     "envelope": (
         "FETCH 1 ENVELOPE",
-        '* 1 FETCH (ENVELOPE (NIL "Hello" (("Ann" NIL "ann" "example.test")) (("Ann" NIL "ann" "example.test")) '
-        '(("Ann" NIL "ann" "example.test")) NIL NIL NIL NIL NIL))',
+        f'* 1 FETCH (ENVELOPE (NIL "Hello" {ANN} {ANN} {ANN} NIL NIL NIL NIL NIL))',
     ),
     "structure": (
         "FETCH 1 BODY",

@@ -46,7 +46,7 @@ def names(lines: list[str]) -> list[str]:
 def test_special_use_folders_are_there_from_the_start(world) -> None:
     lines = world.sign_in().do('t LIST "" *')
     assert '* LIST (\\HasNoChildren \\Sent) "/" "Sent Items"' in lines
-    assert '* LIST (\\HasNoChildren) "/" "INBOX"' == lines[0]
+    assert lines[0] == '* LIST (\\HasNoChildren) "/" "INBOX"'
     special = world.sign_in().do('t LIST (SPECIAL-USE) "" * RETURN (SPECIAL-USE)')
     assert names(special) == ["Archive", "Deleted Items", "Drafts", "Junk", "Sent Items"]
 

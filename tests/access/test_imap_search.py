@@ -8,12 +8,21 @@ from holdfast.access import imap_search
 from holdfast.wire import store
 
 MESSAGES = [
-    (b"From: Ann <a@x.test>\r\nDate: Mon, 5 Feb 2024 10:00:00 +0000\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nred\r\n",
-     '(\\Seen) "05-Feb-2024 10:00:00 +0000"'),
-    (b"From: Bob <b@x.test>\r\nTo: ann@x.test\r\n\r\ngreen ann\r\n" + b"x" * 500, '"06-Feb-2024 10:00:00 +0000"'),
-    (b"Subject: outer\r\nContent-Type: message/rfc822\r\n\r\nFrom: carl@x.test\r\nSubject: inner\r\n\r\nblue\r\n",
-     '(\\Flagged work) "07-Feb-2024 10:00:00 +0000"'),
-]  # fmt: skip
+    (
+        b"From: Ann <a@x.test>\r\nDate: Mon, 5 Feb 2024 10:00:00 +0000\r\n"
+        b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nred\r\n",
+        '(\\Seen) "05-Feb-2024 10:00:00 +0000"',
+    ),
+    (
+        b"From: Bob <b@x.test>\r\nTo: ann@x.test\r\n\r\ngreen ann\r\n" + b"x" * 500,
+        '"06-Feb-2024 10:00:00 +0000"',
+    ),
+    (
+        b"Subject: outer\r\nContent-Type: message/rfc822\r\n\r\n"
+        b"From: carl@x.test\r\nSubject: inner\r\n\r\nblue\r\n",
+        '(\\Flagged work) "07-Feb-2024 10:00:00 +0000"',
+    ),
+]
 
 
 @pytest.fixture
