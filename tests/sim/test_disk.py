@@ -37,12 +37,18 @@ class Bench:
         self.weather = Weather()
         rates = Rates(commit_s=0.01, commit_batch_max=batch_max, durable_untold_rate=durable_untold_rate)
         self.alive = True
-        self.writer = Writer(self.world, self.weather, queue_writer_rates(self.world, rates), self.later)
+        self.writer = Writer(
+            self.world, self.weather, queue_writer_rates(self.world, rates), self.later, self.batch_told
+        )
         self.written: list[int] = []
         self.told: list[str] = []
+        self.batches: list[int] = []
 
     def later(self, delay_s: float, what: str, action: Callable[[], None]) -> None:
         self.world.after(delay_s, what, lambda: action() if self.alive else None)
+
+    def batch_told(self) -> None:
+        self.batches.append(len(self.told))
 
     def put(self, number: int) -> None:
         self.writer.put(
@@ -66,6 +72,7 @@ def test_what_waits_is_written_in_batches_and_told_afterwards() -> None:
     bench.run()
     assert bench.written == [0, 1, 2, 3, 4]
     assert bench.told == [f"done {number}" for number in range(5)]
+    assert bench.batches == [1, 3, 5]
     assert not bench.writer.busy
     commits = [line.split()[-1] for line in bench.world.last_lines if "commit of" in line]
     assert commits == ["1", "2", "2"]
@@ -164,9 +171,9 @@ def test_uncertain_is_what_a_crash_or_a_goodbye_leaves_and_not_for_ever() -> Non
     disk.apply([AddMessage(message(1), ""), AddMessage(message(2), "")])
     both = {b"fingerprint-1": "id-1", b"fingerprint-2": "id-2"}
     assert disk.recover(200.0).uncertain == both  # a crash
-    disk.say_goodbye({b"fingerprint-2": NetworkMessageId("id-2")})
+    disk.say_goodbye(250.0, {b"fingerprint-2": NetworkMessageId("id-2")})
     assert disk.recover(300.0).uncertain == {b"fingerprint-2": "id-2"}
-    disk.say_goodbye({})
+    disk.say_goodbye(350.0, {})
     assert disk.recover(400.0).uncertain == {}
     disk.apply([AddMessage(message(3, received_at=1400.0), "")])
     assert disk.recover(1500.0).uncertain == {b"fingerprint-3": "id-3"}

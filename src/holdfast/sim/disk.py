@@ -57,11 +57,13 @@ class Writer:
         weather: Weather,
         rates: WriterRates,
         later: Callable[[float, str, Callable[[], None]], None],
+        told: Callable[[], None],
     ) -> None:
         self._world = world
         self._weather = weather
         self._rates = rates
         self._later = later  # schedules for the process: void when it dies
+        self._told = told  # called when all of a batch were told: the drivers report a batch in one call
         self._luck = rates.luck
         self._waiting: deque[Job] = deque()
         self._batch: list[Job] = []
@@ -119,6 +121,7 @@ class Writer:
         del self._untold[: len(told)]
         for tell in told:
             tell()
+        self._told()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,19 +179,17 @@ class QueueDisk:
     Attributes:
         messages: what waits, by number.
         next_number: the first number never used.
-        accepted: by fingerprint, what was ever added: network message id, instant, whether its sender may
-            not have read our 250.
+        accepted: by fingerprint, which 250s may not have been read: network message id and instant. All
+            since the last start, for the process may die; a clean stop leaves what it hands on.
         tracking: the tracking log, as committed.
-        stopped_cleanly: whether the last process said goodbye.
     """
 
     memory_s: float
     weather: Weather = field(default_factory=Weather)
     messages: dict[int, QueuedMessage] = field(default_factory=dict)
     next_number: int = 1
-    accepted: dict[bytes, tuple[NetworkMessageId, float, bool]] = field(default_factory=dict)
+    accepted: dict[bytes, tuple[NetworkMessageId, float]] = field(default_factory=dict)
     tracking: list[str] = field(default_factory=list)
-    stopped_cleanly: bool = True
 
     def apply(self, writes: list[QueueWrite]) -> None:
         """Make writes durable.
@@ -205,11 +206,7 @@ class QueueDisk:
                         raise Violation(f"queue number {message.number} is added without its data")
                     self.messages[message.number] = message
                     self.next_number = message.number + 1
-                    self.accepted[message.fingerprint] = (
-                        message.network_message_id,
-                        message.received_at,
-                        False,
-                    )
+                    self.accepted[message.fingerprint] = (message.network_message_id, message.received_at)
                     self.tracking.append(tracking)
                 case FinishRecipients(number, remaining, tracking):
                     self._finish(number, remaining)
@@ -230,26 +227,18 @@ class QueueDisk:
 
     def recover(self, now: float) -> RecoveredQueue:
         """Read what a starting transport finds."""
-        uncertain: dict[bytes, NetworkMessageId] = {}
-        for fingerprint, (message_id, received_at, doubtful) in list(self.accepted.items()):
-            if received_at + self.memory_s < now:
-                del self.accepted[fingerprint]
-            elif doubtful or not self.stopped_cleanly:
-                self.accepted[fingerprint] = (message_id, received_at, True)
-                uncertain[fingerprint] = message_id
-        self.stopped_cleanly = False
+        oldest = now - self.memory_s
+        self.accepted = {key: known for key, known in self.accepted.items() if known[1] >= oldest}
         waiting = sorted(self.messages.values(), key=lambda message: message.number)
         return RecoveredQueue(
             messages=tuple(dataclasses.replace(message, data=None) for message in waiting),
             next_number=self.next_number,
-            uncertain=uncertain,
+            uncertain={fingerprint: known[0] for fingerprint, known in self.accepted.items()},
         )
 
-    def say_goodbye(self, uncertain: dict[bytes, NetworkMessageId]) -> None:
-        """A process ends at rest, and tells which of its 250s may not have been read."""
-        self.stopped_cleanly = True
-        for fingerprint, (message_id, received_at, _) in list(self.accepted.items()):
-            self.accepted[fingerprint] = (message_id, received_at, fingerprint in uncertain)
+    def say_goodbye(self, now: float, uncertain: dict[bytes, NetworkMessageId]) -> None:
+        """A process ends at rest, and tells which 250s may not have been read."""
+        self.accepted = {fingerprint: (message_id, now) for fingerprint, message_id in uncertain.items()}
 
     def read(self, number: int) -> bytes | None:
         """The data of a waiting message."""

@@ -80,13 +80,15 @@ class MailboxProcess(Process):
         self._perform_operation = perform
         self._operation_luck = world.luck(f"{self.name} operations")
         self._writer: Writer
+        self._results: list[Performed] = []
         self._reading_count = 0
         self._client_count = 0
         self._unchanged: dict[MailboxId, tuple[tuple[int, int], int]] = {}
 
     def begin(self) -> None:
         rates = store_writer_rates(self.world, self.rates, self.disk.commit)
-        self._writer = Writer(self.world, self.disk.weather, rates, self.later)
+        self._writer = Writer(self.world, self.disk.weather, rates, self.later, self._report)
+        self._results = []
         self._reading_count = 0
         self.node = MailboxNode()
         self.network.listen(self.name, self._accept)
@@ -150,9 +152,16 @@ class MailboxProcess(Process):
         def failed() -> None:
             self.disk.tables.rollback()
             full = store.Refused(store.RefusalReason.UNAVAILABLE, "the disk of the mailbox database is full")
-            self.tell(Performed(asked.client_id, asked.number, full, ()))
+            self._results.append(Performed(asked.client_id, asked.number, full, ()))
 
-        return Job(write, lambda: self.tell(results[0]), failed)
+        return Job(write, lambda: self._results.append(results[0]), failed)
+
+    def _report(self) -> None:
+        """Tell the node of a whole transaction in one call."""
+        results, self._results = self._results, []
+        if results:
+            self.node.performed(results)
+            self.after_input()
 
     def _read(self, asked: Perform) -> None:
         self._reading_count -= 1

@@ -139,14 +139,16 @@ class TransportProcess(Process):
         self.calm = False  # no read fails any more
         self._factory = factory
         self._writer: Writer
+        self._committed: list[QueueWrite] = []
+        self._failed: list[QueueWrite] = []
         self._connection_count = 0
 
     def begin(self) -> None:
         recovered = self.disk.recover(self.clock())
         luck = self.world.luck(f"transport node {self.incarnation}")
-        self._writer = Writer(
-            self.world, self.disk.weather, queue_writer_rates(self.world, self.rates), self.later
-        )
+        rates = queue_writer_rates(self.world, self.rates)
+        self._writer = Writer(self.world, self.disk.weather, rates, self.later, self._report)
+        self._committed, self._failed = [], []
         self.node = self._factory(self.organisation, SERVER, recovered, luck)
         self.node.started(self.clock())
         self.network.listen(PLACE, self._accept)
@@ -193,7 +195,7 @@ class TransportProcess(Process):
         return self.node.idle() and not self._writer.busy
 
     def said_goodbye(self) -> None:
-        self.disk.say_goodbye(self.node.uncertain)
+        self.disk.say_goodbye(self.clock(), self.node.uncertain)
 
     def drain(self) -> None:
         while self.node.outputs:
@@ -249,17 +251,22 @@ class TransportProcess(Process):
         self.after_input()
 
     def _commit(self, writes: list[QueueWrite]) -> Job:
-        def done() -> None:
-            self.node.queue_committed(self.clock(), writes)
-            self.after_input()
+        return Job(
+            lambda: self.disk.apply(writes),
+            lambda: self._committed.extend(writes),
+            lambda: self._failed.extend(writes),
+        )
 
-        def failed() -> None:
-            self.node.queue_failed(
-                self.clock(), writes, Unavailable("the disk of the queue database is full")
-            )
-            self.after_input()
-
-        return Job(lambda: self.disk.apply(writes), done, failed)
+    def _report(self) -> None:
+        """Tell the node of a whole transaction in one call, as ``drivers.sqlite_queue`` does."""
+        committed, failed = self._committed, self._failed
+        self._committed, self._failed = [], []
+        if committed:
+            self.node.queue_committed(self.clock(), committed)
+        if failed:
+            full = Unavailable("the disk of the queue database is full")
+            self.node.queue_failed(self.clock(), failed, full)
+        self.after_input()
 
     def _read(self, number: int) -> None:
         data = self.disk.read(number)
