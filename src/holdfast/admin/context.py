@@ -90,8 +90,12 @@ class Context:
             self._organisation = self.store.read()
         return self._organisation
 
-    def change(self, arguments: Arguments, after: Organisation) -> Changed:
+    def change(
+        self, arguments: Arguments, after: Organisation, *, just_before: Callable[[], None] = lambda: None
+    ) -> Changed:
         """Plan a change and, unless only the plan is wanted, apply it.
+
+        ``just_before`` is called once nothing stands in the way any more.
 
         Raises:
             Refusal: the organisation would be wrong (all problems are listed),
@@ -114,6 +118,7 @@ class Context:
                 "nothing was changed: the change is dangerous",
                 problems=tuple(Problem("plan", each, "add --yes to do it all the same") for each in dangers),
             )
+        just_before()
         self._organisation = self.store.apply(plan, who=self.who, why=arguments.text("why"), at=self.now)
         self.applied += changes
         return Changed(applied=True, revision=self._organisation.revision, changes=changes, dangers=dangers)

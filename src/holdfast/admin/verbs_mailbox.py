@@ -65,11 +65,14 @@ def _add(context: Context, arguments: Arguments) -> MailboxAdded:
         )
     given = arguments.optional_text("password")
     password = given or new_password()
-    if not arguments.flag("plan"):
-        # Before the mailbox: a stop in between leaves a secret that nobody asks for,
-        # the other order would leave a mailbox that nobody can open.
+
+    def set_password() -> None:
         context.store.set_secret(mailbox.mailbox_id, hash_password(password))
-    changed = context.change(arguments, replace(organisation, mailboxes=(*organisation.mailboxes, mailbox)))
+
+    # The password before the mailbox: a stop in between leaves a secret that nobody asks for,
+    # the other order would leave a mailbox that nobody can open.
+    after = replace(organisation, mailboxes=(*organisation.mailboxes, mailbox))
+    changed = context.change(arguments, after, just_before=set_password)
     return MailboxAdded(
         applied=changed.applied,
         revision=changed.revision,

@@ -45,7 +45,7 @@ def _row(context: Context, server: Server | None, role: RoleState, restarts: dic
     ]
     return RoleRow(
         role=role.role,
-        state=str(role.state.get("state", "running")),
+        state=str(role.state.get("state", "serving")),
         pid=role.pid,
         uptime_s=context.now - started_at if isinstance(started_at, int | float) else None,
         restart_count=restarts.get(role.role),

@@ -13,7 +13,6 @@ Source: unix(7).
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import pwd
@@ -22,7 +21,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -31,6 +30,9 @@ from holdfast.kernel.errors import Problem, Refusal, Unavailable
 FRAME_BYTES_MAX = 64 << 20  # an organisation of 100,000 mailboxes as TOML is below 20 MB
 HEADER_BYTES = 4
 SOCKET_PATH_BYTES_MAX = 107  # unix(7): sun_path holds 108 bytes with the final NUL
+
+if TYPE_CHECKING:
+    import asyncio  # the command line only asks, without an event loop, and shall start quickly
 
 T = TypeVar("T")
 
@@ -203,7 +205,7 @@ async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
     try:
         header = await reader.readexactly(HEADER_BYTES)
         return await reader.readexactly(_frame_size(header))
-    except (asyncio.IncompleteReadError, ConnectionError):
+    except (EOFError, ConnectionError):  # EOFError: asyncio's IncompleteReadError is one
         return None
 
 
