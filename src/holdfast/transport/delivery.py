@@ -295,6 +295,8 @@ class Delivery:
             self._queue.data_read(entry, data)
             for part in reversed(parts):
                 part.lane.waiting.appendleft(part)
+            if not any(part.lane.connected for part in parts):
+                self._queue.forget_data(entry)
             return
         self._read_failure_count += 1
         wait_s = READ_RETRY.wait_s(self._read_failure_count, self._luck)

@@ -1,0 +1,146 @@
+"""When a message is a second try of one we have, and what is remembered for that."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from holdfast.kernel.errors import Refusal
+from holdfast.kernel.ids import ConnectionId, MailboxId, NetworkMessageId
+from holdfast.transport.intake import UNREAD_S, Intake, Origin, fingerprint_of
+from holdfast.transport.queue import AddMessage, Queue, RecoveredQueue, TrackOnly
+from holdfast.transport.session import MessageReceived
+from holdfast.transport.tracking import TrackingWriter, parse_line
+from holdfast.wire.headers import HeaderBlock
+
+ORIGIN = Origin("198.51.100.7", "in", "mail.example.test")
+DAY_S = 86400.0
+ONE, TWO, THREE = ConnectionId(1), ConnectionId(2), ConnectionId(3)
+
+
+def intake(count_max: int = 100) -> Intake:
+    queue = Queue(RecoveredQueue((), 1, {}))
+    tracking = TrackingWriter("s", with_subject=True)
+    return Intake(queue, tracking, random.Random(1), memory_s=DAY_S, count_max=count_max)
+
+
+def message(
+    data: bytes = b"Subject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\n\r\nx\r\n", **changes: object
+) -> MessageReceived:
+    header = HeaderBlock(data.partition(b"\r\n\r\n")[0] + b"\r\n")
+    received = MessageReceived("s@x", ("a@y",), data, "client", "ESMTP", None, header)
+    fields = {name: getattr(received, name) for name in MessageReceived.__slots__}
+    return MessageReceived(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def take(
+    taken: Intake, now: float, connection: ConnectionId, *, spoke: bool = False
+) -> AddMessage | TrackOnly:
+    write = taken.receive(now, connection, message(), ORIGIN)
+    assert taken.is_pending(write)
+    taken.committed(now, write)
+    if spoke:
+        taken.client_spoke(connection)
+    return write
+
+
+def test_the_trace_header_names_a_single_recipient_only() -> None:
+    write = intake().receive(0.0, ONE, message(), ORIGIN)
+    assert isinstance(write, AddMessage)
+    assert write.message.data is not None
+    assert b"for <a@y>;" in write.message.data
+    assert write.message.subject == "grüße"
+    assert write.message.size_bytes == len(write.message.data)
+    several = intake().receive(0.0, ONE, message(recipients=("a@y", "b@y"), signed_in=MailboxId("m")), ORIGIN)
+    assert isinstance(several, AddMessage)
+    assert several.message.data is not None
+    assert b" for <" not in several.message.data
+    event = parse_line(several.tracking)
+    assert (event.client_ip, event.connector, event.client_hostname) == ("198.51.100.7", "in", "client")
+    assert ",Originating," in several.tracking
+
+
+def test_the_fingerprint_is_of_envelope_and_message() -> None:
+    same = fingerprint_of(message())
+    assert same == fingerprint_of(message(helo="other", protocol="SMTP"))
+    for other in (message(reverse_path=""), message(recipients=("b@y",)), message(recipients=("a@y", "b@y"))):
+        assert fingerprint_of(other) != same
+    assert fingerprint_of(message(b"y")) != same
+
+
+# Per case: what happened to the first try, and whether the same message from elsewhere is a second try.
+CASES = {
+    "250 read": (lambda taken: take(taken, 0.0, ONE, spoke=True), 100.0, False),
+    "250 just said": (lambda taken: take(taken, 0.0, ONE), UNREAD_S - 0.1, False),
+    "silent since the 250": (lambda taken: take(taken, 0.0, ONE), UNREAD_S, True),
+    "lost after the 250": (lambda taken: (take(taken, 0.0, ONE), taken.connection_lost(1.0, ONE)), 1.0, True),
+    "lost, a day ago": (
+        lambda taken: (take(taken, 0.0, ONE), taken.connection_lost(1.0, ONE)),
+        DAY_S + 1.0,
+        False,
+    ),
+    "killed": (
+        lambda taken: taken.recovered(0.0, {fingerprint_of(message()): NetworkMessageId("k")}),
+        1.0,
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_second_tries(name: str) -> None:
+    prepare, at, second = CASES[name]
+    taken = intake()
+    prepare(taken)
+    write = taken.receive(at, TWO, message(), ORIGIN)
+    assert isinstance(write, TrackOnly) is second
+
+
+def test_lost_before_the_commit() -> None:
+    taken = intake()
+    write = taken.receive(0.0, ONE, message(), ORIGIN)
+    taken.connection_lost(0.1, ONE)
+    with pytest.raises(Refusal, match="still being stored"):
+        taken.receive(0.2, TWO, message(), ORIGIN)
+    assert taken.pending_count == 1
+    connection, first = taken.committed(0.3, write)
+    assert connection is None
+    again = taken.receive(0.4, TWO, message(), ORIGIN)
+    assert taken.committed(0.5, again) == (TWO, first)
+
+
+def test_lost_and_not_committed_is_as_if_it_never_came() -> None:
+    taken = intake()
+    write = taken.receive(0.0, ONE, message(), ORIGIN)
+    taken.connection_lost(0.1, ONE)
+    assert taken.failed(write) is None
+    assert not taken.is_pending(write)
+    assert isinstance(taken.receive(0.2, TWO, message(), ORIGIN), AddMessage)
+
+
+def test_a_second_try_that_was_read_settles_the_first() -> None:
+    taken = intake()
+    take(taken, 0.0, ONE)  # its host is gone, and we shall notice much later
+    assert isinstance(take(taken, 10.0, TWO, spoke=True), TrackOnly)
+    taken.connection_lost(600.0, ONE)
+    assert isinstance(take(taken, 700.0, THREE, spoke=True), AddMessage)
+    assert taken.uncertain == {}
+
+
+def test_a_second_try_that_was_lost_too_is_still_one() -> None:
+    taken = intake()
+    take(taken, 0.0, ONE)
+    taken.connection_lost(1.0, ONE)
+    take(taken, 2.0, TWO)
+    taken.connection_lost(3.0, TWO)
+    assert isinstance(take(taken, 4.0, THREE), TrackOnly)
+    assert len(taken.uncertain) == 1
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    taken = intake(count_max=3)
+    taken.recovered(0.0, {bytes([number]): NetworkMessageId(str(number)) for number in range(10)})
+    assert list(taken.uncertain.values()) == ["7", "8", "9"]
+    take(taken, 1.0, ONE)
+    assert len(taken.uncertain) == 4  # those that are remembered, and the one that may become so
