@@ -58,9 +58,8 @@ class RunningServer:
 
     def prepare(self) -> None:
         """Make the demonstration organisation, on our ports."""
-        from holdfast.directory.defaults import DemonstrationPorts
-
         from holdfast.daemons.first_start import prepare
+        from holdfast.directory.defaults import DemonstrationPorts
 
         ports = DemonstrationPorts(
             smtp=self.smtp,
@@ -163,6 +162,56 @@ def server(make_server: Callable[[], RunningServer]) -> RunningServer:
     made = make_server()
     made.start()
     return made
+
+
+class RoleProcess:
+    """One role process alone, held as the supervisor holds it."""
+
+    def __init__(self, home: Path, role: str = "mailbox") -> None:
+        read, write = os.pipe()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"holdfast.daemons.{role}", "--home", str(home), "--ready-fd", str(write)],
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(write,), text=True,
+        )  # fmt: skip
+        os.close(write)
+        self.ready = os.fdopen(read)
+
+    def wait_ready(self) -> dict[str, object]:
+        line = self.ready.readline()
+        assert line, self.process.communicate(timeout=60)[1]
+        return json.loads(line)
+
+    def close(self) -> str:
+        self.process.kill()
+        if self.ready.closed:
+            return ""
+        if self.process.stdin is not None and self.process.stdin.closed:
+            self.process.stdin = None  # communicate() would flush what a test has closed
+        _, text = self.process.communicate(timeout=60)
+        self.ready.close()
+        return text
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A state directory with the demonstration organisation, on ports of its own."""
+    made = RunningServer(tmp_path / "home", *free_ports(6))
+    made.prepare()
+    return made.home
+
+
+@pytest.fixture
+def make_role(home: Path) -> Iterator[Callable[..., RoleProcess]]:
+    """Start role processes on ``home``; they are killed after the test."""
+    made: list[RoleProcess] = []
+
+    def make(role: str = "mailbox", at: Path | None = None) -> RoleProcess:
+        made.append(RoleProcess(at or home, role))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
 
 
 @pytest.fixture

@@ -2,93 +2,62 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from holdfast.daemons.first_start import prepare
 from holdfast.daemons.role import this_server
 from holdfast.directory.model import Organisation, Server
 
 pytestmark = pytest.mark.process
 
 
-class Role:
-    """One role process, held as the supervisor holds it."""
+class Role(Protocol):
+    process: subprocess.Popen[str]
 
-    def __init__(self, home: Path, role: str = "mailbox") -> None:
-        read, write = os.pipe()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", f"holdfast.daemons.{role}", "--home", str(home), "--ready-fd", str(write)],
-            stdin=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(write,), text=True,
-        )  # fmt: skip
-        os.close(write)
-        self.ready = os.fdopen(read)
-
-    def wait_ready(self) -> dict[str, object]:
-        line = self.ready.readline()
-        assert line, self.process.communicate(timeout=60)[1]
-        return json.loads(line)
-
-    def close(self) -> str:
-        self.process.kill()
-        if self.process.stdin is not None and self.process.stdin.closed:
-            self.process.stdin = None  # communicate() would flush what a test has closed
-        _, text = self.process.communicate(timeout=60)
-        self.ready.close()
-        return text
+    def wait_ready(self) -> dict[str, object]: ...
+    def close(self) -> str: ...
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    prepare(tmp_path / "home", demonstration=True)
-    return tmp_path / "home"
+Make = Callable[..., Role]
 
 
-@pytest.fixture
-def role(home: Path) -> Iterator[Role]:
-    made = Role(home)
-    yield made
-    made.close()
-
-
-def test_ready_is_told_with_role_and_process(role: Role) -> None:
+def test_ready_is_told_with_role_and_process(make_role: Make) -> None:
+    role = make_role()
     told = role.wait_ready()
     assert told["role"] == "mailbox"
     assert told["pid"] == role.process.pid
 
 
-def test_sigterm_ends_it_cleanly(role: Role) -> None:
+def test_sigterm_ends_it_cleanly(make_role: Make) -> None:
+    role = make_role()
     role.wait_ready()
     role.process.send_signal(signal.SIGTERM)
     assert role.process.wait(60) == 0
 
 
-def test_it_ends_cleanly_when_its_supervisor_is_gone(role: Role) -> None:
+def test_it_ends_cleanly_when_its_supervisor_is_gone(make_role: Make) -> None:
+    role = make_role()
     role.wait_ready()
     assert role.process.stdin is not None
     role.process.stdin.close()
     assert role.process.wait(60) == 0
 
 
-def test_a_second_one_waits_for_the_first(role: Role, home: Path) -> None:
-    role.wait_ready()
-    second = Role(home)
-    try:
-        role.process.send_signal(signal.SIGTERM)
-        assert second.wait_ready()["pid"] == second.process.pid
-    finally:
-        second.close()
+def test_a_second_one_waits_for_the_first(make_role: Make) -> None:
+    first = make_role()
+    first.wait_ready()
+    second = make_role()
+    first.process.send_signal(signal.SIGTERM)
+    assert second.wait_ready()["pid"] == second.process.pid
 
 
-def test_a_home_without_a_directory_is_told_without_a_traceback(tmp_path: Path) -> None:
-    role = Role(tmp_path / "nothing")
+def test_a_home_without_a_directory_is_told_without_a_traceback(make_role: Make, tmp_path: Path) -> None:
+    role = make_role("mailbox", tmp_path / "nothing")
     assert role.process.wait(60) == 1
     text = role.close()
     assert "DRV-0104" in text
