@@ -148,7 +148,7 @@ def _simulate(arguments: dict[str, ArgumentValue], options: Options) -> int:
     words: list[str] = []
     for name, value in arguments.items():
         words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-    return command.main(words)
+    return command.main([*words, "--json"] if options.json else words)
 
 
 def _completion(arguments: dict[str, ArgumentValue], options: Options) -> int:

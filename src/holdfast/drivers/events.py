@@ -1,4 +1,4 @@
-"""What drivers and daemons may say in a log: ports, disks, state directories, processes, management.
+"""What drivers and daemons may say in a log: ports, the log itself, processes, management.
 
 Source: the catalogue's rules are in ``kernel.events``.
 """
@@ -16,28 +16,6 @@ PORT_NOT_OPENED = declare(
     "it is not one of this machine. Ports below 1024 need a right that the packaged systemd unit gives. "
     "Nothing needs a restart: Holdfast tries again by itself, and serves its other ports meanwhile.",
 )
-STATE_NEWER = declare(
-    "DRV-0003",
-    Severity.FATAL,
-    "{path} was written by a newer Holdfast (format {found}, this one reads up to {known})",
-    "An older version would not understand what it finds and could destroy it, so it does not start. "
-    "Install the newer version again, or restore the state directory from a backup that was made before "
-    "the upgrade.",
-)
-DISK_FULL = declare(
-    "DRV-0004",
-    Severity.ERROR,
-    "cannot write to {path}: {reason}",
-    "The disk is full or failing. Mail that was acknowledged is safe; new mail is answered with 452 4.3.1 "
-    "until there is room, and senders try again by themselves. Free space on the file system of the state "
-    "directory; no restart is needed.",
-)
-DISK_RECOVERED = declare(
-    "DRV-0005",
-    Severity.INFO,
-    "writing to {path} works again",
-    "The disk took a commit again after it had refused one. Nothing needs to be done.",
-)
 LOG_LINES_LOST = declare(
     "DRV-0006",
     Severity.WARNING,
@@ -51,12 +29,6 @@ ROLE_READY = declare(
     Severity.INFO,
     "role {role} is ready; it listens on: {listening}",
     "The process of this role serves. Nothing needs to be done.",
-)
-ROLE_STOPPED = declare(
-    "DRV-0102",
-    Severity.INFO,
-    "role {role} has stopped cleanly",
-    "What was acknowledged was finished before the stop. Nothing needs to be done.",
 )
 ROLE_ENDED = declare(
     "DRV-0103",
