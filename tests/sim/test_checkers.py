@@ -171,7 +171,7 @@ def test_the_end_wants_an_empty_queue_and_finished_letters() -> None:
         ([EventId.RECEIVE, EventId.DELIVER], ""),
         ([EventId.RECEIVE], "unaccounted: 1"),
         ([EventId.RECEIVE, EventId.DELIVER, EventId.DELIVER], "close what is not open"),
-        ([EventId.RECEIVE, EventId.FAIL], "given up"),
+        ([EventId.RECEIVE, EventId.FAIL], "given up for user0@example.test, who can be served"),
     ],
 )
 def test_the_ledger(events: list[EventId], words: str) -> None:
@@ -181,6 +181,44 @@ def test_the_ledger(events: list[EventId], words: str) -> None:
         expect(words, made.checker.check_ledger)
     else:
         made.checker.check_ledger()
+
+
+BOUNCE = b"Content-Type: multipart/report\r\n\r\n" + DATA
+
+
+def limited_to_alice() -> Made:
+    made = Made((ALICE,))
+    made.letter = Letter("L1", BOB, (ALICE,), DATA, tried=[(ALICE,)])
+    made.checker = MailChecker(organisation(), made.disk, made.read, limited=(ALICE_BOX,))
+    made.checker.posted(made.letter)
+    facts = MessageFacts(1, "<L1@sender.example>", "id-1", 1, "", BOB)
+    tracking = TrackingWriter("hub", with_subject=False)
+    for event_id in (EventId.RECEIVE, EventId.FAIL):
+        made.disk.apply([TrackOnly(tracking.line(0.0, event_id, "SMTP", facts, (ALICE,)))])
+    return made
+
+
+def test_mail_for_a_full_mailbox_is_given_up_once_and_its_sender_told_once() -> None:
+    made = limited_to_alice()
+    made.acknowledge(ALICE)
+    expect("its sender, who is one of us, was not told", made.checker.check_end)
+    made.store(1, BOB_BOX, BOUNCE)
+    made.checker.check_end()
+    made.store(2, BOB_BOX, BOUNCE)
+    expect("2 bounces of L1, too many", made.checker.check_end)
+
+
+def test_a_bounce_for_somebody_else_is_found() -> None:
+    made = limited_to_alice()
+    made.store(1, ALICE_BOX, BOUNCE)
+    expect("which it did not send", made.checker.check_durable)
+
+
+def test_a_failure_that_the_ledger_does_not_count_is_found() -> None:
+    made = limited_to_alice()
+    made.checker.check_ledger()
+    made.disk.tracking.clear()
+    expect("0 bounced, but 1 recipients have FAIL", made.checker.check_ledger)
 
 
 def test_refusals_are_for_strangers_only() -> None:

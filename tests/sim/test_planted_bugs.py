@@ -135,6 +135,24 @@ def test_taking_a_refusal_of_the_store_for_a_delivery_is_found() -> None:
     assert "neither in the queue nor in the mailbox" in failure
 
 
+class NeverBounces(TransportNode):
+    """Gives recipients up without telling anybody."""
+
+    def __init__(
+        self, organisation: Organisation, server_name: str, recovered: RecoveredQueue, luck: random.Random
+    ) -> None:
+        super().__init__(organisation, server_name, recovered, luck)
+        self._bouncer._not_sent_because = (  # type: ignore[method-assign]
+            lambda message: "nobody needs to know"
+        )
+
+
+def test_a_failure_that_nobody_is_told_of_is_found() -> None:
+    failure = first_failure(Parts(transport=NeverBounces), "full-mailbox").failure
+    assert failure is not None
+    assert "was not told" in failure
+
+
 def without_memory(
     operation: store.Operation, tables: Tables, now: float, luck: random.Random
 ) -> service.Performance:

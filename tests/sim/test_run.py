@@ -38,7 +38,7 @@ def test_plug_pull_keeps_every_promise(chunk: int) -> None:
     assert delivered_count > SEEDS_PER_CHUNK
 
 
-@pytest.mark.parametrize("scenario", ["steady", "full-disk", "slow-store"])
+@pytest.mark.parametrize("scenario", ["steady", "full-disk", "slow-store", "full-mailbox"])
 def test_other_scenarios_keep_every_promise(scenario: str) -> None:
     acknowledged_count = 0
     for seed in range(8):

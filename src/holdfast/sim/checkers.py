@@ -21,9 +21,11 @@ from holdfast.sim.disk import QueueDisk
 from holdfast.sim.senders import Letter, stuff_dots
 from holdfast.sim.world import Violation
 from holdfast.transport.ledger import LedgerBuilder
+from holdfast.transport.tracking import EventId, parse_lines
 from holdfast.wire.store import StoredMessage
 
 MARKER_HEADER = b"X-Letter: "
+BOUNCE_HEADER = b"multipart/report"
 
 # Reads the messages of an inbox above a UID, and tells how many there are in all.
 ReadInbox = Callable[[MailboxId, int], tuple[list[StoredMessage], int]]
@@ -48,11 +50,16 @@ class MailChecker:
         read_inbox: ReadInbox,
         *,
         message_bytes_max: int = 1 << 30,
+        limited: tuple[MailboxId, ...] = (),
     ) -> None:
         self._organisation = organisation
         self._disk = disk
         self._read_inbox = read_inbox
         self._message_bytes_max = message_bytes_max
+        self._limited = limited  # mailboxes whose quota is so small that mail for them may be given up
+        self._tracked_count = 0
+        self._given_up: dict[str, list[str]] = {}
+        self._bounce_count: dict[str, int] = {}
         self._letters: dict[str, Letter] = {}
         self._queued_markers: dict[int, str] = {}
         self._last_uid: dict[MailboxId, int] = {}
@@ -116,11 +123,34 @@ class MailChecker:
                 if mailbox_id in queued:
                     continue
                 self._read_new(mailbox_id)
-                if not self._copies[mailbox_id].get(letter.marker):
+                copied = self._copies[mailbox_id].get(letter.marker)
+                if not copied and not self._was_given_up(letter, mailbox_id):
                     raise Violation(
                         f"{letter.marker} got 250 for {recipient} and is neither in the queue "
                         f"nor in the mailbox {mailbox_id}"
                     )
+
+    def _was_given_up(self, letter: Letter, mailbox_id: MailboxId) -> bool:
+        """Whether the tracking log says that a letter failed for a mailbox, which it may for some."""
+        self._read_failures()
+        failed = self._given_up.get(letter.marker, [])
+        return any(mailbox_id in self.mailboxes_of(recipient) for recipient in failed)
+
+    def _read_failures(self) -> None:
+        """Take in the FAIL lines that are new in the tracking log.
+
+        Raises:
+            Violation: a recipient was given up who can be served.
+        """
+        new, self._tracked_count = self._disk.tracking[self._tracked_count :], len(self._disk.tracking)
+        for lines in new:
+            for event in parse_lines(lines):
+                if event.event_id is EventId.FAIL:
+                    marker = event.message_id.strip("<>").split("@")[0]
+                    for recipient in event.recipients:
+                        if any(each not in self._limited for each in self.mailboxes_of(recipient)):
+                            raise Violation(f"{marker} was given up for {recipient}, who can be served")
+                        self._given_up.setdefault(marker, []).append(recipient)
 
     def _queued(self, marker: str) -> list[MailboxId]:
         """The mailboxes for which a letter waits in the queue."""
@@ -158,6 +188,9 @@ class MailChecker:
     def _check_copy(self, mailbox_id: MailboxId, message: StoredMessage, copies: dict[str, int]) -> None:
         marker = marker_of(message.data)
         letter = self._letters.get(marker)
+        if letter is not None and BOUNCE_HEADER in message.data:
+            self._check_bounce(mailbox_id, letter)
+            return
         if letter is None:
             raise Violation(f"mailbox {mailbox_id} holds a message that nobody sent: {message.data[:80]!r}")
         if not message.data.endswith(b"\r\n" + letter.data):
@@ -170,6 +203,14 @@ class MailChecker:
         if copies[marker] > len(tries):
             count = f"{copies[marker]} times, by {len(tries)} different tries"
             raise Violation(f"mailbox {mailbox_id} holds {marker} {count}")
+
+    def _check_bounce(self, mailbox_id: MailboxId, letter: Letter) -> None:
+        self._read_failures()
+        count = self._bounce_count[letter.marker] = self._bounce_count.get(letter.marker, 0) + 1
+        if mailbox_id not in self.mailboxes_of(letter.reverse_path):
+            raise Violation(f"mailbox {mailbox_id} holds a bounce of {letter.marker}, which it did not send")
+        if count > len(self._given_up.get(letter.marker, [])):
+            raise Violation(f"mailbox {mailbox_id} holds {count} bounces of {letter.marker}, too many")
 
     def _reaches(self, recipients: tuple[str, ...], mailbox_id: MailboxId) -> bool:
         return any(mailbox_id in self.mailboxes_of(recipient) for recipient in recipients)
@@ -192,9 +233,11 @@ class MailChecker:
             )
         if ledger.unmatched_count:
             raise Violation(f"ledger: {ledger.unmatched_count} lines close what is not open")
-        if ledger.bounced_count:
+        self._read_failures()
+        given_up_count = sum(len(recipients) for recipients in self._given_up.values())
+        if ledger.bounced_count != given_up_count:
             raise Violation(
-                f"ledger: {ledger.bounced_count} recipients were given up though all can be served"
+                f"ledger: {ledger.bounced_count} bounced, but {given_up_count} recipients have FAIL"
             )
 
     def check_refusals(self) -> None:
@@ -232,6 +275,11 @@ class MailChecker:
             if not letter.finished:
                 raise Violation(
                     f"{letter.marker} is not accepted long after the last fault: {letter.pending}"
+                )
+            told = self._bounce_count.get(letter.marker, 0)
+            if letter.marker in self._given_up and self.mailboxes_of(letter.reverse_path) and not told:
+                raise Violation(
+                    f"{letter.marker} was given up and its sender, who is one of us, was not told"
                 )
         for mailbox in self._organisation.mailboxes:
             self._compare_all(mailbox.mailbox_id)

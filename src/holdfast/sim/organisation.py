@@ -33,6 +33,7 @@ def make_organisation(rates: Rates, luck: random.Random) -> Organisation:
             MailboxId(f"mailbox-{number}"),
             DATABASE,
             aliases=(f"alias{number}@{DOMAIN}",),
+            quota_bytes=rates.quota_bytes if number == 0 and rates.quota_bytes else None,
         )
         for number in range(max(1, rates.mailbox_count))
     )

@@ -73,6 +73,8 @@ def draw_letter(draft: Draft, marker: str) -> Letter:
         lines.append(line)
         size -= len(line) + 2
     reverse_path = "" if luck.random() < 0.1 else "sender@example.org"
+    if luck.random() < rates.local_rate and len(organisation.mailboxes) > 1:
+        reverse_path = organisation.mailboxes[-1].address
     return Letter(marker, reverse_path, tuple(recipients), b"\r\n".join(lines) + b"\r\n")
 
 

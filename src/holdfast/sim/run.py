@@ -99,9 +99,16 @@ class Simulation:
         self.mailbox = parts.mailbox(
             self.world, self.network, self.rates, DATABASE, self.store_disk, parts.perform
         )
-        message_bytes_max = self.rates.message_bytes_max
         self.checker = MailChecker(
-            self.organisation, self.queue_disk, self._read_inbox, message_bytes_max=message_bytes_max
+            self.organisation,
+            self.queue_disk,
+            self._read_inbox,
+            message_bytes_max=self.rates.message_bytes_max,
+            limited=tuple(
+                mailbox.mailbox_id
+                for mailbox in self.organisation.mailboxes
+                if mailbox.quota_bytes is not None
+            ),
         )
         self.faults = Faults(self)
         self.senders = [

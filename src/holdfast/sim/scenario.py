@@ -38,6 +38,7 @@ class Rates:
     pipelining_rate: float = 0.5
     group_rate: float = 0.2
     unknown_rate: float = 0.1
+    local_rate: float = 0.0  # letters in the name of one of us, who gets the bounces
     reply_wait_s: float = 60.0  # how long a sender waits for an answer
     retry_s: float = 5.0
     drop_in_data_rate: float = 0.0
@@ -79,6 +80,7 @@ class Rates:
     inactivity_s: float = 300.0
     session_s: float = 600.0
     tarpit_s: float = 0.0
+    quota_bytes: int = 0  # of the first mailbox; 0 is none
 
     def __str__(self) -> str:
         return " ".join(f"{field.name}={_number(getattr(self, field.name))}" for field in fields(self))
