@@ -31,7 +31,7 @@ def message(
     header = HeaderBlock(data.partition(b"\r\n\r\n")[0] + b"\r\n")
     received = MessageReceived("s@x", ("a@y",), data, "client", "ESMTP", None, header)
     fields = {name: getattr(received, name) for name in MessageReceived.__slots__}
-    return MessageReceived(**{**fields, **changes})  # type: ignore[arg-type]
+    return MessageReceived(**{**fields, **changes})
 
 
 def take(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.transport.ledger import LedgerBuilder
 from holdfast.transport.tracking import EventId, LineDetails, MessageFacts, TrackingWriter, file_header
+
+Queued = Sequence[tuple[str, tuple[str, ...]]]
 
 WRITER = TrackingWriter("s", with_subject=True)
 
@@ -16,7 +21,7 @@ def line(event_id: EventId, message: str, *recipients: str, related: tuple[str, 
     return WRITER.line(0.0, event_id, "SMTP", facts, recipients, LineDetails(related_recipients=related))
 
 
-def counts(lines: list[str], queued: list[tuple[str, tuple[str, ...]]] = []) -> tuple[int, ...]:  # noqa: B006
+def counts(lines: list[str], queued: Queued = ()) -> tuple[int, ...]:
     builder = LedgerBuilder()
     builder.add_lines("".join(lines))
     ledger = builder.finish(queued)
@@ -101,7 +106,7 @@ def test_what_is_unaccounted_is_named() -> None:
     st.randoms(use_true_random=False),
 )
 @settings(max_examples=60)
-def test_any_interleaving_adds_up(messages: list[list[str]], luck: object) -> None:
+def test_any_interleaving_adds_up(messages: list[list[str]], luck: random.Random) -> None:
     closes = {"delivered": D, "bounced": F, "dropped": X}
     pending: list[list[str]] = []
     queued: list[tuple[str, tuple[str, ...]]] = []
@@ -118,7 +123,7 @@ def test_any_interleaving_adds_up(messages: list[list[str]], luck: object) -> No
     written: list[str] = []
     while any(pending):
         pending = [lines for lines in pending if lines]
-        written.append(luck.choice(pending).pop(0))  # type: ignore[attr-defined]
+        written.append(luck.choice(pending).pop(0))
     every = [fate for fates in messages for fate in fates]
     wanted = [every.count(fate) for fate in ("delivered", "queued", "bounced", "dropped", "lost")]
     assert counts(written, queued) == (len(every), *wanted, 0)

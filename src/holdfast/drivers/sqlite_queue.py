@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import queue
 import sqlite3
 import threading
@@ -24,6 +23,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from holdfast.drivers.queue_schema import (
+    BUSY_TIMEOUT_S,
+    INSERT_MESSAGE,
+    connect,
+    names_bytes,
+    prepare,
+    read_messages,
+    text_bytes,
+)
 from holdfast.drivers.tracking_log import LogPosition, TrackingLog, read_log
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import NetworkMessageId
@@ -39,7 +47,6 @@ from holdfast.transport.queue import (
 )
 from holdfast.transport.tracking import TrackingEvent, parse_lines
 
-SCHEMA_VERSION = 1
 # A sender whose first try was lost comes back within this time (exchange-behaviour SR13-5).
 UNCERTAIN_S = 3600.0
 BATCH_WRITE_COUNT_MAX = 10_000
@@ -47,111 +54,8 @@ BATCH_WRITE_COUNT_MAX = 10_000
 CHECKPOINT_S = 1.0
 CHECKPOINT_BYTES = 4 << 20
 LOG_RETRY_S = 5.0
-BUSY_TIMEOUT_S = 10.0
 
 Done = Callable[[list[QueueWrite], Unavailable | None], None]
-
-# Each entry takes a database from the version of its index to the next.
-_MIGRATIONS = (
-    """
-    CREATE TABLE state (
-        one INTEGER PRIMARY KEY CHECK (one = 1), next_number INTEGER NOT NULL, clean INTEGER NOT NULL,
-        log_name TEXT NOT NULL, log_offset INTEGER NOT NULL
-    );
-    INSERT INTO state VALUES (1, 1, 1, '', 0);
-    CREATE TABLE message (
-        number INTEGER PRIMARY KEY, network_message_id TEXT NOT NULL, received_at REAL NOT NULL,
-        reverse_path BLOB NOT NULL, recipients BLOB NOT NULL, size_bytes INTEGER NOT NULL,
-        message_id BLOB NOT NULL, subject BLOB NOT NULL, fingerprint BLOB NOT NULL, data BLOB NOT NULL
-    );
-    -- Recipients left of a message that is finished in part; its own row would be written anew with its data.
-    CREATE TABLE progress (number INTEGER PRIMARY KEY, recipients BLOB NOT NULL);
-    CREATE TABLE outbox (id INTEGER PRIMARY KEY, lines BLOB NOT NULL);
-    -- One row per transaction: "fingerprint in hex, space, network message id" per line.
-    CREATE TABLE accepted (
-        id INTEGER PRIMARY KEY, at REAL NOT NULL, message_count INTEGER NOT NULL, fingerprints TEXT NOT NULL
-    );
-    """,
-)
-
-_INSERT = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_SELECT_QUEUE = """
-    SELECT message.number, network_message_id, received_at, reverse_path,
-           coalesce(progress.recipients, message.recipients), size_bytes, message_id, subject, fingerprint
-    FROM message LEFT JOIN progress USING (number) ORDER BY message.number
-"""
-
-
-def _text(value: str) -> bytes:
-    return value.encode("utf-8", "surrogatepass")
-
-
-def _read_text(value: bytes) -> str:
-    return bytes(value).decode("utf-8", "surrogatepass")
-
-
-def _names(recipients: tuple[str, ...]) -> bytes:
-    return _text("\n".join(recipients))  # an address contains no line end
-
-
-def _read_names(value: bytes) -> tuple[str, ...]:
-    return tuple(_read_text(value).split("\n"))
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA journal_size_limit=67108864")
-    connection.execute("PRAGMA wal_autocheckpoint=4000")
-    connection.execute("PRAGMA cache_size=-16384")
-    connection.execute("PRAGMA temp_store=MEMORY")
-    return connection
-
-
-def _prepare(path: Path) -> sqlite3.Connection:
-    """Open a database for writing, made or brought up to this version.
-
-    Raises:
-        Unavailable: it cannot be opened, is damaged, or is of a newer version.
-    """
-    new = not path.exists()
-    connection: sqlite3.Connection | None = None
-    try:
-        connection = _connect(path)
-        if new:
-            os.chmod(path, 0o600)
-            connection.execute("PRAGMA page_size=8192")
-        connection.execute("PRAGMA journal_mode=WAL")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise Unavailable(
-                f"{path} has version {version}, this program knows {SCHEMA_VERSION}; "
-                "install the newer program"
-            )
-        for step in range(version, SCHEMA_VERSION):
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {_MIGRATIONS[step]}; PRAGMA user_version={step + 1}; COMMIT;"
-            )
-        if new:
-            _sync_directory(path.parent)
-    except (sqlite3.Error, OSError, Unavailable) as error:
-        if connection is not None:
-            connection.close()
-        if isinstance(error, Unavailable):
-            raise
-        raise Unavailable(
-            f"queue database {path} cannot be opened: {error}; if it is damaged, "
-            "move it away with its -wal file and keep both: they may hold mail"
-        ) from None
-    return connection
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class QueueWriter:
@@ -183,11 +87,12 @@ class QueueWriter:
         Raises:
             Unavailable: it cannot be opened, is damaged, or is of a newer version.
         """
-        connection = _prepare(path)
+        connection = prepare(path)
         try:
             writer = cls(path, connection, TrackingLog(tracking_directory))
             recovered = writer._recover()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, TypeError, ValueError) as error:
+            # The last two: a row is missing or not what we write, so somebody changed the tables.
             connection.close()
             raise Unavailable(f"queue database {path} cannot be read: {error}") from None
         writer._thread.start()
@@ -220,7 +125,7 @@ class QueueWriter:
                     fingerprint, _, network_message_id = line.partition(" ")
                     uncertain[bytes.fromhex(fingerprint)] = NetworkMessageId(network_message_id)
             connection.execute("UPDATE state SET clean = 0")
-        return RecoveredQueue(tuple(_read_messages(connection)), next_number, uncertain)
+        return RecoveredQueue(tuple(read_messages(connection)), next_number, uncertain)
 
     # --- for the event loop -------------------------------------------------------------------
 
@@ -233,7 +138,7 @@ class QueueWriter:
         """Return the data of a queued message, or None when it cannot be read now."""
         try:
             if self._reader is None:
-                self._reader = _connect(self._path)
+                self._reader = connect(self._path)
             row = self._reader.execute("SELECT data FROM message WHERE number = ?", (number,)).fetchone()
         except (sqlite3.Error, OSError):
             if self._reader is not None:
@@ -349,7 +254,7 @@ class QueueWriter:
 
     def _commit(self, batch: list[tuple[list[QueueWrite], Done]]) -> str:
         if self._connection is None:
-            self._connection = _connect(self._path)
+            self._connection = connect(self._path)
         adds: list[QueuedMessage] = []
         finished: list[tuple[int]] = []
         progress: list[tuple[int, bytes]] = []
@@ -361,7 +266,7 @@ class QueueWriter:
                     adds.append(write.message)
                 elif isinstance(write, FinishRecipients):
                     if write.remaining:
-                        progress.append((write.number, _names(write.remaining)))
+                        progress.append((write.number, names_bytes(write.remaining)))
                     else:
                         finished.append((write.number,))
                 else:
@@ -391,17 +296,17 @@ class QueueWriter:
 
     def _add(self, connection: sqlite3.Connection, adds: list[QueuedMessage]) -> None:
         connection.executemany(
-            _INSERT,
+            INSERT_MESSAGE,
             [
                 (
                     each.number,
                     each.network_message_id,
                     each.received_at,
-                    _text(each.reverse_path),
-                    _names(each.recipients),
+                    text_bytes(each.reverse_path),
+                    names_bytes(each.recipients),
                     each.size_bytes,
-                    _text(each.message_id),
-                    _text(each.subject),
+                    text_bytes(each.message_id),
+                    text_bytes(each.subject),
                     each.fingerprint,
                     each.data,
                 )
@@ -456,7 +361,7 @@ class QueueWriter:
         """Append what the outbox holds and the log files do not."""
         self._log_retry_at = None
         if self._connection is None:
-            self._connection = _connect(self._path)
+            self._connection = connect(self._path)
         try:
             if not self._log_begun:
                 self._begin_log(self._connection)
@@ -545,22 +450,6 @@ def _fingerprint_lines(known: Iterable[tuple[bytes, NetworkMessageId]]) -> str:
 # --- for management: reading what another process writes ------------------------------------------
 
 
-def _read_messages(connection: sqlite3.Connection) -> Iterator[QueuedMessage]:
-    for row in connection.execute(_SELECT_QUEUE):
-        yield QueuedMessage(
-            number=row[0],
-            network_message_id=NetworkMessageId(row[1]),
-            received_at=row[2],
-            reverse_path=_read_text(row[3]),
-            recipients=_read_names(row[4]),
-            size_bytes=row[5],
-            data=None,
-            message_id=_read_text(row[6]),
-            subject=_read_text(row[7]),
-            fingerprint=bytes(row[8]),
-        )
-
-
 def _read_snapshot(home: Path) -> tuple[list[QueuedMessage], list[str], LogPosition]:
     """Queue, outbox and the log's remembered position, of one instant."""
     path = home / "queue.sqlite"
@@ -573,7 +462,7 @@ def _read_snapshot(home: Path) -> tuple[list[QueuedMessage], list[str], LogPosit
         try:
             connection.execute("BEGIN")
             position = LogPosition(*connection.execute("SELECT log_name, log_offset FROM state").fetchone())
-            messages = list(_read_messages(connection))
+            messages = list(read_messages(connection))
             outbox = [row[0].decode() for row in connection.execute("SELECT lines FROM outbox ORDER BY id")]
             connection.execute("COMMIT")
         finally:
