@@ -9,7 +9,7 @@ export HOLDFAST_CONFORMANCE := $(CONFORMANCE)
 .PHONY: run test test-only lint bench crash-test interop reference requirements clean
 
 run: $(VENV)/.run-ready
-	@exec $(BIN)/holdfast up --home $(HOME_DIR) --demo
+	@exec $(BIN)/holdfast up --home $(HOME_DIR)
 
 test: lint test-only
 

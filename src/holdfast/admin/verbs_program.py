@@ -14,10 +14,12 @@ VERBS = (
         Nothing,
         (
             Argument(
-                "demo", Kind.FLAG, "in an empty home, set up example.test with the mailboxes alice and bob"
+                "empty", Kind.FLAG, "in a new home, declare nothing; `organisation import` declares it later"
             ),
+            Argument("server", Kind.TEXT, "which server of the organisation this is, where it has several"),
         ),
-        detail="One process per role, each started again when it dies.",
+        detail="One process per role, each started again when it dies. A new home gets a demonstration: "
+        "example.test with the mailboxes of alice and bob, on loopback.",
         runs=Runs.PROGRAM,
     ),
     Verb(

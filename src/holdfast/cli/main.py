@@ -139,7 +139,8 @@ def _fail(text: str, options: Options, *, problems: list[tuple[str, str, str]]) 
 def _up(arguments: dict[str, ArgumentValue], options: Options) -> int:
     from holdfast.daemons import supervisor
 
-    return supervisor.main(options.home, bool(arguments.get("demo")))
+    demonstration = not arguments.get("empty")
+    return supervisor.main(options.home, demonstration, str(arguments.get("server") or ""))
 
 
 def _simulate(arguments: dict[str, ArgumentValue], options: Options) -> int:

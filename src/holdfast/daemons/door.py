@@ -38,7 +38,7 @@ class Door(Generic[NodeType]):
             protocol: its name, for the message that tells where we listen.
         """
         self._process = process
-        self._runner = runner
+        self._runner: NodeRunner[NodeType] = runner
         self._bindings = bindings
         self._protocol = protocol
         self._listeners = Listeners(

@@ -73,7 +73,7 @@ class Supervisor:
         await asyncio.gather(*(state.ready.wait() for state in self.roles.values()))
 
     async def _keep_running(self, state: RoleState) -> None:
-        while not self._stopping:
+        while True:
             await self._run_once(state)
             if self._stopping:
                 return

@@ -11,7 +11,7 @@ from typing import Any
 try:
     import uvloop
 except ImportError:  # pragma: no cover - a machine for which uvloop has no build
-    uvloop = None  # type: ignore[assignment]
+    uvloop = None  # type: ignore[assignment]  # a module, or nothing
 
 
 # The writer thread waits for the interpreter after each commit while the loop is busy; the default

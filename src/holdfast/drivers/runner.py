@@ -42,7 +42,7 @@ class NodeRunner(Generic[NodeType]):
     """Runs one node; subclasses say which outputs it has beyond connections and stores."""
 
     def __init__(self, node: NodeType, organisation: Organisation, home: Path, log: LogSink) -> None:
-        self.node = node
+        self.node: NodeType = node
         self.organisation = organisation
         self.log = log
         self._home = home

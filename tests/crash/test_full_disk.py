@@ -1,0 +1,81 @@
+"""A disk that takes no more: 452 4.3.1 to senders, nothing lost, and it recovers by itself.
+
+Here the kernel refuses to let the transport process write past a file size
+(prlimit(2)), which needs no right; ``tests/interop/test_full_disk.py`` fills a
+real file system.
+"""
+
+from __future__ import annotations
+
+import imaplib
+import resource
+import smtplib
+import subprocess
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+ALICE = "alice@example.test"
+BIG = "Subject: {}\r\nMessage-ID: <{}@outside.example>\r\n\r\n" + ("x" * 70 + "\r\n") * 8_000
+
+
+class Server(Protocol):
+    home: Path
+    smtp: int
+    imap: int
+    log: list[str]
+    passwords: dict[str, str]
+
+    def role_pids(self, role: str) -> list[int]: ...
+    def json(self, *words: str) -> dict[str, object]: ...
+
+
+def send(server: Server, name: str) -> int:
+    """Send a message of half a megabyte; returns the code of its last reply."""
+    with smtplib.SMTP("127.0.0.1", server.smtp, timeout=60) as client:
+        client.helo("sender.example")
+        client.mail("sender@outside.example")
+        client.rcpt(ALICE)
+        code, text = client.data(BIG.format(name, name))
+        assert code == 250 or b"4.3.1" in text
+        return code
+
+
+def subjects(server: Server) -> list[bytes]:
+    with imaplib.IMAP4("127.0.0.1", server.imap) as client:
+        client.login(ALICE, server.passwords[ALICE])
+        client.select("INBOX", readonly=True)
+        _, answer = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+        return sorted(part[1].split()[1] for part in answer if isinstance(part, tuple))
+
+
+@pytest.mark.process
+def test_a_full_disk_refuses_for_now_and_recovers(server: Server) -> None:
+    assert send(server, "before") == 250
+    (pid,) = server.role_pids("transport")
+    size = max(path.stat().st_size for path in server.home.glob("queue.sqlite*"))
+    limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, limits[1]))
+    taken = ["before"]
+    codes = []
+    for number in range(30):
+        codes.append(send(server, f"full-{number}"))
+        if codes[-1] == 250:
+            taken.append(f"full-{number}")
+    assert codes[-1] == 452
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+    assert send(server, "after") == 250
+    taken.append("after")
+    assert server.role_pids("transport") == [pid], "it went on without a restart"
+    wait_until_empty(server)
+    assert subjects(server) == sorted(name.encode() for name in taken)
+    assert server.json("ledger")["unaccounted"] == 0
+
+
+def wait_until_empty(server: Server) -> None:
+    for _ in range(300):
+        if server.json("ledger")["queued"] == 0:
+            return
+        subprocess.run(["sleep", "0.1"], check=True)
+    raise AssertionError(server.json("ledger"))

@@ -1,0 +1,132 @@
+"""The transport node on asyncio with a real queue database and a real mailbox database behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import random
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
+from holdfast.drivers.log_sink import LogSink
+from holdfast.drivers.sqlite_mailbox import MailboxDatabase
+from holdfast.drivers.sqlite_queue import QueueWriter, read_ledger
+from holdfast.drivers.store_client import StoreClient, store_socket
+from holdfast.drivers.store_server import StoreServer
+from holdfast.drivers.tcp import Connection
+from holdfast.drivers.transport_runner import TransportRunner
+from holdfast.kernel.ids import ConnectionId, MailboxId
+from holdfast.node.ports import Peer
+from holdfast.node.transport import TransportNode
+from holdfast.wire import store
+
+ALICE, BOB = MailboxId("a" * 32), MailboxId("b" * 32)
+ORGANISATION = demonstration_organisation(
+    server_name="demo", fqdn="demo.example.test", alice=ALICE, bob=BOB, ports=DemonstrationPorts()
+)
+
+
+class Stage:
+    """One transport on a port of its own; the mailbox role comes and goes."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        (home / "run").mkdir(exist_ok=True)
+        self.log = io.StringIO()
+        self.writer, recovered = QueueWriter.open(home / "queue.sqlite", home / "tracking")
+        node = TransportNode(ORGANISATION, "demo", recovered, random.Random(1))
+        self.runner = TransportRunner(node, ORGANISATION, home, LogSink("transport", self.log), self.writer)
+        node.started(time.time())
+        self.port = 0
+        self.stores: list[tuple[StoreServer, MailboxDatabase]] = []
+
+    async def listen(self) -> asyncio.Server:
+        def opened(connection_id: ConnectionId, peer: Peer) -> None:
+            self.runner.node.connection_opened(time.time(), connection_id, "internet", peer)
+
+        self.runner.start()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self.runner.connections, opened), "127.0.0.1", 0
+        )
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+    async def open_mailboxes(self) -> None:
+        database = MailboxDatabase.open(self.home / "DB01.sqlite")
+        server = StoreServer(database, LogSink("mailbox", self.log))
+        await server.listen(store_socket(self.home, "DB01"))
+        self.stores.append((server, database))
+
+    async def send(self, name: str) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        await reader.readline()
+        for line in (
+            "HELO client.example",
+            "MAIL FROM:<a@b.example>",
+            "RCPT TO:<alice@example.test>",
+            "DATA",
+        ):
+            writer.write(f"{line}\r\n".encode())
+            await reader.readline()
+        writer.write(f"Subject: {name}\r\n\r\nhello\r\n.\r\n".encode())
+        reply = await reader.readline()
+        writer.close()
+        return reply
+
+    async def inbox_count(self) -> int:
+        client = await StoreClient.connect(store_socket(self.home, "DB01"))
+        answer = await client.ask(store.OpenFolder(ALICE, "INBOX", False))
+        client.close()
+        return len(answer.messages) if isinstance(answer, store.FolderOpened) else 0
+
+    async def until_delivered(self, count: int) -> None:
+        # It has no event that a test could wait for.
+        while self.runner.node.queued_message_count or await self.inbox_count() < count:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.01)
+
+
+def run(test: Callable[[Stage], Awaitable[None]], home: Path) -> None:
+    async def main() -> None:
+        stage = Stage(home)
+        server = await stage.listen()
+        try:
+            await asyncio.wait_for(test(stage), 60)
+        finally:
+            server.close()
+            stage.runner.close()
+            for store_server, database in stage.stores:
+                store_server.close()
+                await asyncio.to_thread(database.close)
+            await asyncio.to_thread(stage.writer.close, True)
+
+    asyncio.run(main())
+
+
+def test_a_message_is_acknowledged_kept_and_delivered_when_the_mailboxes_come(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        assert (await stage.send("before")).startswith(b"250 ")
+        ledger = read_ledger(stage.home)
+        assert (ledger.accepted_count, ledger.queued_count, ledger.unaccounted_count) == (1, 1, 0)
+        await stage.open_mailboxes()
+        await stage.until_delivered(1)
+        assert (await stage.send("after")).startswith(b"250 ")
+        await stage.until_delivered(2)
+
+    run(test, tmp_path)
+    ledger = read_ledger(tmp_path)
+    assert (ledger.accepted_count, ledger.delivered_count, ledger.unaccounted_count) == (2, 2, 0)
+
+
+def test_what_waits_is_delivered_by_the_next_life(tmp_path: Path) -> None:
+    async def first(stage: Stage) -> None:
+        assert (await stage.send("kept")).startswith(b"250 ")
+
+    async def second(stage: Stage) -> None:
+        await stage.open_mailboxes()
+        await stage.until_delivered(1)
+
+    run(first, tmp_path)
+    run(second, tmp_path)
+    assert read_ledger(tmp_path).delivered_count == 1
