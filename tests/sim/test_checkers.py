@@ -15,7 +15,7 @@ from holdfast.sim.scenario import Rates
 from holdfast.sim.senders import Letter
 from holdfast.sim.world import Violation, World
 from holdfast.transport.queue import AddMessage, QueuedMessage, TrackOnly
-from holdfast.transport.tracking import EventId, MessageFacts, TrackingWriter
+from holdfast.transport.tracking import EventId, LineDetails, MessageFacts, TrackingWriter
 from holdfast.wire.store import StoredMessage
 
 ALICE, BOB = "user0@example.test", "user1@example.test"
@@ -183,7 +183,7 @@ def test_the_ledger(events: list[EventId], words: str) -> None:
         made.checker.check_ledger()
 
 
-BOUNCE = b"Content-Type: multipart/report\r\n\r\n" + DATA
+BOUNCE = b"Message-ID: <bounce@hub>\r\nContent-Type: multipart/report\r\n\r\n" + DATA
 
 
 def limited_to_alice() -> Made:
@@ -195,6 +195,10 @@ def limited_to_alice() -> Made:
     tracking = TrackingWriter("hub", with_subject=False)
     for event_id in (EventId.RECEIVE, EventId.FAIL):
         made.disk.apply([TrackOnly(tracking.line(0.0, event_id, "SMTP", facts, (ALICE,)))])
+    bounce = MessageFacts(2, "<bounce@hub>", "id-2", 1, "", "")
+    dsn = tracking.line(0.0, EventId.DSN, "DSN", bounce, (BOB,), LineDetails(reference="id-1"))
+    closed = tracking.line(0.0, EventId.DELIVER, "SMTP", bounce, (BOB,))
+    made.disk.apply([TrackOnly(dsn + closed)])
     return made
 
 
@@ -211,7 +215,7 @@ def test_mail_for_a_full_mailbox_is_given_up_once_and_its_sender_told_once() -> 
 def test_a_bounce_for_somebody_else_is_found() -> None:
     made = limited_to_alice()
     made.store(1, ALICE_BOX, BOUNCE)
-    expect("which it did not send", made.checker.check_durable)
+    expect("of what it did not send", made.checker.check_durable)
 
 
 def test_a_failure_that_the_ledger_does_not_count_is_found() -> None:

@@ -68,7 +68,7 @@ class Post:
 
     def __init__(self, **rates: float) -> None:
         self.world = World(1)
-        drawn = Rates(reply_wait_s=10.0, retry_s=5.0, **rates)  # type: ignore[arg-type]
+        drawn = Rates(reply_wait_s=10.0, retry_s=5.0, **rates)  # type: ignore[arg-type]  # any rate
         self.network = Network(self.world, drawn)
         self.server = Server(self.world, self.network)
         self.read_250: list[str] = []

@@ -32,7 +32,7 @@ def test_every_scenario_that_we_ship_is_read() -> None:
 
 
 def test_an_unknown_scenario_is_refused_with_the_names_that_exist() -> None:
-    with pytest.raises(Refusal, match="there are: full-disk, plug-pull"):
+    with pytest.raises(Refusal, match="there are: full-disk, full-mailbox, plug-pull"):
         load_scenario("../plug-pull")
 
 

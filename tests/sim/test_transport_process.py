@@ -41,7 +41,7 @@ def run(made: Simulation, span_s: float = 10.0) -> None:
 def test_a_question_without_a_store_is_answered_as_unavailable() -> None:
     made = simulation()
     answers: list[tuple[int, store.Answer]] = []
-    made.transport.node.store_answered = (  # type: ignore[method-assign]
+    made.transport.node.store_answered = (  # type: ignore[method-assign]  # on this one node
         lambda now, number, answer: answers.append((number, answer))
     )
     for database in ("db1", "no such database"):
@@ -62,7 +62,7 @@ def test_outputs_for_a_connection_that_is_gone_are_nothing() -> None:
 def test_passwords_are_checked_and_wrong() -> None:
     made = simulation()
     checked: list[MailboxId | None] = []
-    made.transport.node.password_checked = (  # type: ignore[method-assign]
+    made.transport.node.password_checked = (  # type: ignore[method-assign]  # on this one node
         lambda now, connection_id, mailbox_id: checked.append(mailbox_id)
     )
     made.transport.node.outputs.append(CheckPassword(ConnectionId(1), "user0@example.test", "guess"))
@@ -87,7 +87,6 @@ def test_what_a_node_must_never_want(output: StartTls | Log, words: str) -> None
 
 def test_a_stopping_transport_takes_no_connection() -> None:
     made = simulation()
-    made.transport.rests = False  # type: ignore[attr-defined]
     made.transport.stopping = True
     made.network.listen("transport", made.transport._accept)
     heard: list[str] = []

@@ -60,6 +60,8 @@ class MailChecker:
         self._tracked_count = 0
         self._given_up: dict[str, list[str]] = {}
         self._bounce_count: dict[str, int] = {}
+        self._received_markers: dict[str, str] = {}  # by network message id
+        self._bounced_markers: dict[str, str] = {}  # by the bounce's Message-ID
         self._letters: dict[str, Letter] = {}
         self._queued_markers: dict[int, str] = {}
         self._last_uid: dict[MailboxId, int] = {}
@@ -132,25 +134,28 @@ class MailChecker:
 
     def _was_given_up(self, letter: Letter, mailbox_id: MailboxId) -> bool:
         """Whether the tracking log says that a letter failed for a mailbox, which it may for some."""
-        self._read_failures()
+        self._read_tracking()
         failed = self._given_up.get(letter.marker, [])
         return any(mailbox_id in self.mailboxes_of(recipient) for recipient in failed)
 
-    def _read_failures(self) -> None:
-        """Take in the FAIL lines that are new in the tracking log.
+    def _read_tracking(self) -> None:
+        """Take in what is new in the tracking log: who was given up, and which bounce is of which letter.
 
         Raises:
             Violation: a recipient was given up who can be served.
         """
         new, self._tracked_count = self._disk.tracking[self._tracked_count :], len(self._disk.tracking)
-        for lines in new:
-            for event in parse_lines(lines):
-                if event.event_id is EventId.FAIL:
-                    marker = event.message_id.strip("<>").split("@")[0]
-                    for recipient in event.recipients:
-                        if any(each not in self._limited for each in self.mailboxes_of(recipient)):
-                            raise Violation(f"{marker} was given up for {recipient}, who can be served")
-                        self._given_up.setdefault(marker, []).append(recipient)
+        for event in (event for lines in new for event in parse_lines(lines)):
+            marker = event.message_id.strip("<>").split("@")[0]
+            if event.event_id is EventId.RECEIVE:
+                self._received_markers[event.network_message_id] = marker
+            elif event.event_id is EventId.DSN:
+                self._bounced_markers[event.message_id] = self._received_markers.get(event.reference, "")
+            elif event.event_id is EventId.FAIL:
+                for recipient in event.recipients:
+                    if any(each not in self._limited for each in self.mailboxes_of(recipient)):
+                        raise Violation(f"{marker} was given up for {recipient}, who can be served")
+                    self._given_up.setdefault(marker, []).append(recipient)
 
     def _queued(self, marker: str) -> list[MailboxId]:
         """The mailboxes for which a letter waits in the queue."""
@@ -188,8 +193,8 @@ class MailChecker:
     def _check_copy(self, mailbox_id: MailboxId, message: StoredMessage, copies: dict[str, int]) -> None:
         marker = marker_of(message.data)
         letter = self._letters.get(marker)
-        if letter is not None and BOUNCE_HEADER in message.data:
-            self._check_bounce(mailbox_id, letter)
+        if BOUNCE_HEADER in message.data:
+            self._check_bounce(mailbox_id, message.data)
             return
         if letter is None:
             raise Violation(f"mailbox {mailbox_id} holds a message that nobody sent: {message.data[:80]!r}")
@@ -204,11 +209,15 @@ class MailChecker:
             count = f"{copies[marker]} times, by {len(tries)} different tries"
             raise Violation(f"mailbox {mailbox_id} holds {marker} {count}")
 
-    def _check_bounce(self, mailbox_id: MailboxId, letter: Letter) -> None:
-        self._read_failures()
+    def _check_bounce(self, mailbox_id: MailboxId, data: bytes) -> None:
+        """Check a bounce. The tracking log knows of what: it may come without the header of the original."""
+        self._read_tracking()
+        start = data.index(b"Message-ID: ") + len(b"Message-ID: ")
+        bounce_id = data[start : data.index(b"\r\n", start)].decode("ascii", "replace")
+        letter = self._letters.get(self._bounced_markers.get(bounce_id, ""))
+        if letter is None or mailbox_id not in self.mailboxes_of(letter.reverse_path):
+            raise Violation(f"mailbox {mailbox_id} holds the bounce {bounce_id} of what it did not send")
         count = self._bounce_count[letter.marker] = self._bounce_count.get(letter.marker, 0) + 1
-        if mailbox_id not in self.mailboxes_of(letter.reverse_path):
-            raise Violation(f"mailbox {mailbox_id} holds a bounce of {letter.marker}, which it did not send")
         if count > len(self._given_up.get(letter.marker, [])):
             raise Violation(f"mailbox {mailbox_id} holds {count} bounces of {letter.marker}, too many")
 
@@ -233,7 +242,7 @@ class MailChecker:
             )
         if ledger.unmatched_count:
             raise Violation(f"ledger: {ledger.unmatched_count} lines close what is not open")
-        self._read_failures()
+        self._read_tracking()
         given_up_count = sum(len(recipients) for recipients in self._given_up.values())
         if ledger.bounced_count != given_up_count:
             raise Violation(

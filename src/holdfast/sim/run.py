@@ -16,6 +16,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from holdfast.kernel.ids import MailboxId
 from holdfast.mailbox import service
@@ -28,6 +29,7 @@ from holdfast.sim.network import Network
 from holdfast.sim.organisation import DATABASE, make_organisation
 from holdfast.sim.post import Draft, Sender, draw_letter, sender_place
 from holdfast.sim.scenario import Rates, Scenario
+from holdfast.sim.senders import Letter
 from holdfast.sim.transport_process import TransportProcess
 from holdfast.sim.world import EPOCH_S, Violation, World, some
 from holdfast.wire import store
@@ -187,6 +189,10 @@ class Simulation:
             and self.transport.at_rest()
         )
 
+    def _post(self, sender: Sender, letter: Letter) -> None:
+        self._posting_count -= 1
+        sender.post(letter)
+
     def _post_letters(self) -> None:
         luck = self.world.luck("letters")
         draft = Draft(luck, self.rates, self.organisation)
@@ -199,11 +205,7 @@ class Simulation:
                 self._letter_count += 1
                 self._posting_count += 1
 
-                def post(sender: Sender = sender, letter: object = letter) -> None:
-                    self._posting_count -= 1
-                    sender.post(letter)  # type: ignore[arg-type]  # a default argument binds the loop's letter
-
-                self.world.after(at_s, "", post)
+                self.world.after(at_s, "", partial(self._post, sender, letter))
 
 
 def simulate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import assert_never
 
 from holdfast.directory.model import Organisation
@@ -223,7 +224,7 @@ class TransportProcess(Process):
                 self._writer.put(self._commit(writes))
             case ReadQueued(numbers):
                 for number in numbers:
-                    self.later(some(self.luck, 0.002), "", lambda number=number: self._read(number))  # type: ignore[misc]
+                    self.later(some(self.luck, 0.002), "", partial(self._read, number))
             case Log(event):
                 self.world.note(f"log {event.kind.event_id} {event.message()}")
                 if event.kind.severity is Severity.BROKEN:
