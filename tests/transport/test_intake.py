@@ -26,7 +26,8 @@ def intake(count_max: int = 100) -> Intake:
 
 
 def message(
-    data: bytes = b"Subject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\n\r\nx\r\n", **changes: object
+    data: bytes = b"Message-ID: <1@x>\r\nSubject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\n\r\nx\r\n",
+    **changes: object,
 ) -> MessageReceived:
     header = HeaderBlock(data.partition(b"\r\n\r\n")[0] + b"\r\n")
     received = MessageReceived("s@x", ("a@y",), data, "client", "ESMTP", None, header)
@@ -35,9 +36,14 @@ def message(
 
 
 def take(
-    taken: Intake, now: float, connection: ConnectionId, *, spoke: bool = False
+    taken: Intake,
+    now: float,
+    connection: ConnectionId,
+    *,
+    spoke: bool = False,
+    received: MessageReceived | None = None,
 ) -> AddMessage | TrackOnly:
-    write = taken.receive(now, connection, message(), ORIGIN)
+    write = taken.receive(now, connection, received or message(), ORIGIN)
     assert taken.is_pending(write)
     taken.committed(now, write)
     if spoke:
@@ -136,6 +142,29 @@ def test_a_second_try_that_was_lost_too_is_still_one() -> None:
     taken.connection_lost(3.0, TWO)
     assert isinstance(take(taken, 4.0, THREE), TrackOnly)
     assert len(taken.uncertain) == 1
+
+
+def test_the_same_alarm_without_message_id_again_is_a_new_message() -> None:
+    # A script that closes after each 250 looks like a lost answer; its second alarm must not be dropped.
+    alarm = message(b"Subject: disk full\r\n\r\n")
+    taken = intake()
+    take(taken, 0.0, ONE, received=alarm)
+    taken.connection_lost(0.1, ONE)
+    assert isinstance(take(taken, 300.0, TWO, received=alarm), AddMessage)
+    assert isinstance(take(taken, 310.0, THREE, received=alarm), AddMessage), "silence says nothing either"
+    pending = taken.receive(400.0, ONE, alarm, ORIGIN)
+    taken.connection_lost(400.1, ONE)
+    assert isinstance(pending, AddMessage)
+    assert isinstance(take(taken, 400.2, TWO, received=alarm), AddMessage)
+    taken.committed(400.3, pending)
+    assert taken.uncertain == {}
+
+
+def test_after_a_crash_it_is_a_second_try_all_the_same() -> None:
+    alarm = message(b"Subject: disk full\r\n\r\n")
+    taken = intake()
+    taken.recovered(0.0, {fingerprint_of(alarm): NetworkMessageId("first")})
+    assert isinstance(take(taken, 1.0, ONE, received=alarm), TrackOnly)
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -15,6 +15,13 @@ A message with an uncertain fingerprint is a second try: it gets its 250 and no
 second copy. Every other message is one in its own right, also when it equals
 an earlier one: who sends the same thing twice on purpose gets it twice.
 
+The first two rules ask for a Message-ID. Scripts that pipe the same alarm into
+the port every few minutes, without Message-ID and without waiting for the end,
+look just like second tries; dropping one of those would lose a message, and
+that is worse than a second copy. After a crash no script is behind the
+repetition more likely than a sender that got no answer, so there the rule holds
+for every message.
+
 Source: exchange-behaviour SR13-5; RFC 5321 sections 4.5.3.2.6 and 6.1; RFC 1047.
 """
 
@@ -58,12 +65,14 @@ class _Answer:
         since: when the message came, then when the 250 was said.
         durable: whether the commit is done.
         duplicate: whether it is a second try.
+        named: whether the message has a Message-ID, so that its repetition is a second try.
     """
 
     connection_id: ConnectionId | None
     fingerprint: bytes
     network_message_id: NetworkMessageId
     since: float
+    named: bool
     durable: bool = False
     duplicate: bool = False
 
@@ -118,6 +127,7 @@ class Intake:
                 each.fingerprint: each.network_message_id
                 for answers in self._unread.values()
                 for each in answers
+                if each.named
             }
         )
         return found
@@ -136,7 +146,8 @@ class Intake:
             Refusal: 451 4.3.0, its first try is still on its way to the disk.
         """
         fingerprint = fingerprint_of(message)
-        known = self._known(now, fingerprint)
+        named = bool(message.header.message_id)
+        known = self._known(now, fingerprint, named=named)
         queued, add = self._queued(now, message, origin, fingerprint)
         write: AddMessage | TrackOnly = add
         if known is not None:
@@ -150,7 +161,12 @@ class Intake:
             )
             write = TrackOnly(add.tracking + line)
         answer = _Answer(
-            connection_id, fingerprint, known or queued.network_message_id, now, duplicate=known is not None
+            connection_id,
+            fingerprint,
+            known or queued.network_message_id,
+            now,
+            named,
+            duplicate=known is not None,
         )
         self._pending[write if isinstance(write, TrackOnly) else queued.number] = answer
         self._by_fingerprint.setdefault(fingerprint, []).append(answer)
@@ -191,13 +207,13 @@ class Intake:
         line = self._tracking.line(now, EventId.RECEIVE, "SMTP", facts_of(queued), recipients, details)
         return queued, AddMessage(queued, line)
 
-    def _known(self, now: float, fingerprint: bytes) -> NetworkMessageId | None:
+    def _known(self, now: float, fingerprint: bytes, *, named: bool) -> NetworkMessageId | None:
         """The copy that we have, when this is a second try."""
         self._forget_old(now)
         known = self._uncertain.get(fingerprint)
         if known is not None:
             return known[0]
-        for answer in self._by_fingerprint.get(fingerprint, ()):
+        for answer in self._by_fingerprint.get(fingerprint, ()) if named else ():
             if answer.connection_id is None or now - answer.since >= UNREAD_S:
                 if not answer.durable:
                     raise Refusal("your first try is still being stored", code=451, status="4.3.0")
@@ -223,7 +239,8 @@ class Intake:
         answer.since = now
         if answer.connection_id is None:
             self._forget_answer(answer)
-            self._remember(now, answer.fingerprint, answer.network_message_id)
+            if answer.named:
+                self._remember(now, answer.fingerprint, answer.network_message_id)
         else:
             self._unread.setdefault(answer.connection_id, []).append(answer)
         return answer.connection_id, answer.network_message_id
@@ -254,7 +271,8 @@ class Intake:
         """A connection is gone; whether its client has read our answer we shall never know."""
         for answer in self._unread.pop(connection_id, ()):
             self._forget_answer(answer)
-            self._remember(now, answer.fingerprint, answer.network_message_id)
+            if answer.named:
+                self._remember(now, answer.fingerprint, answer.network_message_id)
         for pending in self._pending.values():
             if pending.connection_id == connection_id:
                 pending.connection_id = None
