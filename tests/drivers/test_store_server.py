@@ -28,7 +28,7 @@ def deliver(name: str) -> store.Deliver:
 def run(test: Callable[[StoreServer, Path], Awaitable[None]], directory: Path) -> None:
     async def main() -> None:
         database = MailboxDatabase.open(directory / "DB01.sqlite")
-        server = StoreServer(database, LogSink("mailbox", io.StringIO()))
+        server = StoreServer("DB01", database, LogSink("mailbox", io.StringIO()))
         path = directory / "mailbox-DB01.sock"
         await server.listen(path)
         try:

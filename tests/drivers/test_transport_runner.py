@@ -55,7 +55,7 @@ class Stage:
 
     async def open_mailboxes(self) -> None:
         database = MailboxDatabase.open(self.home / "DB01.sqlite")
-        server = StoreServer(database, LogSink("mailbox", self.log))
+        server = StoreServer("DB01", database, LogSink("mailbox", self.log))
         await server.listen(store_socket(self.home, "DB01"))
         self.stores.append((server, database))
 

@@ -27,7 +27,7 @@ class MailboxRole:
                 directory = self._process.home / "mailbox"
                 directory.mkdir(mode=0o700, exist_ok=True)
                 database = MailboxDatabase.open(directory / f"{name}.sqlite", self._process.log.write)
-                self._servers[name] = (StoreServer(database, self._process.log), database)
+                self._servers[name] = (StoreServer(name, database, self._process.log), database)
                 await self._servers[name][0].listen(store_socket(self._process.home, name))
 
     def idle(self) -> bool:

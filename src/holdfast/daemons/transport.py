@@ -40,7 +40,7 @@ async def serve(process: RoleProcess) -> int:
     runner = TransportRunner(node, organisation, process.home, process.log, writer)
     node.started(time.time())
     clean = await Door(process, runner, smtp_bindings, "SMTP").serve()
-    await asyncio.to_thread(writer.close, clean)
+    await asyncio.to_thread(writer.close, clean, node.uncertain)
     return 0
 
 

@@ -16,6 +16,7 @@ from typing import TextIO
 import msgspec
 
 from holdfast.drivers.events import LOG_LINES_LOST
+from holdfast.drivers.metrics import LOG_EVENTS
 from holdfast.kernel.events import Field, LogEvent, Severity, happened
 
 FIELD_CHARACTERS_MAX = 16_384  # a traceback fits; what a peer sent cannot fill the disk with one line
@@ -44,6 +45,7 @@ class LogSink:
 
     def write(self, event: LogEvent) -> None:
         """Write one event; never raises."""
+        LOG_EVENTS.labels(event.kind.event_id, event.kind.severity.value).inc()
         if self._lost_count and self._put(happened(LOG_LINES_LOST, lost_count=self._lost_count)):
             self._lost_count = 0
         if self._lost_count or not self._put(event):

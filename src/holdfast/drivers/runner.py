@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from holdfast.directory.model import Organisation
 from holdfast.drivers import tls
 from holdfast.drivers.log_sink import LogSink
+from holdfast.drivers.metrics import CONNECTIONS_OPEN, SIGN_INS
 from holdfast.drivers.sign_in import SignIn
 from holdfast.drivers.store_client import StoreLink, store_socket
 from holdfast.drivers.tcp import Connections
@@ -73,6 +74,7 @@ class NodeRunner(Generic[NodeType]):
 
     def start(self) -> None:
         """Begin: links to the mailbox databases, and the timer."""
+        CONNECTIONS_OPEN.set_function(lambda: len(self.connections.open))
         self.link_databases()
         self.drain()
         self._tick()
@@ -143,6 +145,7 @@ class NodeRunner(Generic[NodeType]):
 
     def _check_password(self, asked: CheckPassword) -> None:
         def done(mailbox_id: MailboxId | None) -> None:
+            SIGN_INS.labels("refused" if mailbox_id is None else "accepted").inc()
             self.node.password_checked(time.time(), asked.connection_id, mailbox_id)
             self.drain()
 

@@ -15,6 +15,7 @@ from typing import assert_never, cast
 
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.management_socket import reachable_name
+from holdfast.drivers.metrics import STORE_ANSWERS
 from holdfast.drivers.sqlite_mailbox import MailboxDatabase
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.mailbox import Disconnect, MailboxLog, MailboxNode, Perform, Performed, SendFrame
@@ -29,8 +30,9 @@ def peer_user_id(connection: socket.socket) -> int:
 class StoreServer:
     """One mailbox database, served on its Unix socket."""
 
-    def __init__(self, database: MailboxDatabase, log: LogSink) -> None:
+    def __init__(self, name: str, database: MailboxDatabase, log: LogSink) -> None:
         self.node = MailboxNode()
+        self._name = name
         self._database = database
         self._log = log
         self._clients: dict[ConnectionId, asyncio.Transport] = {}
@@ -73,6 +75,8 @@ class StoreServer:
         self.drain()
 
     def _performed(self, results: list[Performed]) -> None:
+        for result in results:
+            STORE_ANSWERS.labels(self._name, type(result.answer).__name__).inc()
         self.node.performed(results)
         self.drain()
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, assert_never, cast
 
+from holdfast.drivers.metrics import CONNECTIONS
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Close, ConnectionOutput, PauseReading, Peer, ResumeReading, Send, StartTls
 
@@ -66,6 +67,7 @@ class Connections:
     def add(self, connection: Connection) -> ConnectionId:
         """Number a new connection."""
         self._last_id += 1
+        CONNECTIONS.inc()
         connection_id = ConnectionId(self._last_id)
         self.open[connection_id] = connection
         return connection_id

@@ -8,12 +8,13 @@ from typing import assert_never
 
 from holdfast.directory.model import Organisation
 from holdfast.drivers.log_sink import LogSink
+from holdfast.drivers.metrics import MESSAGES_ACCEPTED, MESSAGES_FINISHED, MESSAGES_QUEUED, QUEUE_COMMITS
 from holdfast.drivers.runner import NodeRunner
 from holdfast.drivers.sqlite_queue import QueueWriter
 from holdfast.kernel.errors import Unavailable
 from holdfast.node.ports import CommitQueue, ReadQueued
 from holdfast.node.transport import TransportNode
-from holdfast.transport.queue import QueueWrite
+from holdfast.transport.queue import AddMessage, FinishRecipients, QueueWrite
 
 
 class TransportRunner(NodeRunner[TransportNode]):
@@ -24,6 +25,7 @@ class TransportRunner(NodeRunner[TransportNode]):
     ) -> None:
         super().__init__(node, organisation, home, log)
         self._writer = writer
+        MESSAGES_QUEUED.set_function(lambda: node.queued_message_count)
 
     def perform_queue(self, output: CommitQueue | ReadQueued) -> None:
         """Write to or read from the queue database."""
@@ -37,7 +39,12 @@ class TransportRunner(NodeRunner[TransportNode]):
                 assert_never(output)
 
     def _committed(self, writes: list[QueueWrite], error: Unavailable | None) -> None:
+        QUEUE_COMMITS.labels("refused" if error else "done").inc()
         if error is None:
+            MESSAGES_ACCEPTED.inc(sum(isinstance(write, AddMessage) for write in writes))
+            MESSAGES_FINISHED.inc(
+                sum(isinstance(write, FinishRecipients) and not write.remaining for write in writes)
+            )
             self.node.queue_committed(time.time(), writes)
         else:
             self.node.queue_failed(time.time(), writes, error)

@@ -1,0 +1,56 @@
+"""What a real server counts, read as Prometheus reads it."""
+
+from __future__ import annotations
+
+import smtplib
+import subprocess
+import urllib.request
+from typing import Protocol
+
+import pytest
+from prometheus_client import Counter, Gauge
+from prometheus_client.parser import text_string_to_metric_families
+
+from holdfast.drivers import metrics
+
+pytestmark = pytest.mark.process
+
+
+class Server(Protocol):
+    smtp: int
+    metrics: int
+
+    def json(self, *words: str) -> dict[str, object]: ...
+
+
+def sample(port: int, name: str, **labels: str) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        text = answer.read().decode()
+    for family in text_string_to_metric_families(text):
+        for each in family.samples:
+            if each.name == name and labels.items() <= each.labels.items():
+                return each.value
+    return 0.0
+
+
+def test_names_follow_the_rules() -> None:
+    for value in vars(metrics).values():
+        if isinstance(value, Counter | Gauge):
+            (family,) = value.describe()
+            assert family.name.startswith("holdfast_")
+            assert family.documentation.endswith(".")
+
+
+def test_messages_connections_and_answers_are_counted(server: Server) -> None:
+    with smtplib.SMTP("127.0.0.1", server.smtp) as client:
+        client.sendmail("a@outside.example", "alice@example.test", "Subject: one\r\n\r\n")
+        assert sample(server.metrics, "holdfast_connections_open", role="transport") == 1
+    for _ in range(100):
+        if server.json("ledger")["delivered"] == 1:
+            break
+        subprocess.run(["sleep", "0.05"], check=True)
+    assert sample(server.metrics, "holdfast_messages_accepted_total", role="transport") == 1
+    assert sample(server.metrics, "holdfast_messages_finished_total", role="transport") == 1
+    assert sample(server.metrics, "holdfast_messages_queued", role="transport") == 0
+    assert sample(server.metrics, "holdfast_store_answers_total", database="DB01", answer="Delivered") == 1
+    assert sample(server.metrics, "holdfast_connections_total", role="transport") >= 1
