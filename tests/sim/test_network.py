@@ -155,6 +155,26 @@ def test_a_process_that_dies_may_take_the_last_bytes_with_it() -> None:
     assert len(arrived) > 5
 
 
+def test_an_end_that_vanishes_behind_a_partition_is_noticed_by_writing_to_it() -> None:
+    wire = Wire()
+    wire.run()
+    wire.network.hold("client", "server", 10.0)
+    wire.client.endpoint.vanish()
+    wire.run()
+    assert wire.server.heard == []
+    wire.server.endpoint.send(b"anybody there?")
+    wire.run()
+    assert wire.server.heard == ["lost"]
+
+
+def test_an_end_that_vanishes_in_the_open_is_heard() -> None:
+    wire = Wire()
+    wire.run()
+    wire.client.endpoint.vanish()
+    wire.run()
+    assert wire.server.heard == ["lost"]
+
+
 def test_a_paused_end_takes_nothing_until_it_resumes() -> None:
     wire = Wire()
     wire.run()

@@ -23,7 +23,7 @@ from holdfast.sim.scenario import (
 
 def test_every_scenario_that_we_ship_is_read() -> None:
     names = scenario_names()
-    assert {"plug-pull", "steady", "full-disk", "slow-store", "tiny"} <= set(names)
+    assert {"plug-pull", "steady", "full-disk", "slow-store", "lost-resets", "tiny"} <= set(names)
     for name in names:
         scenario = load_scenario(name)
         assert scenario.description
@@ -32,7 +32,7 @@ def test_every_scenario_that_we_ship_is_read() -> None:
 
 
 def test_an_unknown_scenario_is_refused_with_the_names_that_exist() -> None:
-    with pytest.raises(Refusal, match="there are: full-disk, full-mailbox, plug-pull"):
+    with pytest.raises(Refusal, match="there are: full-disk, full-mailbox, lost-resets"):
         load_scenario("../plug-pull")
 
 

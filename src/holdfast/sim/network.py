@@ -86,6 +86,18 @@ class Endpoint:
             self.receiver = None
             self.outgoing.cut()
 
+    def vanish(self) -> None:
+        """Break the connection from this end; behind a partition nobody ever hears of it.
+
+        A reset is sent once. The other end learns it when it writes, or by its own patience.
+        """
+        if hasattr(self, "peer") and self.network.held_s(self.place, self.peer.place) > 0:
+            self.gone = True
+            self.receiver = None
+            self.outgoing.waiting.clear()
+        else:
+            self.abort()
+
     def pause(self) -> None:
         """Take nothing until ``resume``."""
         self.paused = True

@@ -212,7 +212,7 @@ class _Session:
 
     def give_up(self) -> None:
         """Break the connection and try again later."""
-        self._endpoint.abort()
+        self._endpoint.vanish()
         self._sender.over(self)
 
     def _go_on(self) -> None:

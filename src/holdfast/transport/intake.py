@@ -7,7 +7,7 @@ that it read the 250 when it says anything after it. So a message's fingerprint
 is *uncertain*
 
 - when its connection was lost before that, or
-- when its sender has been silent for ``UNREAD_S`` since the 250 (its host may be
+- when its sender has been silent for ``UNREAD_S`` since the message (its host may be
   gone without our noticing), or
 - when the process of that time did not stop cleanly (``RecoveredQueue``).
 
@@ -62,7 +62,8 @@ class _Answer:
     Attributes:
         connection_id: None when the connection is gone.
         network_message_id: of the copy that we have; for a second try that of the first.
-        since: when the message came, then when the 250 was said.
+        since: when the message came. Not when the 250 was said: after a slow commit a sender may have
+            lost patience by then, and its reset may never reach us.
         durable: whether the commit is done.
         duplicate: whether it is a second try.
         named: whether the message has a Message-ID, so that its repetition is a second try.
@@ -236,7 +237,6 @@ class Intake:
         """
         answer = self._pending.pop(write.message.number if isinstance(write, AddMessage) else write)
         answer.durable = True
-        answer.since = now
         if answer.connection_id is None:
             self._forget_answer(answer)
             if answer.named:
