@@ -39,3 +39,9 @@ def test_bodies_are_decoded_as_well_as_can_be(
 def test_nothing_raises(body: bytes, encoding: bytes, charset: bytes) -> None:
     assert isinstance(decode_body(body, encoding, charset), str)
     assert isinstance(decode_charset(body, charset), str)
+
+
+def test_python_escapes_are_no_charset() -> None:
+    # Found by a property test: the codec's name is written with a hyphen, and it warns.
+    assert decode_charset(rb"\8", b"unicode_escape") == r"\8"
+    assert decode_charset(rb"\8", b"raw-unicode-escape") == r"\8"

@@ -48,7 +48,7 @@ from holdfast.transport.queue import (
 from holdfast.transport.tracking import TrackingEvent, parse_lines
 
 # A sender whose first try was lost comes back within this time (exchange-behaviour SR13-5).
-UNCERTAIN_S = 3600.0
+UNCERTAIN_S = 4 * 3600.0
 BATCH_WRITE_COUNT_MAX = 10_000
 # How long lines may wait in the outbox after they are in the log files.
 CHECKPOINT_S = 1.0

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from holdfast.directory.model import DistributionGroup, Organisation
 from holdfast.kernel.ids import MailboxId
 from holdfast.sim.disk import QueueDisk
-from holdfast.sim.senders import Letter, stuff_dots
+from holdfast.sim.senders import Letter
 from holdfast.sim.world import Violation
 from holdfast.transport.ledger import LedgerBuilder
 from holdfast.transport.tracking import EventId, parse_lines
@@ -260,8 +260,7 @@ class MailChecker:
                 raise Violation(
                     f"{letter.marker} was taken with {len(letter.data)} bytes, which is too large"
                 )
-            # The session counts doubled dots too; RFC 1870 section 3 would not.
-            too_large = len(stuff_dots(letter.data)) - len(b".\r\n") > self._message_bytes_max
+            too_large = len(letter.data) > self._message_bytes_max
             for taken in letter.tried:
                 for recipient in taken:
                     if not self.mailboxes_of(recipient):

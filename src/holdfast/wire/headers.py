@@ -9,13 +9,12 @@ Source: RFC 5322 sections 2.2 and 3.6; RFC 5321 section 4.4; RFC 2047 for encode
 from __future__ import annotations
 
 import datetime
-import email.errors
-import email.header
 import ipaddress
 import re
 from dataclasses import dataclass
 
 from holdfast.kernel.errors import Refusal
+from holdfast.wire.envelope import decode_header_text
 
 VALUE_CHARACTERS_MAX = 2000  # of one field read by name; more is cut off
 _VALUE_BYTES_MAX = 4 * VALUE_CHARACTERS_MAX  # before unfolding and decoding
@@ -107,14 +106,7 @@ def decode_words(value: str) -> str:
     """
     if "=?" not in value:
         return value
-    try:
-        parts = email.header.decode_header(value[:VALUE_CHARACTERS_MAX])
-        text = "".join(
-            part if isinstance(part, str) else part.decode(charset or "ascii", "replace")
-            for part, charset in parts
-        )
-    except (ValueError, LookupError, email.errors.HeaderParseError):
-        return value
+    text = decode_header_text(value[:VALUE_CHARACTERS_MAX].encode("utf-8", "surrogateescape"))
     return _CONTROL.sub(" ", text)
 
 

@@ -33,7 +33,7 @@ def decode_charset(text: bytes, charset: bytes) -> str:
     if name and name not in ("us-ascii", "utf-8", "utf8") and _CHARSET_NAME.fullmatch(name):
         try:
             codec = codecs.lookup(name).name
-            if codec not in _NO_CHARSETS:
+            if codec.replace("-", "_") not in _NO_CHARSETS:
                 return text.decode(codec, "replace")
         except (LookupError, UnicodeError, ValueError):
             pass
