@@ -83,4 +83,5 @@ def report(suite: str, rows: list[Row]) -> None:
             f"{row.case} against {row.peer}", f"{row.ours:,.0f}", f"{row.theirs:,.0f}", row.unit,
             f"{row.ratio:.2f}", f"{row.ratio_min:.2f}", f"{row.ratio_max:.2f}", str(row.rounds),
         )  # fmt: skip
-    Console().print(table)
+    # As wide as the table, also where the output is no terminal and 80 columns would be assumed.
+    Console(width=130).print(table)

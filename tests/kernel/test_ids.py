@@ -24,3 +24,12 @@ def test_same_luck_same_ids_and_never_the_same_twice() -> None:
     first = [new_network_message_id(one) for _ in range(100)]
     assert first == [new_network_message_id(other) for _ in range(100)]
     assert len(set(first)) == 100
+
+
+def test_message_ids_are_random_uuids_as_the_standard_library_writes_them() -> None:
+    for seed in range(200):
+        text = new_network_message_id(random.Random(seed))
+        parsed = uuid.UUID(text)
+        assert str(parsed) == text
+        assert (parsed.version, parsed.variant) == (4, uuid.RFC_4122)
+        assert parsed == uuid.UUID(int=random.Random(seed).getrandbits(128), version=4)

