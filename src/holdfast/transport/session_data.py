@@ -18,6 +18,7 @@ import enum
 from holdfast.kernel.errors import Refusal
 
 _END = b"\r\n.\r\n"
+_DOT_LINE = b"\r\n."
 _FORBIDDEN = b"\r\n\0"
 
 
@@ -86,6 +87,10 @@ class DataReader:
         else:
             end = self._find_end(data, start)
         region = data[start:end] if end >= 0 else data[start:]
+        if self._dotted:
+            self._dot_line_count += (tail[-2:] + region).count(_DOT_LINE)
+        else:  # then there is none but across the cut, and the last one
+            self._dot_line_count += (tail[-2:] + region[:2]).count(_DOT_LINE) + (end >= 0 and found < 0)
         self._check(region, tail)
         self._tail = (tail + region)[-4:] if len(region) < 4 else region[-4:]
         if self.fault is not None:
@@ -107,7 +112,6 @@ class DataReader:
 
     def _check(self, region: bytes, tail: bytes) -> None:
         self._seen_bytes += len(region)
-        self._dot_line_count += (tail[-2:] + region).count(b"\r\n.")
         checked = region
         if tail[-1:] == b"\r":  # a CRLF that was cut in two is judged as a whole
             self._bare = self._bare or region[:1] != b"\n"
