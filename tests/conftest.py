@@ -137,12 +137,12 @@ class RunningServer:
 
 
 @pytest.fixture
-def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], RunningServer]]:
+def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningServer]]:
     """Make servers that are prepared and not started; they are stopped after the test."""
     servers: list[RunningServer] = []
 
-    def make() -> RunningServer:
-        server = RunningServer(tmp_path_factory.mktemp("home"), *free_ports(6))
+    def make(home: Path | None = None) -> RunningServer:
+        server = RunningServer(home or tmp_path_factory.mktemp("home"), *free_ports(6))
         servers.append(server)
         server.prepare()
         return server
