@@ -8,29 +8,31 @@ own that no export reads. WAL lets every role read while one process writes.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
-import os
 import sqlite3
 import threading
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 from holdfast.directory.kinds import KINDS, DirectoryObject, make_object, name_of, objects_of
 from holdfast.directory.model import Organisation
 from holdfast.directory.plan import Change, ChangeRecord, FieldChange, Plan
 from holdfast.directory.values import read_record, write_record
-from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.drivers.sqlite_schema import (
+    Schema,
+    damaged,
+    open_for_reading,
+    open_for_writing,
+    transaction,
+    translated,
+)
+from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId, Revision
 
-APPLICATION_ID = 0x48464449  # "HFDI": told apart from any other SQLite file
-WAIT_FOR_LOCK_S = 5.0
 ORGANISATION_KIND = "organisation"
 
-# The statements that bring a database from version n to n + 1, for each n. Never changed, only added to.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE objects (
@@ -56,8 +58,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             WHEN NEW.revision <= (SELECT coalesce(max(revision), 0) FROM change_log)
             BEGIN SELECT RAISE(ABORT, 'the change log can only grow'); END""",
         "CREATE TABLE secrets (mailbox_id TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID",
-        f"PRAGMA application_id = {APPLICATION_ID}",
     ),
+)
+
+SCHEMA = Schema(
+    "directory database",
+    application_id=0x48464449,  # "HFDI"
+    migrations=MIGRATIONS,
+    when_damaged="stop Holdfast, keep the file, and restore a copy or import an export of the organisation "
+    "into a new one",
+    # A hash that was replaced does not stay behind in a free page.
+    pragmas=("secure_delete = ON",),
+    wait_for_lock_s=5.0,  # an administrator waits
 )
 
 
@@ -77,35 +89,7 @@ class DirectoryStore:
             Refusal: it is of a newer version, or not a directory database.
             Unavailable: it is not there, damaged, locked, or the disk does not let us.
         """
-        if writable:
-            _make_private_file(path)
-        elif not path.exists():
-            raise Unavailable(
-                f"there is no directory database {path} yet; it is made when the server first starts"
-            )
-        with _translated(path):
-            connection = sqlite3.connect(
-                f"file:{quote(str(path))}?mode={'rw' if writable else 'ro'}",
-                uri=True,
-                timeout=WAIT_FOR_LOCK_S,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-        try:
-            with _translated(path):
-                if writable:
-                    # Before anything is written: a database that is not ours stays as it is.
-                    _version(connection, path, len(MIGRATIONS))
-                    connection.execute("PRAGMA journal_mode = WAL")
-                    connection.execute("PRAGMA synchronous = FULL")
-                    # A hash that was replaced does not stay behind in a free page.
-                    connection.execute("PRAGMA secure_delete = ON")
-                    migrate(connection, path)
-                else:
-                    _check_version(connection, path)
-        except BaseException:
-            connection.close()
-            raise
+        connection = open_for_writing(path, SCHEMA) if writable else open_for_reading(path, SCHEMA)
         return cls(path, connection)
 
     def close(self) -> None:
@@ -115,7 +99,7 @@ class DirectoryStore:
 
     def revision(self) -> Revision:
         """The revision that is in force; 0 before the first change."""
-        with self._lock, _translated(self._path):
+        with self._lock, translated(self._path, SCHEMA):
             return _revision(self._connection)
 
     def read(self) -> Organisation:
@@ -124,7 +108,7 @@ class DirectoryStore:
         Raises:
             Unavailable: it cannot be read now, or is damaged.
         """
-        with self._lock, _translated(self._path), _transaction(self._connection, "DEFERRED"):
+        with self._lock, translated(self._path, SCHEMA), transaction(self._connection, "DEFERRED"):
             return _read_organisation(self._connection, self._path)
 
     def apply(self, plan: Plan, *, who: str, why: str, at: float) -> Organisation:
@@ -150,7 +134,7 @@ class DirectoryStore:
                 f"the first is {plan.problems[0]}",
                 problems=plan.problems,
             )
-        with self._lock, _translated(self._path), _transaction(self._connection, "IMMEDIATE"):
+        with self._lock, translated(self._path, SCHEMA), transaction(self._connection, "IMMEDIATE"):
             connection = self._connection
             revision = _revision(connection)
             if revision != plan.base_revision:
@@ -170,12 +154,12 @@ class DirectoryStore:
 
     def history(self, limit: int, before: Revision | None = None) -> list[ChangeRecord]:
         """Entries of the change log, newest first; only those before revision ``before`` when it is given."""
-        with self._lock, _translated(self._path):
+        with self._lock, translated(self._path, SCHEMA):
             return _history(self._connection, self._path, limit, before)
 
     def set_secret(self, mailbox_id: MailboxId, hash: str) -> None:
         """Keep the password hash of a mailbox, in place of an earlier one; the mailbox may come later."""
-        with self._lock, _translated(self._path):
+        with self._lock, translated(self._path, SCHEMA):
             self._connection.execute(
                 "INSERT INTO secrets (mailbox_id, hash) VALUES (?, ?) "
                 "ON CONFLICT (mailbox_id) DO UPDATE SET hash = excluded.hash",
@@ -184,95 +168,11 @@ class DirectoryStore:
 
     def secret(self, mailbox_id: MailboxId) -> str | None:
         """The password hash of a mailbox; None when it has no password."""
-        with self._lock, _translated(self._path):
+        with self._lock, translated(self._path, SCHEMA):
             row = self._connection.execute(
                 "SELECT hash FROM secrets WHERE mailbox_id = ?", (mailbox_id,)
             ).fetchone()
             return None if row is None else str(row[0])
-
-
-def migrate(
-    connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS
-) -> None:
-    """Bring a database to our version, in one transaction.
-
-    Raises:
-        Refusal: it is of a newer version, or not a directory database.
-    """
-    if _version(connection, path, len(migrations)) == len(migrations):
-        return
-    with _transaction(connection, "IMMEDIATE"):
-        # Asked again: another process may have done it while we waited for the lock.
-        for statements in migrations[_version(connection, path, len(migrations)) :]:
-            for statement in statements:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(migrations)}")
-
-
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
-    version = _version(connection, path, len(MIGRATIONS))
-    if version < len(MIGRATIONS):
-        raise Unavailable(
-            f"the directory database {path} is of version {version}, not yet brought to {len(MIGRATIONS)}; "
-            "that happens when the server starts"
-        )
-
-
-def _version(connection: sqlite3.Connection, path: Path, ours: int) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if application_id != APPLICATION_ID and not is_empty:
-        raise Refusal(f"{path} is an SQLite database, but not a directory of ours; name another file")
-    if version > ours:
-        raise Refusal(
-            f"the directory database {path} is of version {version}, this program knows up to {ours}; "
-            "start the newer Holdfast that wrote it, or restore the state from before the upgrade"
-        )
-    return version
-
-
-def _make_private_file(path: Path) -> None:
-    try:
-        # Made by us and not by SQLite, so that it is nobody else's to read from the first moment.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        path.chmod(0o600)
-    except OSError as error:
-        raise Unavailable(f"cannot open the directory database {path}: {error.strerror}") from None
-
-
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Say SQLite's errors in the words of the house."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise Unavailable(f"cannot use the directory database {path} now: {error}") from None
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
-        # A row that breaks a rule of the database, or a use after close, is our own fault.
-        raise
-    except sqlite3.DatabaseError as error:
-        raise _damaged(path, str(error)) from None
-
-
-def _damaged(path: Path, detail: str) -> Unavailable:
-    return Unavailable(
-        f"the directory database {path} is damaged ({detail}); nothing was changed: stop Holdfast, keep the "
-        "file, and restore a copy or import an export of the organisation into a new one"
-    )
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection, mode: str) -> Iterator[None]:
-    connection.execute(f"BEGIN {mode}")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # A full disk may have ended the transaction already.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _revision(connection: sqlite3.Connection) -> Revision:
@@ -301,10 +201,10 @@ def _read_body(record_type: type, body: str, path: Path) -> dict[str, object]:
     except (ValueError, TypeError, RecursionError):
         table = None
     if not isinstance(table, dict):
-        raise _damaged(path, "an object cannot be read")
+        raise damaged(path, SCHEMA, "an object cannot be read")
     arguments, findings = read_record(record_type, table, "an object", ())
     if findings:
-        raise _damaged(path, findings[0].text)
+        raise damaged(path, SCHEMA, findings[0].text)
     return arguments
 
 
@@ -380,7 +280,7 @@ def _load_changes(text: str, path: Path) -> tuple[Change, ...]:
             for action, kind, name, fields in json.loads(text)
         )
     except (ValueError, TypeError, RecursionError):
-        raise _damaged(path, "an entry of the change log cannot be read") from None
+        raise damaged(path, SCHEMA, "an entry of the change log cannot be read") from None
 
 
 def _changed_meanwhile(
