@@ -143,11 +143,21 @@ class Smtp:
         self._socket.close()
 
 
+def imap_client(server: Server) -> imaplib.IMAP4:
+    """Connect, as soon as the access role is back that was perhaps killed last."""
+    for _ in range(200):
+        try:
+            return imaplib.IMAP4("127.0.0.1", server.imap)
+        except ConnectionRefusedError:
+            subprocess.run(["sleep", "0.1"], check=True)
+    raise AssertionError("IMAP does not come back")
+
+
 def found_in_mailboxes(server: Server) -> Counter[str]:
     """Every message in every mailbox, by name and recipient."""
     found: Counter[str] = Counter()
     for address, password in server.passwords.items():
-        with imaplib.IMAP4("127.0.0.1", server.imap) as client:
+        with imap_client(server) as client:
             client.login(address, password)
             client.select("INBOX", readonly=True)
             _, answer = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (X-CRASH)])")
