@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from holdfast.drivers import sqlite_queue
-from holdfast.drivers.queue_schema import prepare
+from holdfast.drivers.queue_schema import SCHEMA
 from holdfast.drivers.sqlite_queue import (
     QueueWriter,
     read_ledger,
     read_queue,
     read_tracking,
 )
+from holdfast.drivers.sqlite_schema import open_for_writing
 from holdfast.drivers.tracking_log import log_files
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import NetworkMessageId
@@ -242,12 +243,12 @@ def test_the_outbox_waits_for_a_log_that_cannot_be_begun(home: Path) -> None:
 def test_refusals_to_open(home: Path) -> None:
     path = home / "queue.sqlite"
     path.write_bytes(b"this is not a database" * 1000)
-    with pytest.raises(Unavailable, match="cannot be opened"):
+    with pytest.raises(Unavailable, match="is damaged"):
         open_queue(home)
-    with pytest.raises(Unavailable, match="cannot be read"):
+    with pytest.raises(Unavailable, match="is damaged"):
         read_queue(home)
     path.unlink()
-    connection = prepare(path)
+    connection = open_for_writing(path, SCHEMA)
     connection.execute("DELETE FROM state")
     connection.execute("DROP TABLE outbox")
     connection.close()

@@ -23,15 +23,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from holdfast.drivers.queue_schema import (
-    BUSY_TIMEOUT_S,
-    INSERT_MESSAGE,
-    connect,
-    names_bytes,
-    prepare,
-    read_messages,
-    text_bytes,
-)
+from holdfast.drivers.queue_schema import INSERT_MESSAGE, SCHEMA, names_bytes, read_messages, text_bytes
+from holdfast.drivers.sqlite_schema import connect, open_for_reading, open_for_writing, transaction
 from holdfast.drivers.tracking_log import LogPosition, TrackingLog, read_log
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import NetworkMessageId
@@ -85,9 +78,10 @@ class QueueWriter:
         """Open or make a queue database, complete its tracking log, and say what waits in it.
 
         Raises:
-            Unavailable: it cannot be opened, is damaged, or is of a newer version.
+            Refusal: it is of a newer version, or another program's.
+            Unavailable: it cannot be opened, or is damaged.
         """
-        connection = prepare(path)
+        connection = open_for_writing(path, SCHEMA)
         try:
             writer = cls(path, connection, TrackingLog(tracking_directory))
             recovered = writer._recover()
@@ -114,7 +108,7 @@ class QueueWriter:
         self._checkpoint()
         oldest = time.time() - UNCERTAIN_S
         uncertain: dict[bytes, NetworkMessageId] = {}
-        with _transaction(connection):
+        with transaction(connection):
             connection.execute("DELETE FROM accepted WHERE at < ?", (oldest,))
             # A clean stop left here only what it handed on.
             for count, text in connection.execute(
@@ -138,7 +132,7 @@ class QueueWriter:
         """Return the data of a queued message, or None when it cannot be read now."""
         try:
             if self._reader is None:
-                self._reader = connect(self._path)
+                self._reader = connect(self._path, SCHEMA)
             row = self._reader.execute("SELECT data FROM message WHERE number = ?", (number,)).fetchone()
         except (sqlite3.Error, OSError):
             if self._reader is not None:
@@ -169,7 +163,7 @@ class QueueWriter:
 
     def _say_goodbye(self, uncertain: Mapping[bytes, NetworkMessageId]) -> None:
         assert self._connection is not None
-        with _transaction(self._connection) as connection:
+        with transaction(self._connection) as connection:
             connection.execute("DELETE FROM accepted")
             if uncertain:
                 connection.execute(
@@ -254,7 +248,7 @@ class QueueWriter:
 
     def _commit(self, batch: list[tuple[list[QueueWrite], Done]]) -> str:
         if self._connection is None:
-            self._connection = connect(self._path)
+            self._connection = connect(self._path, SCHEMA)
         adds: list[QueuedMessage] = []
         finished: list[tuple[int]] = []
         progress: list[tuple[int, bytes]] = []
@@ -273,7 +267,7 @@ class QueueWriter:
                     assert isinstance(write, TrackOnly)
         lines = "".join(tracking)
         checkpoint = self._checkpoint_due() and self._sync_log()
-        with _transaction(self._connection) as connection:
+        with transaction(self._connection) as connection:
             if adds:
                 self._add(connection, adds)
             if progress:
@@ -361,7 +355,7 @@ class QueueWriter:
         """Append what the outbox holds and the log files do not."""
         self._log_retry_at = None
         if self._connection is None:
-            self._connection = connect(self._path)
+            self._connection = connect(self._path, SCHEMA)
         try:
             if not self._log_begun:
                 self._begin_log(self._connection)
@@ -387,7 +381,7 @@ class QueueWriter:
         """Begin a first file after those that are there, and remember it before any line is in it."""
         self._log.begin(time.time())
         self._log.sync()
-        with _transaction(connection):
+        with transaction(connection):
             position = self._log.position
             connection.execute(
                 "UPDATE state SET log_name = ?, log_offset = ?", (position.name, position.offset)
@@ -416,22 +410,10 @@ class QueueWriter:
     def _checkpoint(self) -> None:
         """Remove from the outbox what is safely in the log files, in a transaction of its own."""
         if self._connection is not None and self._logged_id > self._removed_id and self._sync_log():
-            with _transaction(self._connection) as connection:
+            with transaction(self._connection) as connection:
                 self._remember_log(connection)
             self._removed_id = self._logged_id
             self._unremoved_bytes = 0
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _call_all(merged: list[tuple[list[QueueWrite], Done]], error: Unavailable | None) -> None:
@@ -455,20 +437,16 @@ def _read_snapshot(home: Path) -> tuple[list[QueuedMessage], list[str], LogPosit
     path = home / "queue.sqlite"
     if not path.exists():
         return [], [], LogPosition("", 0)
+    connection = open_for_reading(path, SCHEMA)
     try:
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
-        )
-        try:
-            connection.execute("BEGIN")
+        with transaction(connection, "DEFERRED"):
             position = LogPosition(*connection.execute("SELECT log_name, log_offset FROM state").fetchone())
             messages = list(read_messages(connection))
             outbox = [row[0].decode() for row in connection.execute("SELECT lines FROM outbox ORDER BY id")]
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
     except (sqlite3.Error, OSError) as error:
         raise Unavailable(f"queue database {path} cannot be read: {error}") from None
+    finally:
+        connection.close()
     return messages, outbox, position
 
 
@@ -476,7 +454,8 @@ def read_queue(home: Path) -> list[QueuedMessage]:
     """Return the messages that wait, without their data, while the transport role may be writing.
 
     Raises:
-        Unavailable: the database cannot be read.
+        Refusal: the database is of a newer version, or another program's.
+        Unavailable: it cannot be read.
     """
     return _read_snapshot(home)[0]
 
@@ -490,7 +469,8 @@ def read_tracking(home: Path) -> Iterator[TrackingEvent]:
     """Yield every event of the tracking log, oldest first, also those not yet in its files.
 
     Raises:
-        Unavailable: the database cannot be read.
+        Refusal: the database is of a newer version, or another program's.
+        Unavailable: it cannot be read.
     """
     _, outbox, position = _read_snapshot(home)
     for text in _tracking_text(home, outbox, position):
@@ -501,7 +481,8 @@ def read_ledger(home: Path) -> Ledger:
     """Add up the ledger of one instant, while the transport role may be writing.
 
     Raises:
-        Unavailable: the database cannot be read.
+        Refusal: the database is of a newer version, or another program's.
+        Unavailable: it cannot be read.
     """
     messages, outbox, position = _read_snapshot(home)
     builder = LedgerBuilder()
