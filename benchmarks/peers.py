@@ -19,9 +19,8 @@ import sys
 import time
 from pathlib import Path
 
-from holdfast.directory.defaults import DemonstrationPorts
-
 from holdfast.daemons.first_start import CREDENTIALS_FILE, prepare
+from holdfast.directory.defaults import DemonstrationPorts
 
 RECIPIENT = "alice@example.test"
 _SETTLE_S = 0.02
