@@ -122,6 +122,7 @@ def test_a_disk_that_is_full_leaves_no_half_line(tmp_path: Path) -> None:
     log.append("three\r\n", NOW)
     log.close()
     assert lines_of(tmp_path) == ["one", "three"]
+    assert len(log_files(tmp_path)) == 1  # it went on where it was
 
 
 def test_a_file_that_cannot_be_begun_leaves_nothing(tmp_path: Path) -> None:

@@ -161,11 +161,11 @@ class TrackingLog:
                 view = view[os.write(self._descriptor, view) :]
         except OSError:
             # What went out in part is cut off, now or when the file is next opened.
-            with contextlib.suppress(OSError):
+            try:
                 os.ftruncate(self._descriptor, self._offset)
                 os.lseek(self._descriptor, self._offset, os.SEEK_SET)
-                raise
-            self.close()
+            except OSError:
+                self.close()
             raise
         self._offset += len(data)
 
