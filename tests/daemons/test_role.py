@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from typing import Protocol
 
 import pytest
 
+from holdfast.daemons import role
 from holdfast.daemons.role import this_server
 from holdfast.directory.model import Organisation, Server
+from holdfast.kernel.errors import Unavailable
 
 pytestmark = pytest.mark.process
 
@@ -54,6 +57,21 @@ def test_a_second_one_waits_for_the_first(make_role: Make) -> None:
     second = make_role()
     first.process.send_signal(signal.SIGTERM)
     assert second.wait_ready()["pid"] == second.process.pid
+
+
+def test_a_second_one_is_refused_when_the_first_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(role, "LOCK_TIMEOUT_S", -1.0)
+    (tmp_path / "run").mkdir()
+
+    async def take_twice() -> None:
+        await role.RoleProcess("mailbox", tmp_path, "", None).take_lock()
+        await role.RoleProcess("transport", tmp_path, "", None).take_lock()
+        with pytest.raises(Unavailable, match="another mailbox process works on"):
+            await role.RoleProcess("mailbox", tmp_path, "", None).take_lock()
+
+    asyncio.run(take_twice())
 
 
 def test_a_home_without_a_directory_is_told_without_a_traceback(make_role: Make, tmp_path: Path) -> None:

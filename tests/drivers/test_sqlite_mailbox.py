@@ -13,7 +13,9 @@ import pytest
 
 from holdfast.drivers import sqlite_mailbox
 from holdfast.drivers.sqlite_mailbox import MailboxDatabase
-from holdfast.kernel.errors import Unavailable
+from holdfast.drivers.sqlite_mailbox_tables import SCHEMA
+from holdfast.drivers.sqlite_schema import open_for_writing
+from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import LogEvent
 from holdfast.kernel.ids import ConnectionId, MailboxId, NetworkMessageId
 from holdfast.mailbox.service import Performance
@@ -162,23 +164,21 @@ def test_a_file_that_cannot_be_opened_is_refused_clearly(tmp_path: Path) -> None
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     for path, text in [
-        (garbage, "cannot be opened"),
+        (garbage, "is damaged"),
         (foreign, "not a mailbox database"),
         (newer, "newer Holdfast"),
-        (tmp_path / "none" / "x.sqlite", "cannot be locked"),
+        (tmp_path / "none" / "x.sqlite", "cannot open"),
     ]:
-        with pytest.raises(Unavailable, match=text):
-            MailboxDatabase.open(path)
-        with pytest.raises(Unavailable, match=text):  # the lock was let go
+        with pytest.raises((Refusal, Unavailable), match=text):
             MailboxDatabase.open(path)
 
 
-def test_a_database_is_open_once(tmp_path: Path) -> None:
-    async def work(database: MailboxDatabase) -> None:
-        with pytest.raises(Unavailable, match="another process"):
-            MailboxDatabase.open(tmp_path / "a.sqlite")
-
-    with_database(tmp_path / "a.sqlite", work)
+def test_what_is_deleted_costs_no_writing_of_zeros(tmp_path: Path) -> None:
+    connection = open_for_writing(tmp_path / "a.sqlite", SCHEMA)
+    assert connection.execute("PRAGMA secure_delete").fetchone() == (2,)  # FAST
+    assert connection.execute("PRAGMA application_id").fetchone() == (0x48464D42,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    connection.close()
 
 
 def test_a_damaged_page_is_said_and_the_reader_lives_on(tmp_path: Path) -> None:

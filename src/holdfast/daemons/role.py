@@ -53,6 +53,10 @@ class RoleProcess:
     async def take_lock(self) -> None:
         """Make sure that no other process runs this role on this home.
 
+        The only lock there is: queue and mailbox databases rely on it, since their
+        writers keep in memory what is in the file, and so do the Unix sockets of
+        ``HOME/run``. SQLite's own locks only keep apart single transactions.
+
         Raises:
             Unavailable: one does, and does not end.
         """

@@ -2,8 +2,9 @@
 
 Invariants: a write is reported only after its commit, once per commit; a
 commit that fails leaves nothing, and each operation of it is refused as
-unavailable; only one process has a database open, since the writer's memory
-of UIDs would else be wrong.
+unavailable. Only one process may have a database open, since the writer's
+memory of UIDs would else be wrong: whoever opens one holds the lock of the
+mailbox role (``daemons.role``), as transport does for the queue database.
 
 Source: architecture, "Where state lives"; docs/decisions/0005.
 """
@@ -11,9 +12,6 @@ Source: architecture, "Where state lives"; docs/decisions/0005.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import os
 import queue
 import random
 import sqlite3
@@ -23,8 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.drivers.sqlite_mailbox_tables import MIGRATIONS, SqliteTables
-from holdfast.kernel.errors import Unavailable
+from holdfast.drivers.sqlite_mailbox_tables import SCHEMA, SqliteTables
+from holdfast.drivers.sqlite_schema import connect, open_for_writing, transaction
 from holdfast.kernel.events import LogEvent, happened
 from holdfast.mailbox.events import (
     DATABASE_UNREADABLE,
@@ -36,10 +34,8 @@ from holdfast.mailbox.service import perform
 from holdfast.node.mailbox import Perform, Performed
 from holdfast.wire import store
 
-APPLICATION_ID = 0x48464D42  # "HFMB", in the header of every mailbox database
 READER_COUNT = 4
 BATCH_COUNT_MAX = 500  # operations of one commit; bounds how long the first of them waits
-CHECKPOINT_PAGES = 4000
 
 Done = Callable[[list[Performed]], None]
 Report = Callable[[LogEvent], None]
@@ -55,22 +51,16 @@ class _Job:
 class MailboxDatabase:
     """One mailbox database that is open. ``submit`` and ``read`` are called in an event loop."""
 
-    def __init__(self, path: Path, lock: int, report: Report | None) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, report: Report | None) -> None:
         self._path = path
-        self._lock = lock
         self._report = report
         self._luck = random.Random()
         self._failed = False
         self._closed = False
         self._writes: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._connection = _connect(path)
-        try:
-            _migrate(self._connection, path)
-        except BaseException:
-            self._connection.close()
-            raise
-        self._tables = SqliteTables(self._connection)
+        self._connection = connection
+        self._tables = SqliteTables(connection)
         self._threads = [threading.Thread(target=self._write, name=f"{path.stem} writer", daemon=True)]
         for number in range(READER_COUNT):
             name = f"{path.stem} reader {number + 1}"
@@ -87,21 +77,10 @@ class MailboxDatabase:
             report: takes log events, in the event loop that asked; None: they are not said.
 
         Raises:
-            Unavailable: it is damaged, of a newer version, no mailbox
-                database, in use by another process, or cannot be written.
+            Refusal: it is of a newer version, or no mailbox database.
+            Unavailable: it is damaged, or cannot be written.
         """
-        lock = _lock(path)
-        try:
-            return cls(path, lock, report)
-        except sqlite3.Error as error:
-            os.close(lock)
-            raise Unavailable(
-                f"the mailbox database {path} cannot be opened: {error}; restore it from a backup, "
-                "or look for disk errors in the kernel's log"
-            ) from error
-        except BaseException:
-            os.close(lock)
-            raise
+        return cls(path, open_for_writing(path, SCHEMA), report)
 
     def submit(self, performs: list[Perform], done: Done) -> None:
         """Perform writes in the next commit; ``done`` is called in this event loop after it."""
@@ -127,7 +106,6 @@ class MailboxDatabase:
         self._writes.put(None)
         self._threads[0].join()
         self._connection.close()
-        os.close(self._lock)
 
     # --- the writer ------------------------------------------------------------------------------
 
@@ -154,14 +132,12 @@ class MailboxDatabase:
         try:
             return self._transaction(jobs)
         except sqlite3.Error as error:
-            self._undo()
             self._say_unwritable(jobs, error)
             return [
                 _refused(job, "the mailbox database cannot be written now; try again later") for job in jobs
             ]
         except Exception as error:  # noqa: BLE001 (logged as our bug; the asker is told)
             # A bug met with one operation must not poison the others: find it by doing each alone.
-            self._undo()
             if len(jobs) > 1:
                 return [result for job in jobs for result in self._commit([job])]
             operation = type(jobs[0].asked.operation).__name__
@@ -169,25 +145,22 @@ class MailboxDatabase:
             return [_refused(jobs[0], "the operation failed; it was undone")]
 
     def _transaction(self, jobs: list[_Job]) -> list[Performed]:
-        self._connection.execute("BEGIN IMMEDIATE")
         now = time.time()
         results = []
-        for job in jobs:
-            answer, touched = perform(job.asked.operation, self._tables, now, self._luck)
-            results.append(Performed(job.asked.client_id, job.asked.number, answer, touched))
-        self._tables.flush()
-        self._connection.execute("COMMIT")
+        try:
+            with transaction(self._connection):
+                for job in jobs:
+                    answer, touched = perform(job.asked.operation, self._tables, now, self._luck)
+                    results.append(Performed(job.asked.client_id, job.asked.number, answer, touched))
+                self._tables.flush()
+        except BaseException:
+            self._tables.forget()
+            raise
         self._tables.committed()
         if self._failed:
             self._failed = False
             self._say(jobs[0].loop, happened(DATABASE_WRITABLE, path=str(self._path)))
         return results
-
-    def _undo(self) -> None:
-        self._tables.forget()
-        if self._connection.in_transaction:  # SQLite may have rolled back by itself
-            with contextlib.suppress(sqlite3.Error):  # then the next BEGIN fails, and is refused in turn
-                self._connection.execute("ROLLBACK")
 
     def _say_unwritable(self, jobs: list[_Job], error: sqlite3.Error) -> None:
         if not self._failed:  # said once, until a commit succeeds
@@ -209,7 +182,7 @@ class MailboxDatabase:
         while (job := self._reads.get()) is not None:
             try:
                 if connection is None:
-                    connection = _connect(self._path)
+                    connection = connect(self._path, SCHEMA)
                     connection.execute("PRAGMA query_only = ON")
                 _tell([job], [_read_once(connection, job, luck)])
             except sqlite3.OperationalError as error:
@@ -264,64 +237,3 @@ def _call(loop: asyncio.AbstractEventLoop, callback: Done | Report, argument: _T
     # A loop that has closed belongs to a process that is stopping: nobody waits for the answer.
     if not loop.is_closed():
         loop.call_soon_threadsafe(callback, argument)  # type: ignore[arg-type]  # callers pair them
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-    connection.execute("PRAGMA busy_timeout = 10000")
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the schema up to date.
-
-    Raises:
-        Unavailable: the file is of a newer version, or of another program.
-        sqlite3.Error: it is damaged or cannot be written.
-    """
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (object_count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if object_count and application_id != APPLICATION_ID:
-        raise Unavailable(f"{path} is not a mailbox database; move it away or give the database another name")
-    if version > len(MIGRATIONS):
-        raise Unavailable(
-            f"the mailbox database {path} was written by a newer Holdfast (format {version}, this one reads "
-            f"up to {len(MIGRATIONS)}); install the newer version again, or restore a backup"
-        )
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-
-def _lock(path: Path) -> int:
-    """Take the lock of a database; it is let go when the process ends, however it ends.
-
-    Raises:
-        Unavailable: another process has it, or the file cannot be made.
-    """
-    lock_path = path.with_name(path.name + ".lock")
-    try:
-        descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise Unavailable(f"the mailbox database {path} cannot be locked: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise Unavailable(
-            f"the mailbox database {path} is open in another process; stop that first"
-        ) from None
-    return descriptor

@@ -15,12 +15,12 @@ import json
 import sqlite3
 from collections.abc import Callable
 
+from holdfast.drivers.sqlite_schema import Schema
 from holdfast.kernel.ids import MailboxId, NetworkMessageId
 from holdfast.mailbox.tables import ChangeKind, ChangeRow, FolderRow, MailboxRow, MessageRow
 
 CACHED_COUNT_MAX = 20_000
 
-# One script per step of the schema; PRAGMA user_version counts those that were run.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE mailboxes (mailbox_id TEXT PRIMARY KEY, last_uid_validity INTEGER NOT NULL,"
@@ -46,6 +46,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " PRIMARY KEY (folder_id, position)) WITHOUT ROWID",
         "CREATE TABLE delivered (delivered_id INTEGER PRIMARY KEY, network_message_id TEXT NOT NULL,"
         " mailbox_id TEXT NOT NULL, at REAL NOT NULL, UNIQUE (network_message_id, mailbox_id))",
+    ),
+)
+
+SCHEMA = Schema(
+    "mailbox database",
+    application_id=0x48464D42,  # "HFMB"
+    migrations=MIGRATIONS,
+    when_damaged="restore it from a backup, and look for disk errors in the kernel's log",
+    pragmas=(
+        "wal_autocheckpoint = 4000",
+        # Debian's SQLite writes zeros over all that is deleted, drivers.queue_schema says at what price.
+        # Mail is not a secret of the kind that the directory keeps: FAST does it only where the page is
+        # written anyway.
+        "secure_delete = FAST",
     ),
 )
 
