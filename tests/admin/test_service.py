@@ -165,7 +165,7 @@ def test_another_user_is_refused(tmp_path: Path) -> None:
     async def scenario() -> None:
         log = io.StringIO()
         async with _service(tmp_path, log) as service:
-            service.allowed_uids = {4_000_000_000}
+            service.allowed_uids = frozenset((4_000_000_000,))
             answer = await _ask(tmp_path, "status", "")
             assert isinstance(answer, Refused)
             assert "may not manage" in answer.text

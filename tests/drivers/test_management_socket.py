@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import stat
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,7 +30,6 @@ from holdfast.drivers.management_socket import (
     decode_to_role,
     encode_message,
     open_listener,
-    peer_of,
     read_frame,
     refusal_of,
     refused,
@@ -104,15 +101,6 @@ def _answering(listener: socket.socket, answer: Callable[[socket.socket], None])
     return thread
 
 
-def test_the_socket_is_for_our_user_alone(tmp_path: Path) -> None:
-    with open_listener(tmp_path):
-        path = protocol.management_socket(tmp_path)
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    # A socket that a killed process left behind is no obstacle.
-    open_listener(tmp_path).close()
-
-
 def test_a_home_with_a_long_path_can_be_reached(tmp_path: Path) -> None:
     home = tmp_path / ("d" * 100) / ("e" * 100)
     home.mkdir(parents=True)
@@ -162,12 +150,3 @@ def test_nobody_there_says_which_socket_and_what_to_do(tmp_path: Path) -> None:
         ManagementClient(tmp_path)
     assert str(protocol.management_socket(tmp_path)) in unreachable.value.text
     assert f"holdfast up --home {tmp_path}" in unreachable.value.text
-
-
-def test_the_kernel_says_who_is_there() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        peer = peer_of(ours.fileno())
-    assert (peer.pid, peer.uid) == (os.getpid(), os.getuid())
-    assert peer.user
-    assert protocol.Peer(1, 4_000_000_000).user == "uid 4000000000"

@@ -37,6 +37,7 @@ from holdfast.drivers.events import (
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.role_link import DIRECTORY_FILE
 from holdfast.drivers.sqlite_directory import DirectoryStore
+from holdfast.drivers.unix_socket import Peer, peer_of, trusted_user_ids
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import happened
 from holdfast.kernel.ids import MailboxId
@@ -58,7 +59,7 @@ class ManagementService:
         """Make a service that is not yet serving."""
         self.home = home
         self.server_name = server_name
-        self.allowed_uids = {os.getuid(), 0}
+        self.allowed_uids = trusted_user_ids()
         self.roles = Roles(apply_timeout_s=apply_timeout_s)
         self.metrics = MetricsServer(self.metrics_page)
         self.organisation = Organisation()
@@ -112,7 +113,7 @@ class ManagementService:
     # --- connections -----------------------------------------------------------------------
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = protocol.peer_of(writer.get_extra_info("socket").fileno())
+        peer = peer_of(writer.get_extra_info("socket").fileno())
         self._writers.add(writer)
         try:
             if peer.uid not in self.allowed_uids:
@@ -131,9 +132,7 @@ class ManagementService:
             self._writers.discard(writer)
             writer.close()
 
-    async def _converse(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: protocol.Peer
-    ) -> None:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer) -> None:
         first = await asyncio.wait_for(protocol.read_frame(reader), FIRST_MESSAGE_TIMEOUT_S)
         if first is None:
             return
@@ -169,7 +168,7 @@ class ManagementService:
 
     # --- verbs -----------------------------------------------------------------------------
 
-    async def _answer(self, ask: protocol.Ask, writer: asyncio.StreamWriter, peer: protocol.Peer) -> None:
+    async def _answer(self, ask: protocol.Ask, writer: asyncio.StreamWriter, peer: Peer) -> None:
         verb = find_verb(ask.noun, ask.verb)
         if verb is None or verb.runs is not Runs.SERVER:
             self._send(writer, protocol.Misused(f'there is no verb "{ask.noun} {ask.verb}" here'))

@@ -5,19 +5,12 @@
 Whoever connects first says what it is: ``Ask`` makes it a client that wants one
 verb done, ``RoleHello`` makes it a role that is told about changes.
 
-Who is at the other end is what the kernel says (SO_PEERCRED), not what the peer
-says: only the user that management runs as, and root, are heard.
-
-Source: unix(7).
+Only the user that management runs as, and root, are heard (``drivers.unix_socket``).
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pwd
 import socket
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +18,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from holdfast.drivers.unix_socket import open_private_listener, reachable_name
 from holdfast.kernel.errors import Problem, Refusal, Unavailable
 
 FRAME_BYTES_MAX = 64 << 20  # an organisation of 100,000 mailboxes as TOML is below 20 MB
 HEADER_BYTES = 4
-SOCKET_PATH_BYTES_MAX = 107  # unix(7): sun_path holds 108 bytes with the final NUL
 
 if TYPE_CHECKING:
     import asyncio  # the command line only asks, without an event loop, and shall start quickly
@@ -217,65 +210,13 @@ def management_socket(home: Path) -> Path:
     return home / "run" / "management.sock"
 
 
-@contextlib.contextmanager
-def reachable_name(path: Path) -> Iterator[str]:
-    """A name for a socket that fits into the kernel's structure, however long the path is."""
-    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
-        yield str(path)
-        return
-    descriptor = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{descriptor}/{path.name}"
-    finally:
-        os.close(descriptor)
-
-
 def open_listener(home: Path) -> socket.socket:
-    """Open the management socket, readable for our user alone.
+    """Open the management socket, for our user alone; the caller holds the lock of the role.
 
-    The caller holds the lock of the role, so a socket file that is found there
-    belongs to a process that is gone.
+    Raises:
+        Unavailable: it cannot be made.
     """
-    path = management_socket(home)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.parent.chmod(0o700)
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with reachable_name(path) as name:
-            listener.bind(name)
-        path.chmod(0o600)
-        listener.listen(128)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise Unavailable(f"cannot open the management socket {path}: {error.strerror}") from None
-    return listener
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end, as the kernel knows it."""
-
-    pid: int
-    uid: int
-
-    @property
-    def user(self) -> str:
-        """The user's name, or the number when it has none."""
-        try:
-            return pwd.getpwuid(self.uid).pw_name
-        except KeyError:
-            return f"uid {self.uid}"
-
-
-def peer_of(descriptor: int) -> Peer:
-    """Ask the kernel who is at the other end of a connection (SO_PEERCRED, unix(7))."""
-    # A copy of the descriptor: what an event loop calls a socket may lack getsockopt.
-    with socket.socket(fileno=os.dup(descriptor)) as connection:
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, uid, _ = struct.unpack("3i", credentials)
-    return Peer(pid, uid)
+    return open_private_listener(management_socket(home))
 
 
 # --- the asking side of the command line ---------------------------------------------------------

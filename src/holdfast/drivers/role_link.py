@@ -29,10 +29,10 @@ from holdfast.drivers.management_socket import (
     decode_to_role,
     encode_message,
     management_socket,
-    reachable_name,
     read_frame,
 )
 from holdfast.drivers.sqlite_directory import DirectoryStore
+from holdfast.drivers.unix_socket import reachable_name
 from holdfast.kernel.backoff import Backoff
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import happened

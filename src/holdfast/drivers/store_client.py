@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from holdfast.drivers.management_socket import reachable_name
+from holdfast.drivers.unix_socket import reachable_name
 from holdfast.kernel.backoff import Backoff
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.wire import store

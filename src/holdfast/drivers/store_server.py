@@ -7,24 +7,15 @@ closed to others and the kernel is asked who is at the other end.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import struct
 from pathlib import Path
 from typing import assert_never, cast
 
 from holdfast.drivers.log_sink import LogSink
-from holdfast.drivers.management_socket import reachable_name
 from holdfast.drivers.metrics import STORE_ANSWERS
 from holdfast.drivers.sqlite_mailbox import MailboxDatabase
+from holdfast.drivers.unix_socket import open_private_listener, peer_of, trusted_user_ids
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.mailbox import Disconnect, MailboxLog, MailboxNode, Perform, Performed, SendFrame
-
-
-def peer_user_id(connection: socket.socket) -> int:
-    """Ask the kernel for the user at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return cast(int, struct.unpack("3i", credentials)[1])
 
 
 class StoreServer:
@@ -38,23 +29,31 @@ class StoreServer:
         self._clients: dict[ConnectionId, asyncio.Transport] = {}
         self._last_id = 0
         self._server: asyncio.Server | None = None
+        self._path: Path | None = None
         self._draining = False
 
     async def listen(self, path: Path) -> None:
-        """Take clients; a socket file that an earlier life left behind is replaced."""
-        path.unlink(missing_ok=True)
-        with reachable_name(path) as name:
-            self._server = await asyncio.get_running_loop().create_unix_server(lambda: _Client(self), name)
-        path.chmod(0o600)
+        """Take clients on a Unix socket of our user alone.
+
+        Raises:
+            Unavailable: it cannot be made.
+        """
+        listener = open_private_listener(path)
+        self._path = path
+        self._server = await asyncio.get_running_loop().create_unix_server(
+            lambda: _Client(self), sock=listener
+        )
 
     def close(self) -> None:
         """Take no more clients."""
         if self._server is not None:
             self._server.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
     def opened(self, transport: asyncio.Transport) -> ConnectionId | None:
         """Number a client, unless it is somebody else's process."""
-        if peer_user_id(transport.get_extra_info("socket")) not in (0, os.getuid()):
+        if peer_of(transport.get_extra_info("socket").fileno()).uid not in trusted_user_ids():
             transport.abort()
             return None
         self._last_id += 1
