@@ -184,6 +184,27 @@ def test_starttls(tmp_path: Path) -> None:
     run(test, tmp_path)
 
 
+def test_a_handshake_that_comes_before_we_are_ready_for_it_is_not_lost(tmp_path: Path) -> None:
+    # Found by the tests on a busy machine: the 220 was answered before TLS had been put on the connection.
+    ensure_certificate(tmp_path, ("localhost",))
+    context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+
+    async def test(stage: Stage) -> None:
+        reader, writer = await stage.connect()
+        (connection_id,) = stage.connections.open
+        stage.connections.perform(Send(connection_id, b"go on\n"))
+        assert await reader.readline() == b"go on\n"
+        handshake = asyncio.get_running_loop().create_task(
+            writer.start_tls(context, server_hostname="localhost")
+        )
+        stage.connections.perform(StartTls(connection_id))
+        await handshake
+        assert await reader.readline() == b"secret hello\n"
+        writer.close()
+
+    run(test, tmp_path)
+
+
 def test_a_failed_handshake_ends_the_connection_once(tmp_path: Path) -> None:
     ensure_certificate(tmp_path, ("localhost",))
 

@@ -87,6 +87,8 @@ class Connections:
             case ResumeReading():
                 connection.resume_reading()
             case StartTls():
+                # At once, not in the task: a quick client's handshake may be read before the task begins.
+                connection.pause_reading()
                 task = asyncio.get_running_loop().create_task(connection.start_tls(self.context()))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -207,6 +209,8 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         plain = self._transport
         try:
+            # Reads again by itself, with TLS in between.
+            self._reading = True
             upgraded = await loop.start_tls(
                 plain, self, context, server_side=True, ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT_S
             )
