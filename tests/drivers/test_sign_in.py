@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -68,4 +69,13 @@ def test_a_disabled_mailbox_lets_nobody_in(home: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_read_lets_nobody_in(home: Path, tmp_path: Path) -> None:
+    assert check(tmp_path, organisation_of(home), ALICE, "anything") is None
+
+
+def test_a_directory_that_is_not_ours_lets_nobody_in_and_keeps_nobody_waiting(
+    home: Path, tmp_path: Path
+) -> None:
+    connection = sqlite3.connect(tmp_path / "directory.sqlite")
+    connection.execute("CREATE TABLE t (x)")
+    connection.close()
     assert check(tmp_path, organisation_of(home), ALICE, "anything") is None

@@ -39,8 +39,9 @@ def port_owner(port: int) -> str:
         if not directory.name.isdigit():
             continue
         if wanted & _descriptors(directory):
-            command = (directory / "comm").read_text(encoding="utf-8", errors="replace").strip()
-            return f"process {directory.name} ({command})"
+            with contextlib.suppress(OSError):  # it has ended since we looked
+                command = (directory / "comm").read_text(encoding="utf-8", errors="replace").strip()
+                return f"process {directory.name} ({command})"
     return "another process"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from holdfast.directory.model import Mailbox, Organisation
 from holdfast.drivers.passwords import verify_password
 from holdfast.drivers.sqlite_directory import DirectoryStore
-from holdfast.kernel.errors import Unavailable
+from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import MailboxId
 
 CHECKS_AT_ONCE = 2
@@ -38,7 +38,7 @@ class SignIn:
         def work() -> None:
             try:
                 found = mailbox_id if self._verify(mailbox_id, password) else None
-            except Unavailable:
+            except (Refusal, Unavailable):  # whoever signs in waits for an answer in any case
                 found = None
             loop.call_soon_threadsafe(done, found)
 
