@@ -15,6 +15,7 @@ from holdfast.directory.defaults import DemonstrationPorts, demonstration_organi
 from holdfast.directory.model import Organisation, TlsMode, Usage
 from holdfast.directory.plan import plan_change
 from holdfast.drivers.passwords import hash_password, new_password
+from holdfast.drivers.role_link import DIRECTORY_FILE, read_organisation
 from holdfast.drivers.sqlite_directory import DirectoryStore
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import MailboxId, new_mailbox_id
@@ -37,7 +38,7 @@ def prepare(home: Path, *, demonstration: bool, ports: DemonstrationPorts | None
         (home / "run").mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"cannot make the state directory {home}: {error.strerror}") from None
-    store = DirectoryStore.open(home / "directory.sqlite", writable=True)
+    store = DirectoryStore.open(home / DIRECTORY_FILE, writable=True)
     try:
         if store.revision() or not demonstration:
             return False
@@ -78,11 +79,7 @@ def _write_credentials(path: Path, passwords: dict[str, str]) -> None:
 
 def welcome(home: Path, *, new: bool) -> str:
     """What listens where, how to send a first message and how to read it."""
-    store = DirectoryStore.open(home / "directory.sqlite", writable=False)
-    try:
-        organisation = store.read()
-    finally:
-        store.close()
+    organisation = read_organisation(home)
     lines = [f'Holdfast is ready: organisation "{organisation.name}", state in {home}', ""]
     lines += _listening(organisation)
     if (home / CREDENTIALS_FILE).exists():

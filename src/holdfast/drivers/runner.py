@@ -16,6 +16,7 @@ from holdfast.directory.model import Organisation
 from holdfast.drivers import tls
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.metrics import CONNECTIONS_OPEN, SIGN_INS
+from holdfast.drivers.role_link import DIRECTORY_FILE
 from holdfast.drivers.sign_in import SignIn
 from holdfast.drivers.store_client import StoreLink, store_socket
 from holdfast.drivers.tcp import Connections
@@ -49,7 +50,7 @@ class NodeRunner(Generic[NodeType]):
         self._home = home
         self._context: ssl.SSLContext | None = None
         self._links: dict[str, tuple[StoreLink, asyncio.Task[None]]] = {}
-        self._sign_in = SignIn(home / "directory.sqlite", lambda: self.organisation)
+        self._sign_in = SignIn(home / DIRECTORY_FILE, lambda: self.organisation)
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
         drained = node.connection_drained if isinstance(node, AccessNode) else None
