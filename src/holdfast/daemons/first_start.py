@@ -14,6 +14,7 @@ from pathlib import Path
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.directory.model import Organisation, TlsMode, Usage
 from holdfast.directory.plan import plan_change
+from holdfast.drivers.files import write_private
 from holdfast.drivers.passwords import hash_password, new_password
 from holdfast.drivers.role_link import DIRECTORY_FILE, read_organisation
 from holdfast.drivers.sqlite_directory import DirectoryStore
@@ -57,7 +58,7 @@ def _make_demonstration(home: Path, store: DirectoryStore, ports: DemonstrationP
     passwords = {"alice@example.test": new_password(), "bob@example.test": new_password()}
     path = home / CREDENTIALS_FILE
     # Before the change is applied: a crash in between must not leave mailboxes with unknown passwords.
-    _write_credentials(path, passwords)
+    write_private(path, (json.dumps(passwords, indent=2) + "\n").encode())
     _set_passwords(store, {alice: passwords["alice@example.test"], bob: passwords["bob@example.test"]})
     plan = plan_change(store.read(), organisation)
     store.apply(plan, who="holdfast up", why="demonstration organisation", at=time.time())
@@ -66,15 +67,6 @@ def _make_demonstration(home: Path, store: DirectoryStore, ports: DemonstrationP
 def _set_passwords(store: DirectoryStore, passwords: dict[MailboxId, str]) -> None:
     for mailbox_id, password in passwords.items():
         store.set_secret(mailbox_id, hash_password(password))
-
-
-def _write_credentials(path: Path, passwords: dict[str, str]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(passwords, stream, indent=2)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(descriptor)
 
 
 def welcome(home: Path, *, new: bool) -> str:

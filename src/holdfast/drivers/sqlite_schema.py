@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.drivers.files import sync_directory
 from holdfast.kernel.errors import Refusal, Unavailable
 
 
@@ -123,7 +124,7 @@ def migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
     version = _version(connection, path, schema)
     if version == 0:
         connection.execute(f"PRAGMA page_size = {schema.page_bytes}")
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     connection.execute("PRAGMA journal_mode = WAL")
     for step in range(version, len(schema.migrations)):
         with transaction(connection):
@@ -223,12 +224,3 @@ def _make_private_file(path: Path, schema: Schema) -> None:
         path.chmod(0o600)
     except OSError as error:
         raise Unavailable(f"cannot open the {schema.what} {path}: {error.strerror}") from None
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the name of a new file durable, not only what is in it (fsync(2))."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

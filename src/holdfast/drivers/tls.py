@@ -11,10 +11,10 @@ Source: RFC 8446, RFC 9325 for the lowest version.
 from __future__ import annotations
 
 import datetime
-import os
 import ssl
 from pathlib import Path
 
+from holdfast.drivers.files import write_private
 from holdfast.kernel.errors import Unavailable
 
 CERTIFICATE_DAYS = 5 * 365  # exchange-behaviour TL-7
@@ -54,25 +54,14 @@ def ensure_certificate(directory: Path, names: tuple[str, ...]) -> bool:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    _write_private(
+    write_private(
         key_path,
         key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
     )
-    _write_private(certificate_path, certificate.public_bytes(serialization.Encoding.PEM))
+    write_private(certificate_path, certificate.public_bytes(serialization.Encoding.PEM))
     return True
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    """Write a file that only we may read; whole or not at all."""
-    unfinished = path.with_suffix(".new")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(descriptor)
-    unfinished.rename(path)
 
 
 def server_context(directory: Path) -> ssl.SSLContext:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from holdfast.drivers.files import sync_directory
 from holdfast.transport.tracking import file_header
 
 FILE_BYTES_MAX = 10 << 20
@@ -194,7 +195,7 @@ class TrackingLog:
             (self._directory / self._name).unlink(missing_ok=True)
             raise
         self._forget_old(now)
-        _sync_directory(self._directory)
+        sync_directory(self._directory)
 
     def _forget_old(self, now: float) -> None:
         files = log_files(self._directory)[:-FILES_KEPT_MIN]
@@ -221,11 +222,3 @@ class TrackingLog:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
