@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import ConnectionId, MailboxId, NetworkMessageId
@@ -173,3 +176,87 @@ def test_what_is_remembered_is_bounded() -> None:
     assert list(taken.uncertain.values()) == ["7", "8", "9"]
     take(taken, 1.0, ONE)
     assert len(taken.uncertain) == 4  # those that are remembered, and the one that may become so
+
+
+def test_the_same_second_try_several_times_in_one_write() -> None:
+    taken = intake()
+    take(taken, 0.0, ONE)
+    taken.connection_lost(1.0, ONE)
+    for _ in range(3):
+        assert isinstance(take(taken, 2.0, TWO), TrackOnly)
+    taken.client_spoke(TWO)
+    assert taken.uncertain == {}
+    assert isinstance(take(taken, 3.0, TWO), AddMessage)
+
+
+CONNECTIONS = st.sampled_from([ConnectionId(number) for number in range(1, 5)])
+MESSAGES = (message(), message(b"Message-ID: <2@x>\r\n\r\n"), message(b"Subject: alarm\r\n\r\n"))
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Connections, commits and losses in any order, with few messages, so that many are equal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.taken = intake(count_max=2)
+        self.writes: list[AddMessage | TrackOnly] = []
+        self.waiting: dict[ConnectionId, AddMessage | TrackOnly] = {}
+        self.added: set[NetworkMessageId] = set()
+
+    @rule(connection=CONNECTIONS, received=st.sampled_from(MESSAGES))
+    def receives(self, connection: ConnectionId, received: MessageReceived) -> None:
+        if connection in self.waiting:
+            return  # a session takes one message at a time
+        try:
+            write = self.taken.receive(self.now, connection, received, ORIGIN)
+        except Refusal:
+            return
+        self.waiting[connection] = write
+        self.writes.append(write)
+
+    @rule(number=st.integers(0, 3), succeeds=st.booleans())
+    def ends_a_commit(self, number: int, succeeds: bool) -> None:
+        if number >= len(self.writes):
+            return
+        write = self.writes.pop(number)
+        waiting = [connection for connection, each in self.waiting.items() if each is write]
+        if succeeds:
+            told, copy = self.taken.committed(self.now, write)
+            if isinstance(write, AddMessage):
+                self.added.add(write.message.network_message_id)
+            assert copy in self.added, "a 250 is for a copy that is durable"
+        else:
+            told = self.taken.failed(write)
+        assert waiting == ([] if told is None else [told])
+        for connection in waiting:
+            del self.waiting[connection]
+
+    @rule(connection=CONNECTIONS)
+    def speaks(self, connection: ConnectionId) -> None:
+        self.taken.client_spoke(connection)
+
+    @rule(connection=CONNECTIONS)
+    def is_lost(self, connection: ConnectionId) -> None:
+        self.taken.connection_lost(self.now, connection)
+        self.waiting.pop(connection, None)
+
+    @rule(span_s=st.sampled_from((0.1, UNREAD_S, DAY_S / 2)))
+    def time_passes(self, span_s: float) -> None:
+        self.now += span_s
+
+    @invariant()
+    def what_is_uncertain_is_durable(self) -> None:
+        assert set(self.taken.uncertain.values()) <= self.added
+        assert self.taken.pending_count == len(self.writes)
+
+    def teardown(self) -> None:
+        while self.writes:
+            self.ends_a_commit(0, succeeds=True)
+        for number in range(1, 5):
+            self.taken.client_spoke(ConnectionId(number))
+        assert len(self.taken.uncertain) <= 2
+
+
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

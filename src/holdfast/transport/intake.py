@@ -253,8 +253,11 @@ class Intake:
 
     def client_spoke(self, connection_id: ConnectionId) -> None:
         """The client said something: it has read the answer it had."""
-        for answer in self._unread.pop(connection_id, ()):
+        read = self._unread.pop(connection_id, ())
+        # All first: a client that pipelines may have had several answers to the same message.
+        for answer in read:
             self._forget_answer(answer)
+        for answer in read:
             if answer.duplicate:
                 self._settle_first_tries(answer)
 
