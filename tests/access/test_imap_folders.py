@@ -27,6 +27,11 @@ DIALOGS = {
         ("CREATE &bad", "BAD"),
         ("RENAME INBOX ''//", "BAD"),
     ],
+    "a name that is encoded without need is kept as it is read": [
+        ("CREATE &AGE-", "OK"),
+        ("CREATE a", "NO [ALREADYEXISTS]"),
+        ("SELECT a", "OK"),
+    ],
     "rename": [
         ("CREATE a/b", "OK"),
         ("RENAME a x", "OK RENAME completed."),

@@ -101,3 +101,10 @@ def test_lsub(world) -> None:
 )
 def test_malformed(command: str, world) -> None:
     assert world.sign_in().do(f"t {command}")[-1].startswith("t BAD")
+
+
+def test_an_ampersand_in_a_pattern_may_mean_itself(world) -> None:
+    client = world.sign_in()
+    client.do('t CREATE "R&-D"')
+    assert client.do('t LIST "" "R&*"')[0].endswith('"R&-D"')
+    assert client.do('t LIST "" "&*"') == ["t OK LIST completed."]

@@ -94,6 +94,8 @@ def test_copy_and_move(client) -> None:
     assert client.do("t COPY 1")[-1].startswith("t BAD")
     client.do("t SELECT Drafts")
     assert client.do("t UID MOVE 1 other")[-1].startswith("t BAD MOVE failed. Invalid messageset.")
+    assert client.do("t UID COPY 5 INBOX") == ["t OK COPY completed."], "RFC 3501 section 6.4.8"
+    assert client.do("t COPY 5 INBOX")[-1].startswith("t BAD")
 
 
 def test_nothing_is_changed_in_an_examined_folder(client) -> None:

@@ -173,6 +173,12 @@ def test_a_file_that_cannot_be_opened_is_refused_clearly(tmp_path: Path) -> None
             MailboxDatabase.open(path)
 
 
+def test_the_write_ahead_log_is_cut_after_a_backlog(tmp_path: Path) -> None:
+    connection = open_for_writing(tmp_path / "DB01.sqlite", SCHEMA)
+    assert connection.execute("PRAGMA journal_size_limit").fetchone() == (64 << 20,)
+    connection.close()
+
+
 def test_what_is_deleted_costs_no_writing_of_zeros(tmp_path: Path) -> None:
     connection = open_for_writing(tmp_path / "a.sqlite", SCHEMA)
     assert connection.execute("PRAGMA secure_delete").fetchone() == (2,)  # FAST

@@ -318,3 +318,12 @@ def test_late_news_of_closed_connections_are_ignored(desk: Desk) -> None:
     desk.node.password_checked(desk.now, connection_id, None)
     desk.until(SIGN_IN_S)
     assert desk.take() == []
+
+
+def test_a_message_without_a_date_gets_that_of_the_wall_clock(desk: Desk) -> None:
+    desk.node.clock_offset_s = 1_700_000_000.0
+    connection_id = desk.sign_in()
+    desk.say(connection_id, "a APPEND INBOX {1+}\r\nx")
+    (call,) = desk.calls()
+    assert isinstance(call.operation, store.AppendMessage)
+    assert call.operation.internal_at == 1_700_000_000.0 + desk.now

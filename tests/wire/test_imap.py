@@ -79,18 +79,21 @@ def test_a_literal_behind_no_command_is_not_asked_for() -> None:
 
 def test_a_literal_that_is_too_large_is_refused_before_it_is_sent() -> None:
     text = "a literal of 1001 bytes is too large; at most 1000 are taken here"
-    assert read(b"a1 APPEND x {1001}\r\na2 NOOP\r\n") == [BadCommand("a1", text), ("a2", "NOOP", False)]
+    assert read(b"a1 APPEND x {1001}\r\na2 NOOP\r\n") == [
+        BadCommand("a1", text, too_large=True),
+        ("a2", "NOOP", False),
+    ]
 
 
 def test_a_literal_that_is_too_large_and_does_not_wait_is_skipped_with_its_command() -> None:
     text = "a literal of 1001 bytes is too large; at most 1000 are taken here"
     data = b"a1 APPEND x {1001+}\r\n" + b"\n" * 1001 + b" {2+}\r\n\r\n tail\r\na2 NOOP\r\n"
-    assert read(data) == [BadCommand("a1", text), ("a2", "NOOP", False)]
+    assert read(data) == [BadCommand("a1", text, too_large=True), ("a2", "NOOP", False)]
 
 
 def test_all_literals_of_a_command_together_are_bounded() -> None:
     assert read(b"a1 x {6+}\r\n123456 {6+}\r\n123456\r\na2 NOOP\r\n", 10) == [
-        BadCommand("a1", "a literal of 6 bytes is too large; at most 10 are taken here"),
+        BadCommand("a1", "a literal of 6 bytes is too large; at most 10 are taken here", too_large=True),
         ("a2", "NOOP", False),
     ]
     many = b"a1 x" + b" {0+}\r\n" * (imap.LITERAL_COUNT_MAX + 1) + b"\r\na2 NOOP\r\n"
@@ -200,3 +203,14 @@ def test_any_bytes_are_commands_or_bad(pieces: list[bytes]) -> None:
         reader.feed(piece)
         while (item := reader.next()) is not None:
             assert isinstance(item, Command | LiteralWanted | BadCommand)
+
+
+def test_a_literal_that_is_too_large_is_said_by_a_field_and_not_by_the_text() -> None:
+    reader = CommandReader(10)
+    reader.feed(b"a APPEND x {11}\r\nb NOOP {a\r\n")
+    refused = reader.next()
+    assert isinstance(refused, BadCommand)
+    assert refused.too_large
+    reader.feed(b"* no tag\r\n")
+    while (item := reader.next()) is not None:
+        assert not isinstance(item, BadCommand) or not item.too_large

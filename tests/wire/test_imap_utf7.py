@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.kernel.errors import Refusal
-from holdfast.wire.imap_utf7 import decode_mailbox_name, encode_mailbox_name
+from holdfast.wire.imap_utf7 import decode_mailbox_name, decode_mailbox_pattern, encode_mailbox_name
 
 NAMES = {
     "INBOX": b"INBOX",
@@ -54,3 +54,27 @@ def test_any_bytes_are_read_or_refused(encoded: bytes) -> None:
     except Refusal:
         return
     assert decode_mailbox_name(encode_mailbox_name(name)) == name
+
+
+@pytest.mark.parametrize(
+    ("encoded", "pattern"),
+    [
+        (b"&*", "&*"),
+        (b"&-*", "&*"),
+        (b"a&", "a&"),
+        (b"&AOk-%&x", "é%&x"),
+        (b"&AGE-", "a"),
+        (b"&A-", "&A-"),
+    ],
+)
+def test_a_pattern_may_hold_an_ampersand_that_means_itself(encoded: bytes, pattern: str) -> None:
+    assert decode_mailbox_pattern(encoded) == pattern
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=40) | st.from_regex(rb"[&a-zA-Z0-9+,-]*", fullmatch=True))
+def test_any_pattern_is_read_or_refused(encoded: bytes) -> None:
+    try:
+        decode_mailbox_pattern(encoded)
+    except Refusal:
+        assert not encoded.isascii() or not encoded.decode("ascii").isprintable()

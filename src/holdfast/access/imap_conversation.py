@@ -135,7 +135,7 @@ class Conversation:
         tag: of the running command.
         using_uid: whether the running command is a UID command.
         failed_sign_in_count: wrong passwords so far.
-        now: the time of the last input.
+        now: the wall clock at the last input, in seconds since 1970.
         out: what was said and not sent yet.
     """
 

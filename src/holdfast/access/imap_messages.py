@@ -110,8 +110,10 @@ def _copy(conversation: Conversation, arguments: Arguments, *, move: bool) -> Ru
     arguments.space()
     target_name = arguments.mailbox()
     arguments.end()
-    if not uids and selected.count == 0:
-        raise Bad("Invalid messageset.")  # there is no message that could be meant
+    if not uids and selected.count == 0 and (move or not conversation.using_uid):
+        # There is no message that could be meant. UIDs that are not there are no error (RFC 3501
+        # section 6.4.8), but for UID MOVE Apache James's script wants it said.
+        raise Bad("Invalid messageset.")
     if move:
         selected = conversation.writable_folder()
     account = conversation.signed_in()

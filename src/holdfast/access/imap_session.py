@@ -55,7 +55,6 @@ from holdfast.wire.imap import BadCommand, Command, CommandReader, LiteralWanted
 
 GREETING = b"* OK IMAP4rev1 Server ready\r\n"
 LITERAL_BYTES_MAX_BEFORE_SIGN_IN = 8 << 10
-_TOO_LARGE = "a literal of "  # how the reader's text about a literal that is too large begins
 
 
 class State(enum.Flag):
@@ -216,7 +215,7 @@ class ImapSession:
         self._flush()
 
     def receive(self, now: float, data: bytes) -> None:
-        """Take bytes from the client."""
+        """Take bytes from the client; ``now`` is the wall clock in seconds since 1970."""
         if self._ended:
             return
         self.conversation.now = now
@@ -463,7 +462,7 @@ class ImapSession:
         elif self.state is State.NOT_SIGNED_IN:
             tagged = f"{bad.tag} BAD {bad.text}." if bad.tag != "*" else ""
             self._end("Unknown command.", tagged)
-        elif bad.text.startswith(_TOO_LARGE):
+        elif bad.too_large:
             self.conversation.say(_plain(f"{bad.tag} NO [TOOBIG] {bad.text}."))
         else:
             self._say_bad(bad.tag, f"{bad.text}.")

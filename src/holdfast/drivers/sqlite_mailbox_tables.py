@@ -56,6 +56,8 @@ SCHEMA = Schema(
     when_damaged="restore it from a backup, and look for disk errors in the kernel's log",
     pragmas=(
         "wal_autocheckpoint = 4000",
+        # The WAL's file is as large as the largest backlog that it ever held; the queue keeps the same.
+        "journal_size_limit = 67108864",
         # Debian's SQLite writes zeros over all that is deleted, drivers.queue_schema says at what price.
         # Mail is not a secret of the kind that the directory keeps: FAST does it only where the page is
         # written anyway.

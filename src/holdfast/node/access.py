@@ -93,7 +93,12 @@ class _Watched:
 
 
 class AccessNode:
-    """Everything the access role decides."""
+    """Everything the access role decides.
+
+    Attributes:
+        clock_offset_s: what the wall clock is ahead of the steady clock that ``now`` is read from; set by
+            the driver. Only the date of a message that comes without one needs it.
+    """
 
     def __init__(
         self,
@@ -103,6 +108,7 @@ class AccessNode:
         settings: SessionSettings | None = None,
     ) -> None:
         self.outputs: list[AccessOutput] = []
+        self.clock_offset_s = 0.0
         self._organisation = organisation
         self._server_name = server_name
         self._luck = luck
@@ -187,7 +193,7 @@ class AccessNode:
         client = self._live(connection_id)
         if client is not None:
             client.active_at = now
-            client.session.receive(now, data)
+            client.session.receive(now + self.clock_offset_s, data)
             self._perform(now, connection_id, client)
 
     def connection_ended(self, now: float, connection_id: ConnectionId) -> None:
@@ -433,7 +439,7 @@ class AccessNode:
 
     def _tls_offered(self, peer: Peer) -> bool:
         """Whether the listener that a client came to offers STARTTLS."""
-        server = self._organisation.server(self._server_name)
+        server = self._organisation.own_server(self._server_name)
         listeners = server.imap if server is not None else ()
         for listener in listeners:
             if _port_of(listener) == peer.local_port:

@@ -97,11 +97,13 @@ class BadCommand:
         tag: for the BAD answer; ``*`` when none could be read.
         text: what is wrong.
         fatal: the stream cannot be followed any more: answer BYE and close.
+        too_large: it would be a command if its literals were smaller.
     """
 
     tag: str
     text: str
     fatal: bool = False
+    too_large: bool = False
 
 
 class CommandReader:
@@ -123,6 +125,7 @@ class CommandReader:
         self._literals: dict[int, bytes] = {}
         self._literal_left: int | None = None  # size of the literal that is being read
         self._bad = ""  # why the command that is being read is thrown away
+        self._too_large = False  # whether that is so because of a literal's size
         self._discarded = 0
         self._dead = False
 
@@ -247,6 +250,7 @@ class CommandReader:
         if self._bad:
             return
         if size + sum(map(len, self._literals.values())) > self.literal_bytes_max:
+            self._too_large = True
             self._bad = (
                 f"a literal of {size} bytes is too large; at most {self.literal_bytes_max} are taken here"
             )
@@ -266,7 +270,7 @@ class CommandReader:
     def _finish_bad(self, line: bytes) -> BadCommand:
         self._keep_start_for_tag(line)
         tag = _TAG.match(self._text)
-        bad = BadCommand(tag[0].decode("ascii") if tag else "*", self._bad)
+        bad = BadCommand(tag[0].decode("ascii") if tag else "*", self._bad, too_large=self._too_large)
         self._forget_command()
         return bad
 
@@ -295,6 +299,7 @@ class CommandReader:
         self._literals = {}
         self._literal_left = None
         self._bad = ""
+        self._too_large = False
         self._discarded = 0
 
 

@@ -13,11 +13,11 @@ import calendar
 import datetime
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from holdfast.kernel.errors import Refusal
-from holdfast.wire.imap_utf7 import decode_mailbox_name
+from holdfast.wire.imap_utf7 import decode_mailbox_name, decode_mailbox_pattern
 
 DEPTH_MAX = 32  # of parentheses; clients use three at most
 NUMBER_MAX = 0xFFFFFFFF  # RFC 3501 section 9: number is unsigned and 32 bits wide
@@ -218,8 +218,8 @@ class Arguments:
     def list_mailbox(self) -> str:
         """Read a pattern of mailbox names, in which ``%`` and ``*`` are wildcards."""
         if self.peek() in (b'"', b"{"):
-            return _mailbox_name(self.string())
-        return _mailbox_name(self._match(_LIST_ATOM, "a mailbox pattern")[0])
+            return _mailbox_name(self.string(), decode_mailbox_pattern)
+        return _mailbox_name(self._match(_LIST_ATOM, "a mailbox pattern")[0], decode_mailbox_pattern)
 
     def number(self) -> int:
         """Read a number of 32 bits."""
@@ -309,9 +309,9 @@ class Arguments:
         return match
 
 
-def _mailbox_name(text: bytes) -> str:
+def _mailbox_name(text: bytes, decode: Callable[[bytes], str] = decode_mailbox_name) -> str:
     if text.isascii():
-        name = decode_mailbox_name(text)
+        name = decode(text)
     else:
         try:
             name = text.decode("utf-8")  # RFC 9051 and RFC 6855 clients write names in plain UTF-8

@@ -58,6 +58,27 @@ def decode_mailbox_name(encoded: bytes) -> str:
     return "".join(pieces)
 
 
+def decode_mailbox_pattern(encoded: bytes) -> str:
+    """Read a pattern of mailbox names, in which an ``&`` that starts no modified UTF-7 is the character itself.
+
+    A pattern is asked, not kept: ``&*`` is what clients send that look for names with an ``&``.
+
+    Raises:
+        Refusal: the pattern holds bytes outside printable ASCII.
+    """
+    pieces: list[str] = []
+    position = 0
+    for match in _SHIFTED.finditer(encoded):
+        pieces.append(_plain(encoded[position : match.start()]))
+        try:
+            pieces.append(_decode_shifted(match[1]))
+        except Refusal:
+            pieces.append(_plain(match[0]))
+        position = match.end()
+    pieces.append(_plain(encoded[position:]))
+    return "".join(pieces)
+
+
 def _decode_shifted(base64: bytes) -> str:
     if not base64:
         return "&"
