@@ -162,3 +162,24 @@ def test_an_answer_is_bounded_but_holds_at_least_one_message(
     assert fetch([2, 3, 3]) == ([2, 3], True)
     assert fetch([1, 2, 3, 4], store.Part.METADATA) == ([1, 2, 3], False)
     assert fetch([-1, 0, 99, 1 << 80]) == ([], True)
+
+
+def test_toggled_flags_do_not_make_the_change_log_grow(database: Any) -> None:
+    uids = [database.append(), database.append()]
+    opened = database.opened()
+    folder_id, start = opened.folder.folder_id, opened.folder.highest_position
+    for _ in range(20):
+        database.flag(folder_id, uids, "\\Seen")
+        middle = database.opened().folder.highest_position
+        database.flag(folder_id, uids, "\\Seen", action="remove")
+    assert len(database.tables.changes(folder_id, 0)) == 4, "each came, and each has a newest change"
+    for after in (start, middle, middle + 1):
+        states = database.changes(folder_id, after).changed
+        assert [state.uid for state in states] == [uid for uid in uids if after < middle + uid]
+    assert database.changes(folder_id, start).position == start + 80
+    database.flag(folder_id, [1], "\\Deleted")
+    database.ask(store.Expunge(ALICE, folder_id, None), store.Expunged)
+    assert len(database.tables.changes(folder_id, 0)) == 4
+    changes = database.changes(folder_id, start)
+    assert (changes.vanished, [state.uid for state in changes.changed]) == ([1], [2])
+    assert database.changes(folder_id, 0).vanished == [], "what came and went is nothing"

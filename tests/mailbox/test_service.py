@@ -129,6 +129,8 @@ def machine(make_database: Any) -> type[RuleBasedStateMachine]:
             uids = [each.uid for each in opened.messages]
             assert uids == sorted(set(uids))
             assert all(uid < folder.uid_next for uid in uids)
+            for database in self.databases:
+                assert len(database.tables.changes(folder.folder_id, 0)) <= 2 * (folder.uid_next - 1)
             assert folder.message_count == len(uids)
             assert folder.unseen_count == sum("\\Seen" not in each.flags for each in opened.messages)
             known = self.known.get(folder.folder_id)

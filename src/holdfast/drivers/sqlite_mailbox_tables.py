@@ -340,6 +340,14 @@ class SqliteTables:
         """Add a line to a folder's change log."""
         self._new_changes.append(row)
 
+    def drop_change(self, folder_id: int, position: int, kind: ChangeKind) -> None:
+        """Remove a line of a change log when it is of this kind."""
+        self._flush_messages()
+        self._execute(
+            "DELETE FROM changes WHERE folder_id = ? AND position = ? AND kind = ?",
+            (folder_id, position, kind),
+        )
+
     def changes(self, folder_id: int, after: int) -> list[tuple[ChangeKind, int]]:
         """Kind and UID of the changes after a position."""
         self._flush_messages()

@@ -1,5 +1,11 @@
 """Messages in folders: adding, removing, moving, flags; each change a line in the folder's change log.
 
+A change of flags takes the place of the message's last one in the log, and a
+removal the place of both: whoever asks what happened after a position needs
+only the newest. So the log holds at most two lines per UID, however often a
+flag is set and taken away; its coming stays, because who did not see a message
+come need not hear that it went.
+
 Invariants: UIDs and positions of a folder only grow; the counts of a folder
 and of its mailbox are those of its messages; every message row holds one
 reference to its body.
@@ -64,6 +70,7 @@ def remove_message(
     tables: Tables, mailbox: MailboxRow, folder: FolderRow, message: MessageRow, kind: ChangeKind
 ) -> None:
     """Take a message out of a folder; its reference to the body goes too unless it is moved."""
+    tables.drop_change(folder.folder_id, message.modification, ChangeKind.FLAGS)
     log_change(tables, folder, kind, message.uid, message.item_id)
     tables.remove_message(folder.folder_id, message.uid)
     if kind is not ChangeKind.MOVE_OUT:
@@ -112,6 +119,7 @@ def store_flags(
     for message, after in zip(messages, wanted, strict=True):
         modification = message.modification
         if after != message.flags:
+            tables.drop_change(folder.folder_id, message.modification, ChangeKind.FLAGS)
             modification = log_change(tables, folder, ChangeKind.FLAGS, message.uid, message.item_id)
             tables.put_flags(folder.folder_id, message.uid, after, modification)
             folder.unseen_count += (SEEN in message.flags) - (SEEN in after)

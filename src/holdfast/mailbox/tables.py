@@ -170,6 +170,9 @@ class Tables(Protocol):
     def add_change(self, row: ChangeRow) -> None:
         """Add a line to a folder's change log."""
 
+    def drop_change(self, folder_id: int, position: int, kind: ChangeKind) -> None:
+        """Remove the line of a change log at a position when it is of this kind."""
+
     def changes(self, folder_id: int, after: int) -> list[tuple[ChangeKind, int]]:
         """Kind and UID of the changes after a position, in order."""
 

@@ -213,6 +213,12 @@ class MemoryTables:
         """Add a line to a folder's change log."""
         self._set(self._changes.setdefault(row.folder_id, {}), row.position, row)
 
+    def drop_change(self, folder_id: int, position: int, kind: ChangeKind) -> None:
+        """Remove a line of a change log when it is of this kind."""
+        rows = self._changes.get(folder_id, {})
+        if position in rows and rows[position].kind is kind:
+            self._delete(rows, position)
+
     def changes(self, folder_id: int, after: int) -> list[tuple[ChangeKind, int]]:
         """Kind and UID of the changes after a position."""
         rows = self._changes.get(folder_id, {})
