@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,14 @@ from holdfast.drivers.queue_schema import (
 from holdfast.drivers.sqlite_schema import connect, open_for_writing
 
 
-def test_the_stored_format_is_the_one_that_was_written_first(tmp_path: Path) -> None:
+def test_the_stored_format_is_the_one_that_was_written_before(tmp_path: Path) -> None:
     connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
     assert connection.execute("PRAGMA page_size").fetchone() == (8192,)
     assert connection.execute("PRAGMA secure_delete").fetchone() == (2,)  # FAST
     columns = {
         table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-        for table in ("state", "message", "progress", "outbox", "accepted")
+        for table in ("state", "message", "progress", "outbox", "uncertain")
     }
     connection.close()
     assert columns == {
@@ -39,8 +40,28 @@ def test_the_stored_format_is_the_one_that_was_written_first(tmp_path: Path) -> 
         ],
         "progress": ["number", "recipients"],
         "outbox": ["id", "lines"],
-        "accepted": ["id", "at", "message_count", "fingerprints"],
+        "uncertain": ["fingerprint", "network_message_id", "at"],
     }  # fmt: skip
+
+
+def test_version_1_is_brought_forward(tmp_path: Path) -> None:
+    first = replace(SCHEMA, migrations=SCHEMA.migrations[:1])
+    connection = open_for_writing(tmp_path / "q.sqlite", first)
+    connection.execute(INSERT_MESSAGE, (1, "n", 1.5, b"", b"a@x", 4, b"", b"", b"", b""))
+    old = "\n".join(f"{number:032x} message-{number}" for number in range(3))
+    connection.execute("INSERT INTO accepted (at, message_count, fingerprints) VALUES (10.5, 3, ?)", (old,))
+    again = f"{2:032x} message-again"
+    connection.execute("INSERT INTO accepted (at, message_count, fingerprints) VALUES (11.5, 1, ?)", (again,))
+    connection.execute("INSERT INTO accepted (at, message_count, fingerprints) VALUES (12.5, 0, '')")
+    connection.close()
+    connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
+    assert connection.execute("SELECT * FROM uncertain ORDER BY fingerprint").fetchall() == [
+        (f"{0:032x}", "message-0", 10.5),
+        (f"{1:032x}", "message-1", 10.5),
+        (f"{2:032x}", "message-again", 11.5),
+    ]
+    assert [each.number for each in read_messages(connection)] == [1]
+    connection.close()
 
 
 def test_what_waits_is_read_with_its_progress_and_again_after_reopening(tmp_path: Path) -> None:

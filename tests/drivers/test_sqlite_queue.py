@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from holdfast.transport.queue import (
     QueuedMessage,
     QueueWrite,
     RecoveredQueue,
+    SettleAnswers,
     TrackOnly,
 )
 from holdfast.transport.tracking import EventId, MessageFacts, TrackingWriter
@@ -154,6 +156,35 @@ def test_a_clean_stop_leaves_only_what_it_hands_on(home: Path) -> None:
     assert recovered.uncertain == {}
     writer.close(False)
     assert [each.number for each in read_queue(home)] == [1, 2]
+
+
+def test_a_read_answer_is_certain_after_a_kill_and_a_lost_one_is_not(home: Path) -> None:
+    writer, _ = open_queue(home)
+    asyncio.run(write(writer, [add(1), add(2), add(3)]))
+    asyncio.run(write(writer, [SettleAnswers((message(1).fingerprint, message(3).fingerprint)), finish(1)]))
+    equal = AddMessage(replace(message(4), fingerprint=message(3).fingerprint), line(EventId.RECEIVE, 4))
+    # Settled and used again in one transaction: what was added last counts.
+    asyncio.run(write(writer, [SettleAnswers((message(3).fingerprint,)), equal]))
+    for _ in range(2):  # also the second kill forgets nothing
+        home = crash(home, writer)
+        writer, recovered = open_queue(home)
+        assert recovered.uncertain == {
+            message(2).fingerprint: "message-2",
+            message(3).fingerprint: "message-4",
+        }
+    writer.close(True)
+
+
+def test_a_settlement_that_fails_with_its_transaction_settles_nothing(home: Path) -> None:
+    writer, _ = open_queue(home)
+    asyncio.run(write(writer, [add(1)]))
+    with full_disk(200_000):
+        settle = SettleAnswers((message(1).fingerprint,))
+        assert asyncio.run(write(writer, [settle, add(2, os.urandom(1_000_000))])) is not None
+    after = crash(home, writer)
+    writer, recovered = open_queue(after)
+    writer.close(True)
+    assert set(recovered.uncertain) == {message(1).fingerprint}
 
 
 def test_each_line_is_in_the_log_once_whenever_it_was_killed(home: Path) -> None:

@@ -14,7 +14,8 @@ from holdfast.node.ports import (
     ResumeReading,
     StartTls,
 )
-from holdfast.transport.queue import AddMessage
+from holdfast.transport.intake import SETTLE_S
+from holdfast.transport.queue import AddMessage, SettleAnswers
 from holdfast.wire import store
 
 MakeWorld = Callable[..., Any]  # makes the World of conftest.py
@@ -300,3 +301,35 @@ def test_network_message_ids_are_of_one_kind(make_world: MakeWorld) -> None:
     world.send("alice@example.test")
     world.commit()
     assert {len(NetworkMessageId(each.network_message_id)) for each in world.disk.values()} == {36}
+
+
+def test_a_read_answer_is_written_down_with_the_next_commit(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.send("alice@example.test")
+    world.commit()
+    world.say(b"NOOP\r\n")
+    assert not world.commits, "alone it can wait"
+    world.send("alice@example.test", body=BODY + b"more\r\n")
+    (writes,) = world.commits
+    assert [type(each) for each in writes] == [AddMessage, SettleAnswers]
+
+
+def test_a_read_answer_is_written_down_by_itself_after_a_while(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.send("alice@example.test")
+    world.commit()
+    world.say(b"QUIT\r\n")
+    world.lose()
+    assert world.node.deadline() == world.now + SETTLE_S
+    world.wait(SETTLE_S)
+    ((settle,),) = world.commits
+    assert isinstance(settle, SettleAnswers)
+    assert len(settle.fingerprints) == 1
+    assert not world.node.idle(), "a stop waits for what is being written"
+    world.fail_commit()
+    assert not world.node.outputs
+    world.wait(60.0)
+    assert world.commits == [[settle]], "a full disk only puts it off"
+    world.commit()
+    assert world.node.deadline() is None or world.node.deadline() > world.now + SETTLE_S
+    assert world.node.idle()

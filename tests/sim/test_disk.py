@@ -11,7 +11,7 @@ from holdfast.kernel.ids import NetworkMessageId
 from holdfast.sim.disk import Job, QueueDisk, Weather, Writer, queue_writer_rates, store_writer_rates
 from holdfast.sim.scenario import Rates
 from holdfast.sim.world import Violation, World
-from holdfast.transport.queue import AddMessage, FinishRecipients, QueuedMessage, TrackOnly
+from holdfast.transport.queue import AddMessage, FinishRecipients, QueuedMessage, SettleAnswers, TrackOnly
 
 
 def message(number: int, *recipients: str, received_at: float = 100.0) -> QueuedMessage:
@@ -177,3 +177,10 @@ def test_uncertain_is_what_a_crash_or_a_goodbye_leaves_and_not_for_ever() -> Non
     assert disk.recover(400.0).uncertain == {}
     disk.apply([AddMessage(message(3, received_at=1400.0), "")])
     assert disk.recover(1500.0).uncertain == {b"fingerprint-3": "id-3"}
+
+
+def test_what_was_read_is_certain_after_a_crash() -> None:
+    disk = QueueDisk(memory_s=1000.0)
+    disk.apply([AddMessage(message(1), "r1"), AddMessage(message(2), "r2")])
+    disk.apply([SettleAnswers((b"fingerprint-1", b"unknown"))])
+    assert disk.recover(200.0).uncertain == {b"fingerprint-2": "id-2"}

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import ConnectionId, MailboxId, NetworkMessageId
 from holdfast.transport.intake import UNREAD_S, Intake, Origin, fingerprint_of
-from holdfast.transport.queue import AddMessage, Queue, RecoveredQueue, TrackOnly
+from holdfast.transport.queue import AddMessage, Queue, RecoveredQueue, SettleAnswers, TrackOnly
 from holdfast.transport.session import MessageReceived
 from holdfast.transport.tracking import TrackingWriter, parse_line
 from holdfast.wire.headers import HeaderBlock
@@ -200,9 +200,10 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.taken = intake(count_max=2)
-        self.writes: list[AddMessage | TrackOnly] = []
+        self.writes: list[AddMessage | TrackOnly | SettleAnswers] = []
         self.waiting: dict[ConnectionId, AddMessage | TrackOnly] = {}
         self.added: set[NetworkMessageId] = set()
+        self.rows: set[bytes] = set()  # what the database holds
 
     @rule(connection=CONNECTIONS, received=st.sampled_from(MESSAGES))
     def receives(self, connection: ConnectionId, received: MessageReceived) -> None:
@@ -215,16 +216,28 @@ class AnyOrder(RuleBasedStateMachine):
         self.waiting[connection] = write
         self.writes.append(write)
 
-    @rule(number=st.integers(0, 3), succeeds=st.booleans())
-    def ends_a_commit(self, number: int, succeeds: bool) -> None:
-        if number >= len(self.writes):
+    @rule()
+    def settles(self) -> None:
+        if self.taken.has_settled:
+            self.writes.append(self.taken.take_settled())
+
+    @rule(succeeds=st.booleans())
+    def ends_a_commit(self, succeeds: bool) -> None:
+        if not self.writes:
             return
-        write = self.writes.pop(number)
+        write = self.writes.pop(0)
+        if isinstance(write, SettleAnswers):
+            if succeeds:
+                self.rows -= set(write.fingerprints)
+            else:
+                self.taken.settle_failed(write)
+            return
         waiting = [connection for connection, each in self.waiting.items() if each is write]
         if succeeds:
             told, copy = self.taken.committed(self.now, write)
             if isinstance(write, AddMessage):
                 self.added.add(write.message.network_message_id)
+                self.rows.add(write.message.fingerprint)
             assert copy in self.added, "a 250 is for a copy that is durable"
         else:
             told = self.taken.failed(write)
@@ -232,8 +245,13 @@ class AnyOrder(RuleBasedStateMachine):
         for connection in waiting:
             del self.waiting[connection]
 
-    @rule(connection=CONNECTIONS)
-    def speaks(self, connection: ConnectionId) -> None:
+    @rule(connection=CONNECTIONS, write_count=st.integers(0, 3))
+    def speaks(self, connection: ConnectionId, write_count: int) -> None:
+        for _ in range(write_count if connection not in self.waiting else 0):
+            # It pipelines the same message before it reads.
+            self.receives(connection, MESSAGES[0])
+            while connection in self.waiting:
+                self.ends_a_commit(succeeds=True)
         self.taken.client_spoke(connection)
 
     @rule(connection=CONNECTIONS)
@@ -248,15 +266,86 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def what_is_uncertain_is_durable(self) -> None:
         assert set(self.taken.uncertain.values()) <= self.added
-        assert self.taken.pending_count == len(self.writes)
+        assert set(self.taken.uncertain) <= self.rows, "a crash now would forget a lost answer"
 
     def teardown(self) -> None:
-        while self.writes:
-            self.ends_a_commit(0, succeeds=True)
         for number in range(1, 5):
-            self.taken.client_spoke(ConnectionId(number))
+            self.taken.connection_lost(self.now, ConnectionId(number))
+        self.waiting.clear()
+        while self.writes:
+            self.ends_a_commit(succeeds=True)
+        self.settles()
+        while self.writes:
+            self.ends_a_commit(succeeds=True)
         assert len(self.taken.uncertain) <= 2
+        assert self.rows == set(self.taken.uncertain), "a crash now would drop mail sent twice on purpose"
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnyOrder.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+
+
+def settled(taken: Intake) -> list[bytes]:
+    return list(taken.take_settled().fingerprints)
+
+
+def test_an_answer_that_was_read_is_settled_unless_another_is_unread() -> None:
+    taken = intake()
+    mark = fingerprint_of(message())
+    take(taken, 0.0, ONE)
+    take(taken, 1.0, TWO, spoke=True)
+    assert not taken.has_settled, "the first answer may be lost"
+    taken.client_spoke(ONE)
+    assert settled(taken) == [mark]
+    assert not taken.has_settled
+
+
+def test_the_same_message_again_takes_back_what_was_not_yet_written() -> None:
+    taken = intake()
+    take(taken, 0.0, ONE, spoke=True)
+    again = taken.receive(1.0, TWO, message(), ORIGIN)
+    assert isinstance(again, AddMessage)
+    assert not taken.has_settled
+    taken.failed(again)
+    assert settled(taken) == [fingerprint_of(message())]
+
+
+def test_what_could_not_be_written_is_settled_again() -> None:
+    taken = intake()
+    take(taken, 0.0, ONE, spoke=True)
+    write = taken.take_settled()
+    taken.settle_failed(write)
+    assert taken.take_settled() == write
+    pending = taken.receive(1.0, TWO, message(), ORIGIN)
+    taken.settle_failed(write)
+    assert not taken.has_settled
+    taken.committed(1.0, pending)
+    taken.client_spoke(TWO)
+    assert taken.has_settled
+
+
+def test_what_is_forgotten_for_its_age_or_number_is_settled() -> None:
+    taken = intake(count_max=1)
+    marks = {bytes([number]): NetworkMessageId(str(number)) for number in range(2)}
+    taken.recovered(0.0, marks)
+    assert settled(taken) == [b"\0"]
+    take(taken, DAY_S, ONE)
+    assert settled(taken) == [b"\1"]
+
+
+def test_an_alarm_whose_sender_left_is_settled() -> None:
+    taken = intake()
+    take(taken, 0.0, ONE, received=message(b"Subject: disk full\r\n\r\n"))
+    taken.connection_lost(0.1, ONE)
+    assert taken.has_settled
+
+
+def test_silence_says_nothing_about_another_client() -> None:
+    taken = intake()
+    take(taken, 0.0, ONE)
+    elsewhere = Origin("203.0.113.5", "in", "mail.example.test")
+    assert isinstance(taken.receive(UNREAD_S, TWO, message(), elsewhere), AddMessage)
+    lost = intake()
+    take(lost, 0.0, ONE)
+    lost.connection_lost(1.0, ONE)
+    assert isinstance(lost.receive(2.0, TWO, message(), elsewhere), TrackOnly), "a lost answer is lost"

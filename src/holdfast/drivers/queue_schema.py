@@ -37,6 +37,18 @@ SCHEMA = Schema(
                 fingerprints TEXT NOT NULL
             )""",
         ),
+        (
+            # One row per message whose sender may not have read our 250; the fingerprint in hexadecimal.
+            """CREATE TABLE uncertain (
+                fingerprint TEXT PRIMARY KEY, network_message_id TEXT NOT NULL, at REAL NOT NULL
+            ) WITHOUT ROWID""",
+            # json_each splits lines in linear time; neither value has a character that JSON escapes.
+            """INSERT OR REPLACE INTO uncertain
+                SELECT substr(line.value, 1, 32), substr(line.value, 34), at
+                FROM accepted, json_each('["' || replace(fingerprints, char(10), '","') || '"]') AS line
+                WHERE length(fingerprints) > 0 ORDER BY accepted.id""",
+            "DROP TABLE accepted",
+        ),
     ),
     when_damaged="move it away with its -wal file and keep both: they may hold mail",
     pragmas=(
@@ -53,6 +65,8 @@ SCHEMA = Schema(
     unmarked_table="outbox",  # the first queue databases had no application id
 )
 
+INSERT_UNCERTAIN = "INSERT OR REPLACE INTO uncertain VALUES (?, ?, ?)"
+DELETE_UNCERTAIN = "DELETE FROM uncertain WHERE fingerprint = ?"
 INSERT_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SELECT_QUEUE = """
     SELECT message.number, network_message_id, received_at, reverse_path,

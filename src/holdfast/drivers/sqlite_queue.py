@@ -1,7 +1,8 @@
 """The queue database on SQLite: one writer thread that commits everything that waits in one transaction.
 
 Each transaction also holds the tracking lines of its changes (table ``outbox``)
-and the fingerprints of its new messages (table ``accepted``). The thread then
+and the fingerprints of its new messages (table ``uncertain``, until ``SettleAnswers``
+says that their senders have read the 250). The thread then
 appends the lines to the log files, and a later transaction removes them from
 the outbox and remembers how far the files reach: see ``drivers.tracking_log``.
 
@@ -20,10 +21,18 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from holdfast.drivers.queue_schema import INSERT_MESSAGE, SCHEMA, names_bytes, read_messages, text_bytes
+from holdfast.drivers.queue_schema import (
+    DELETE_UNCERTAIN,
+    INSERT_MESSAGE,
+    INSERT_UNCERTAIN,
+    SCHEMA,
+    names_bytes,
+    read_messages,
+    text_bytes,
+)
 from holdfast.drivers.sqlite_schema import connect, open_for_reading, open_for_writing, transaction
 from holdfast.drivers.tracking_log import LogPosition, TrackingLog, read_log
 from holdfast.kernel.errors import Unavailable
@@ -36,12 +45,13 @@ from holdfast.transport.queue import (
     QueuedMessage,
     QueueWrite,
     RecoveredQueue,
+    SettleAnswers,
     TrackOnly,
 )
 from holdfast.transport.tracking import TrackingEvent, parse_lines
 
 # A sender whose first try was lost comes back within this time (exchange-behaviour SR13-5).
-UNCERTAIN_S = 4 * 3600.0
+UNCERTAIN_S = 2 * 86400.0
 BATCH_WRITE_COUNT_MAX = 10_000
 # How long lines may wait in the outbox after they are in the log files.
 CHECKPOINT_S = 1.0
@@ -62,7 +72,6 @@ class QueueWriter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: queue.SimpleQueue[tuple[list[QueueWrite], Done] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="queue writer", daemon=True)
-        self._accepted_count = 0
         # The outbox: the last row committed, in the log files, and removed again.
         self._committed_id = 0
         self._logged_id = 0
@@ -106,18 +115,15 @@ class QueueWriter:
         self._log_begun = bool(log_name)
         self._catch_up()
         self._checkpoint()
-        oldest = time.time() - UNCERTAIN_S
-        uncertain: dict[bytes, NetworkMessageId] = {}
         with transaction(connection):
-            connection.execute("DELETE FROM accepted WHERE at < ?", (oldest,))
-            # A clean stop left here only what it handed on.
-            for count, text in connection.execute(
-                "SELECT message_count, fingerprints FROM accepted ORDER BY id"
-            ):
-                self._accepted_count += count
-                for line in text.splitlines():
-                    fingerprint, _, network_message_id = line.partition(" ")
-                    uncertain[bytes.fromhex(fingerprint)] = NetworkMessageId(network_message_id)
+            connection.execute("DELETE FROM uncertain WHERE at < ?", (time.time() - UNCERTAIN_S,))
+            connection.execute(
+                "DELETE FROM uncertain WHERE fingerprint IN "
+                "(SELECT fingerprint FROM uncertain ORDER BY at DESC LIMIT -1 OFFSET ?)",
+                (UNCERTAIN_COUNT_MAX,),
+            )
+            rows = connection.execute("SELECT fingerprint, network_message_id FROM uncertain ORDER BY at")
+            uncertain = {bytes.fromhex(row[0]): NetworkMessageId(row[1]) for row in rows}
             connection.execute("UPDATE state SET clean = 0")
         return RecoveredQueue(tuple(read_messages(connection)), next_number, uncertain)
 
@@ -164,12 +170,14 @@ class QueueWriter:
     def _say_goodbye(self, uncertain: Mapping[bytes, NetworkMessageId]) -> None:
         assert self._connection is not None
         with transaction(self._connection) as connection:
-            connection.execute("DELETE FROM accepted")
-            if uncertain:
-                connection.execute(
-                    "INSERT INTO accepted (at, message_count, fingerprints) VALUES (?, ?, ?)",
-                    (time.time(), len(uncertain), _fingerprint_lines(uncertain.items())),
-                )
+            held = [row[0] for row in connection.execute("SELECT fingerprint FROM uncertain")]
+            handed_on = {fingerprint.hex(): known for fingerprint, known in uncertain.items()}
+            connection.executemany(DELETE_UNCERTAIN, [(each,) for each in held if each not in handed_on])
+            now = time.time()
+            connection.executemany(
+                INSERT_UNCERTAIN,
+                [(each, known, now) for each, known in handed_on.items() if each not in set(held)],
+            )
             connection.execute("UPDATE state SET clean = 1")
 
     # --- the writer thread ----------------------------------------------------------------------
@@ -252,6 +260,7 @@ class QueueWriter:
         adds: list[QueuedMessage] = []
         finished: list[tuple[int]] = []
         progress: list[tuple[int, bytes]] = []
+        settled: list[tuple[str]] = []
         tracking: list[str] = []
         for writes, _ in batch:
             for write in writes:
@@ -263,11 +272,16 @@ class QueueWriter:
                         progress.append((write.number, names_bytes(write.remaining)))
                     else:
                         finished.append((write.number,))
+                elif isinstance(write, SettleAnswers):
+                    settled += [(fingerprint.hex(),) for fingerprint in write.fingerprints]
                 else:
                     assert isinstance(write, TrackOnly)
         lines = "".join(tracking)
         checkpoint = self._checkpoint_due() and self._sync_log()
         with transaction(self._connection) as connection:
+            if settled:
+                # Before the additions: those of this batch were not settled by an earlier answer.
+                connection.executemany(DELETE_UNCERTAIN, settled)
             if adds:
                 self._add(connection, adds)
             if progress:
@@ -308,28 +322,11 @@ class QueueWriter:
             ],
         )
         connection.execute("UPDATE state SET next_number = ?", (max(each.number for each in adds) + 1,))
-        known = [(each.fingerprint, each.network_message_id) for each in adds if each.fingerprint]
-        if known:
-            now = time.time()
-            connection.execute(
-                "INSERT INTO accepted (at, message_count, fingerprints) VALUES (?, ?, ?)",
-                (now, len(known), _fingerprint_lines(known)),
-            )
-            self._accepted_count += len(known)
-            if self._accepted_count > UNCERTAIN_COUNT_MAX:
-                self._forget_accepted(connection, now)
-
-    def _forget_accepted(self, connection: sqlite3.Connection, now: float) -> None:
-        """Keep the younger half: those whose senders may still come back."""
-        kept = 0
-        for row_id, count in connection.execute("SELECT id, message_count FROM accepted ORDER BY id DESC"):
-            if kept + count > UNCERTAIN_COUNT_MAX // 2:
-                connection.execute(
-                    "DELETE FROM accepted WHERE id <= ? OR at < ?", (row_id, now - UNCERTAIN_S)
-                )
-                break
-            kept += count
-        self._accepted_count = kept
+        now = time.time()
+        connection.executemany(
+            INSERT_UNCERTAIN,
+            [(each.fingerprint.hex(), each.network_message_id, now) for each in adds if each.fingerprint],
+        )
 
     # --- the tracking log -------------------------------------------------------------------------
 
@@ -423,10 +420,6 @@ def _call_all(merged: list[tuple[list[QueueWrite], Done]], error: Unavailable | 
 
 def _raise(error: BaseException) -> None:
     raise error
-
-
-def _fingerprint_lines(known: Iterable[tuple[bytes, NetworkMessageId]]) -> str:
-    return "\n".join(f"{fingerprint.hex()} {message_id}" for fingerprint, message_id in known)
 
 
 # --- for management: reading what another process writes ------------------------------------------

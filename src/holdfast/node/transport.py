@@ -37,7 +37,7 @@ from holdfast.transport.admission import Admission, Doors
 from holdfast.transport.bounce import Bouncer
 from holdfast.transport.categorize import Categorizer
 from holdfast.transport.delivery import Delivery, facts_of
-from holdfast.transport.intake import Intake, Origin
+from holdfast.transport.intake import SETTLE_S, Intake, Origin
 from holdfast.transport.queue import (
     AddMessage,
     Entry,
@@ -45,6 +45,7 @@ from holdfast.transport.queue import (
     Queue,
     QueueWrite,
     RecoveredQueue,
+    SettleAnswers,
     TrackOnly,
 )
 from holdfast.transport.session import (
@@ -121,6 +122,7 @@ class TransportNode:
         self._rewrite_tracks: list[TrackOnly] = []
         self._rewrite_at: float | None = None
         self._write_failure_count = 0
+        self._settle_at: float | None = None
         # Messages with failed recipients whose data is being read for the bounce.
         self._bounce_reads: set[int] = set()
 
@@ -164,6 +166,8 @@ class TransportNode:
             deadline = admission
         if self._rewrite_at is not None and (deadline is None or self._rewrite_at < deadline):
             deadline = self._rewrite_at
+        if self._settle_at is not None and (deadline is None or self._settle_at < deadline):
+            deadline = self._settle_at
         return deadline
 
     def timer(self, now: float) -> None:
@@ -277,6 +281,7 @@ class TransportNode:
         self._intake.connection_lost(now, connection_id)
         self._admission.closed(connection_id)
         self._connections.pop(connection_id, None)
+        self._flush(now)
 
     def tls_started(self, now: float, connection_id: ConnectionId) -> None:
         """TLS is on; the session begins anew."""
@@ -365,6 +370,8 @@ class TransportNode:
                     self._delivery.route(now, entry, added)
                 if entry.outcomes:
                     self._delivery.touched.append(entry)
+            elif isinstance(write, SettleAnswers):
+                self._own_write_count -= 1
             elif isinstance(write, AddMessage):
                 if self._intake.is_pending(write):
                     self._acknowledge(now, write)
@@ -404,6 +411,10 @@ class TransportNode:
             if isinstance(write, FinishRecipients):
                 self._own_write_count -= 1
                 self._rewrite_entries.append(self._queue.write_failed(write))
+            elif isinstance(write, SettleAnswers):
+                self._own_write_count -= 1
+                self._intake.settle_failed(write)
+                self._settle_at = now + REWRITE.wait_s(self._write_failure_count, self._luck)
             elif self._intake.is_pending(write):
                 self._refuse(now, write)
             else:
@@ -465,6 +476,7 @@ class TransportNode:
         if delivery.tracks:
             self._track("".join(delivery.tracks))
             delivery.tracks = []
+        self._settle(now)
         if self._writes:
             self.outputs.append(CommitQueue(self._writes))
             self._writes = []
@@ -477,6 +489,16 @@ class TransportNode:
         if delivery.logs:
             self.outputs += [Log(event) for event in delivery.logs]
             delivery.logs = []
+
+    def _settle(self, now: float) -> None:
+        """Write down which answers were read: with the next commit, or by itself after a while."""
+        if not self._intake.has_settled:
+            self._settle_at = None
+        elif self._writes or (self._settle_at is not None and now >= self._settle_at):
+            self._settle_at = None
+            self._write_own(self._intake.take_settled())
+        elif self._settle_at is None:
+            self._settle_at = now + SETTLE_S
 
     def _record(self, now: float, entry: Entry, data: bytes | None) -> None:
         """Write down what became of recipients; in the same commit comes the bounce for those that failed."""

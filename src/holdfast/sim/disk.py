@@ -32,6 +32,7 @@ from holdfast.transport.queue import (
     QueuedMessage,
     QueueWrite,
     RecoveredQueue,
+    SettleAnswers,
     TrackOnly,
 )
 
@@ -179,8 +180,7 @@ class QueueDisk:
     Attributes:
         messages: what waits, by number.
         next_number: the first number never used.
-        accepted: by fingerprint, which 250s may not have been read: network message id and instant. All
-            since the last start, for the process may die; a clean stop leaves what it hands on.
+        uncertain: by fingerprint, which 250s may not have been read: network message id and instant.
         tracking: the tracking log, as committed.
     """
 
@@ -188,7 +188,7 @@ class QueueDisk:
     weather: Weather = field(default_factory=Weather)
     messages: dict[int, QueuedMessage] = field(default_factory=dict)
     next_number: int = 1
-    accepted: dict[bytes, tuple[NetworkMessageId, float]] = field(default_factory=dict)
+    uncertain: dict[bytes, tuple[NetworkMessageId, float]] = field(default_factory=dict)
     tracking: list[str] = field(default_factory=list)
 
     def apply(self, writes: list[QueueWrite]) -> None:
@@ -206,13 +206,18 @@ class QueueDisk:
                         raise Violation(f"queue number {message.number} is added without its data")
                     self.messages[message.number] = message
                     self.next_number = message.number + 1
-                    self.accepted[message.fingerprint] = (message.network_message_id, message.received_at)
+                    if message.fingerprint:
+                        known = (message.network_message_id, message.received_at)
+                        self.uncertain[message.fingerprint] = known
                     self.tracking.append(tracking)
                 case FinishRecipients(number, remaining, tracking):
                     self._finish(number, remaining)
                     self.tracking.append(tracking)
                 case TrackOnly(tracking):
                     self.tracking.append(tracking)
+                case SettleAnswers(fingerprints):
+                    for fingerprint in fingerprints:
+                        self.uncertain.pop(fingerprint, None)
                 case _:
                     assert_never(write)
 
@@ -228,17 +233,21 @@ class QueueDisk:
     def recover(self, now: float) -> RecoveredQueue:
         """Read what a starting transport finds."""
         oldest = now - self.memory_s
-        self.accepted = {key: known for key, known in self.accepted.items() if known[1] >= oldest}
+        self.uncertain = {key: known for key, known in self.uncertain.items() if known[1] >= oldest}
         waiting = sorted(self.messages.values(), key=lambda message: message.number)
         return RecoveredQueue(
             messages=tuple(dataclasses.replace(message, data=None) for message in waiting),
             next_number=self.next_number,
-            uncertain={fingerprint: known[0] for fingerprint, known in self.accepted.items()},
+            uncertain={fingerprint: known[0] for fingerprint, known in self.uncertain.items()},
         )
 
     def say_goodbye(self, now: float, uncertain: dict[bytes, NetworkMessageId]) -> None:
         """A process ends at rest, and tells which 250s may not have been read."""
-        self.accepted = {fingerprint: (message_id, now) for fingerprint, message_id in uncertain.items()}
+        held = self.uncertain
+        self.uncertain = {
+            fingerprint: held.get(fingerprint, (message_id, now))
+            for fingerprint, message_id in uncertain.items()
+        }
 
     def read(self, number: int) -> bytes | None:
         """The data of a waiting message."""

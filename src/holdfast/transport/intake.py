@@ -8,12 +8,17 @@ is *uncertain*
 
 - when its connection was lost before that, or
 - when its sender has been silent for ``UNREAD_S`` since the message (its host may be
-  gone without our noticing), or
-- when the process of that time did not stop cleanly (``RecoveredQueue``).
+  gone without our noticing), for the same client address, or
+- when the process died before it wrote down that the 250 was read.
 
 A message with an uncertain fingerprint is a second try: it gets its 250 and no
 second copy. Every other message is one in its own right, also when it equals
 an earlier one: who sends the same thing twice on purpose gets it twice.
+
+The queue database keeps a row per fingerprint, put in by the message's own
+commit. That the 250 was read is written lazily (``SettleAnswers``): with the
+next commit, ``SETTLE_S`` later without one. So what is uncertain survives a
+crash, and so does what is certain, but for that short time.
 
 The first two rules ask for a Message-ID. Scripts that pipe the same alarm into
 the port every few minutes, without Message-ID and without waiting for the end,
@@ -21,6 +26,12 @@ look just like second tries; dropping one of those would lose a message, and
 that is worse than a second copy. After a crash no script is behind the
 repetition more likely than a sender that got no answer, so there the rule holds
 for every message.
+
+The second rule asks for the same client: a sender whose host is gone comes back
+as itself. The price: of a farm of senders that shares its queue, one that takes
+over from another whose host went away silently delivers a second copy; and who
+keeps a connection open and silent, and sends the very same message with the same
+Message-ID from the same address again, has the second dropped.
 
 Source: exchange-behaviour SR13-5; RFC 5321 sections 4.5.3.2.6 and 6.1; RFC 1047.
 """
@@ -36,12 +47,21 @@ from hashlib import blake2b
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import ConnectionId, NetworkMessageId, new_network_message_id
 from holdfast.transport.delivery import facts_of
-from holdfast.transport.queue import AddMessage, Queue, QueuedMessage, QueueWrite, TrackOnly
+from holdfast.transport.queue import (
+    AddMessage,
+    Queue,
+    QueuedMessage,
+    QueueWrite,
+    SettleAnswers,
+    TrackOnly,
+)
 from holdfast.transport.session import MessageReceived
 from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter
 from holdfast.wire.headers import Trace, decode_words, received_header
 
 UNREAD_S = 5.0
+# How long it may take, without any other commit, until it is durable that a 250 was read.
+SETTLE_S = 1.0
 UNCERTAIN_COUNT_MAX = 100_000
 FINGERPRINT_BYTES = 16
 
@@ -67,6 +87,7 @@ class _Answer:
         durable: whether the commit is done.
         duplicate: whether it is a second try.
         named: whether the message has a Message-ID, so that its repetition is a second try.
+        client_ip: who sent it.
     """
 
     connection_id: ConnectionId | None
@@ -74,6 +95,7 @@ class _Answer:
     network_message_id: NetworkMessageId
     since: float
     named: bool
+    client_ip: str
     durable: bool = False
     duplicate: bool = False
 
@@ -113,9 +135,13 @@ class Intake:
         # client pipelines whole messages.
         self._unread: dict[ConnectionId, list[_Answer]] = {}
         self._by_fingerprint: dict[bytes, list[_Answer]] = {}
+        # Fingerprints that the queue database holds, and those of them that it may forget.
+        self._kept: set[bytes] = set()
+        self._settled: dict[bytes, None] = {}
 
     def recovered(self, now: float, uncertain: Mapping[bytes, NetworkMessageId]) -> None:
         """Take over what an earlier life of this process left uncertain."""
+        self._kept.update(uncertain)
         for fingerprint, network_message_id in uncertain.items():
             self._remember(now, fingerprint, network_message_id)
 
@@ -148,7 +174,7 @@ class Intake:
         """
         fingerprint = fingerprint_of(message)
         named = bool(message.header.message_id)
-        known = self._known(now, fingerprint, named=named)
+        known = self._known(now, fingerprint, origin.client_ip if named else None)
         queued, add = self._queued(now, message, origin, fingerprint)
         write: AddMessage | TrackOnly = add
         if known is not None:
@@ -167,8 +193,11 @@ class Intake:
             known or queued.network_message_id,
             now,
             named,
+            origin.client_ip,
             duplicate=known is not None,
         )
+        # What the database holds of it counts again.
+        self._settled.pop(fingerprint, None)
         self._pending[write if isinstance(write, TrackOnly) else queued.number] = answer
         self._by_fingerprint.setdefault(fingerprint, []).append(answer)
         return write
@@ -208,14 +237,15 @@ class Intake:
         line = self._tracking.line(now, EventId.RECEIVE, "SMTP", facts_of(queued), recipients, details)
         return queued, AddMessage(queued, line)
 
-    def _known(self, now: float, fingerprint: bytes, *, named: bool) -> NetworkMessageId | None:
-        """The copy that we have, when this is a second try."""
+    def _known(self, now: float, fingerprint: bytes, client_ip: str | None) -> NetworkMessageId | None:
+        """The copy that we have, when this is a second try; ``client_ip`` None for one without Message-ID."""
         self._forget_old(now)
         known = self._uncertain.get(fingerprint)
         if known is not None:
             return known[0]
-        for answer in self._by_fingerprint.get(fingerprint, ()) if named else ():
-            if answer.connection_id is None or now - answer.since >= UNREAD_S:
+        for answer in self._by_fingerprint.get(fingerprint, ()) if client_ip is not None else ():
+            silent = now - answer.since >= UNREAD_S and answer.client_ip == client_ip
+            if answer.connection_id is None or silent:
                 if not answer.durable:
                     raise Refusal("your first try is still being stored", code=451, status="4.3.0")
                 return answer.network_message_id
@@ -237,10 +267,9 @@ class Intake:
         """
         answer = self._pending.pop(write.message.number if isinstance(write, AddMessage) else write)
         answer.durable = True
+        self._kept.add(answer.fingerprint)
         if answer.connection_id is None:
-            self._forget_answer(answer)
-            if answer.named:
-                self._remember(now, answer.fingerprint, answer.network_message_id)
+            self._lost(now, answer)
         else:
             self._unread.setdefault(answer.connection_id, []).append(answer)
         return answer.connection_id, answer.network_message_id
@@ -249,6 +278,7 @@ class Intake:
         """Record that a message is not durable, nothing of it is kept; returns the connection to tell."""
         answer = self._pending.pop(write.message.number if isinstance(write, AddMessage) else write)
         self._forget_answer(answer)
+        self._settle(answer.fingerprint)
         return answer.connection_id
 
     def client_spoke(self, connection_id: ConnectionId) -> None:
@@ -260,6 +290,7 @@ class Intake:
         for answer in read:
             if answer.duplicate:
                 self._settle_first_tries(answer)
+            self._settle(answer.fingerprint)
 
     def _settle_first_tries(self, second: _Answer) -> None:
         """Forget the answers to first tries that were lost, since the one to the second was read."""
@@ -273,12 +304,46 @@ class Intake:
     def connection_lost(self, now: float, connection_id: ConnectionId) -> None:
         """A connection is gone; whether its client has read our answer we shall never know."""
         for answer in self._unread.pop(connection_id, ()):
-            self._forget_answer(answer)
-            if answer.named:
-                self._remember(now, answer.fingerprint, answer.network_message_id)
+            self._lost(now, answer)
         for pending in self._pending.values():
             if pending.connection_id == connection_id:
                 pending.connection_id = None
+
+    def _lost(self, now: float, answer: _Answer) -> None:
+        """Whether an answer was read we shall never know."""
+        self._forget_answer(answer)
+        if answer.named:
+            self._remember(now, answer.fingerprint, answer.network_message_id)
+        else:
+            self._settle(answer.fingerprint)
+
+    # --- what is written down ----------------------------------------------------------------
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether the queue database may forget fingerprints."""
+        return bool(self._settled)
+
+    def take_settled(self) -> SettleAnswers:
+        """What to write, so that the queue database forgets them."""
+        settled, self._settled = self._settled, {}
+        self._kept.difference_update(settled)
+        return SettleAnswers(tuple(settled))
+
+    def settle_failed(self, write: SettleAnswers) -> None:
+        """Record that the queue database still holds fingerprints; they are settled with the next write."""
+        self._kept.update(write.fingerprints)
+        for fingerprint in write.fingerprints:
+            self._settle(fingerprint)
+
+    def _settle(self, fingerprint: bytes) -> None:
+        """Let the queue database forget a fingerprint, unless some answer to it may still be unread."""
+        if (
+            fingerprint in self._kept
+            and fingerprint not in self._by_fingerprint
+            and fingerprint not in self._uncertain
+        ):
+            self._settled[fingerprint] = None
 
     def _forget_answer(self, answer: _Answer) -> None:
         answers = self._by_fingerprint[answer.fingerprint]
@@ -291,7 +356,7 @@ class Intake:
         self._uncertain[fingerprint] = (network_message_id, now)
         self._forget_old(now)
         while len(self._uncertain) > self._count_max:
-            self._uncertain.popitem(last=False)
+            self._settle(self._uncertain.popitem(last=False)[0])
 
     def _forget_old(self, now: float) -> None:
         while self._uncertain:
@@ -299,3 +364,4 @@ class Intake:
             if now - since < self.memory_s:
                 return
             del self._uncertain[fingerprint]
+            self._settle(fingerprint)

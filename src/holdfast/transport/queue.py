@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from holdfast.kernel.ids import NetworkMessageId
 
@@ -74,7 +75,15 @@ class TrackOnly:
     tracking: str
 
 
-QueueWrite = AddMessage | FinishRecipients | TrackOnly
+@dataclass(frozen=True, slots=True)
+class SettleAnswers:
+    """Record that senders have read their 250; ``fingerprints`` are no longer uncertain after a crash."""
+
+    fingerprints: tuple[bytes, ...]
+    tracking: ClassVar[str] = ""  # every write says which lines go with it; with this one none
+
+
+QueueWrite = AddMessage | FinishRecipients | TrackOnly | SettleAnswers
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +94,8 @@ class RecoveredQueue:
         messages: all that wait, by number, without their data.
         next_number: the first number never used.
         uncertain: fingerprints of messages whose sender may not have read our
-            250, because the process stopped without saying goodbye, each with
-            the network message id of the copy that we have or had.
+            250, as far as that was written down, each with the network message
+            id of the copy that we have or had; oldest first.
     """
 
     messages: tuple[QueuedMessage, ...]
