@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from holdfast.admin.context import RoleState
-from holdfast.admin.verbs_server import this_server
-from holdfast.directory.model import Organisation, Server
 
 NOW = 1_800_000_000.0
 
@@ -31,11 +28,3 @@ def test_status_shows_roles_that_are_here_and_those_that_are_not(
     assert rows["supervisor"].state == "serving"
     assert (rows["access"].state, rows["access"].pid) == ("not connected", None)
     assert "127.0.0.1:2143" in rows["access"].ports
-
-
-def test_this_server_is_the_named_one_or_the_only_one() -> None:
-    one = Server("a", "a.test", "s")
-    both = replace(Organisation(), servers=(one, Server("b", "b.test", "s")))
-    assert this_server(replace(both, servers=(one,)), "") == one
-    assert this_server(both, "") is None
-    assert this_server(both, "a") == one

@@ -45,13 +45,15 @@ def test_a_start_that_was_cut_off_before_the_organisation_is_made_again(tmp_path
 
 def test_without_demonstration_the_organisation_is_empty_and_the_next_step_is_told(tmp_path: Path) -> None:
     assert not prepare(tmp_path / "home", demonstration=False)
-    assert "holdfast organisation import" in welcome(tmp_path / "home", new=False)
+    assert "holdfast organisation import" in welcome(tmp_path / "home", new=False, open_bindings=frozenset())
 
 
 def test_the_welcome_tells_where_what_listens_and_gives_lines_that_parse(tmp_path: Path) -> None:
-    home = tmp_path / "home"
+    home = tmp_path / "it's a home"
     prepare(home, demonstration=True)
-    text = welcome(home, new=True)
+    bindings = frozenset(f"127.0.0.1:{port}" for port in (2525, 2587, 2465, 2143, 2993, 2090))
+    text = welcome(home, new=True, open_bindings=bindings)
+    assert "NOT OPEN" not in text
     for port in ("2525", "2587", "2143", "2090"):
         assert f"127.0.0.1:{port}" in text
     lines = [line for line in text.splitlines() if line.strip().startswith("python3 -c")]
@@ -74,3 +76,18 @@ def test_a_directory_database_of_a_newer_version_is_refused(tmp_path: Path) -> N
     database.close()
     with pytest.raises((Refusal, Unavailable), match="999"):
         prepare(home, demonstration=True)
+
+
+def test_a_port_that_another_process_holds_is_not_claimed_as_ours(tmp_path: Path) -> None:
+    # Found by a reviewer: the line to send a first message led to somebody else's server.
+    home = tmp_path / "home"
+    prepare(home, demonstration=True)
+    text = welcome(home, new=False, open_bindings=frozenset({"127.0.0.1:2143"}))
+    line = next(line for line in text.splitlines() if "127.0.0.1:2525" in line)
+    assert "NOT OPEN" in line
+    assert "smtplib" not in text
+
+
+def test_a_path_too_long_for_the_databases_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="longer than 400 bytes"):
+        prepare(tmp_path.joinpath(*["d" * 100] * 4), demonstration=True)

@@ -12,8 +12,6 @@ from typing import Protocol
 import pytest
 
 from holdfast.daemons import role
-from holdfast.daemons.role import this_server
-from holdfast.directory.model import Organisation, Server
 from holdfast.kernel.errors import Unavailable
 
 pytestmark = pytest.mark.process
@@ -80,11 +78,3 @@ def test_a_home_without_a_directory_is_told_without_a_traceback(make_role: Make,
     text = role.close()
     assert "DRV-0104" in text
     assert "Traceback" not in text
-
-
-def test_our_name_is_as_told_or_the_only_one() -> None:
-    one = Organisation(servers=(Server("a", "a.example", "s"),))
-    two = Organisation(servers=(*one.servers, Server("b", "b.example", "s")))
-    assert this_server(one, "") == "a"
-    assert this_server(two, "") == ""
-    assert this_server(two, "b") == "b"

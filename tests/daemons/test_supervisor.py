@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -136,6 +137,12 @@ def test_the_state_is_closed_to_other_users(server: Server) -> None:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
+def run_up(home: Path) -> subprocess.CompletedProcess[str]:
+    """Start a server that must not come up; it has to end by itself."""
+    words = [sys.executable, "-m", "holdfast.cli.main", "--home", str(home), "up"]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
 @pytest.mark.parametrize("name", ["directory.sqlite", "queue.sqlite", "mailbox/DB01.sqlite"])
 def test_a_state_of_a_newer_version_is_refused_and_left_alone(
     make_server: Callable[[], Server], name: str
@@ -146,29 +153,69 @@ def test_a_state_of_a_newer_version_is_refused_and_left_alone(
     with sqlite3.connect(server.home / name) as database:
         database.execute("PRAGMA user_version = 999")
     database.close()
-    words = ["up"]
-    import sys
-
-    process = subprocess.Popen(
-        [sys.executable, "-m", "holdfast.cli.main", "--home", str(server.home), *words],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    seen: list[str] = []
-    try:
-        for line in process.stdout:
-            seen.append(line)
-            if "999" in line:
-                break
-        else:
-            raise AssertionError(seen)
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
-    assert "Traceback" not in "".join(seen)
+    refused = run_up(server.home)
+    assert refused.returncode == 1
+    assert "999" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "is ready" not in refused.stdout
+    assert all(not server.role_pids(role) for role in ROLES)
     with sqlite3.connect(server.home / name) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (999,)
     database.close()
+
+
+def test_a_second_server_on_the_same_home_is_refused_at_once(server: Server) -> None:
+    before = {role: server.role_pids(role) for role in ROLES}
+    refused = run_up(server.home)
+    assert refused.returncode == 1
+    assert f"Holdfast (process {server.process.pid}) runs on {server.home} already" in refused.stderr
+    assert {role: server.role_pids(role) for role in ROLES} == before
+
+
+def test_a_damaged_mailbox_database_does_not_stop_mail_from_being_taken(
+    make_server: Callable[[], Server],
+) -> None:
+    server = make_server()
+    damaged = server.home / "mailbox" / "DB01.sqlite"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"this is no database" * 1000)
+    server.start()
+    with smtplib.SMTP("127.0.0.1", server.smtp) as client:
+        client.sendmail("a@outside.example", "alice@example.test", "Subject: waits\r\n\r\n")
+    assert any("DRV-0301" in line for line in server.log)
+    damaged.unlink()
+    until(lambda: server.json("ledger")["delivered"] == 1, server.process, server.log)  # type: ignore[index]  # JSON
+
+
+def test_a_server_that_is_declared_after_an_empty_start_serves(
+    make_server: Callable[[], Server], tmp_path: Path
+) -> None:
+    # Found by a reviewer: transport had asked who it was before anybody had said so.
+    declared = make_server()
+    declared.start()
+    path = tmp_path / "organisation.toml"
+    exported = declared.holdfast("organisation", "export")
+    declared.stop()
+    lines = [line for line in exported.stdout.splitlines() if not line.startswith("mailbox_id")]
+    path.write_text("\n".join(lines))
+    home = tmp_path / "empty"
+    words = [sys.executable, "-m", "holdfast.cli.main", "--home", str(home), "up", "--empty"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Holdfast is ready")
+        command = [sys.executable, "-m", "holdfast.cli.main", "--home", str(home)]
+        imported = subprocess.run(
+            [*command, "organisation", "import", str(path)], capture_output=True, text=True, check=False
+        )
+        assert imported.returncode == 0, imported.stderr
+        until(lambda: port_answers(declared.smtp), process, [imported.stderr])
+        with smtplib.SMTP("127.0.0.1", declared.smtp) as client:
+            assert client.ehlo()[1].startswith(b"demo.example.test")
+            client.sendmail("a@outside.example", "alice@example.test", "Subject: declared\r\n\r\n")
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
 
 
 def test_passwords_of_the_demonstration_are_kept_private(make_server: Callable[[], Server]) -> None:

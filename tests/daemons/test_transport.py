@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -27,10 +28,10 @@ class Role(Protocol):
 
 def test_it_listens_where_its_connectors_say(home: Path) -> None:
     organisation = read_organisation(home)
-    found = smtp_bindings(organisation, organisation.servers[0].name)
+    found = smtp_bindings(organisation, organisation.servers[0])
     assert len(found) == 3
     assert [each.implicit_tls for each in found] == [False, False, True]
-    assert smtp_bindings(organisation, "another server") == {}
+    assert smtp_bindings(organisation, replace(organisation.servers[0], name="another")) == {}
 
 
 def test_a_clean_stop_finishes_the_message_that_is_being_received(

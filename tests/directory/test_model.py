@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from holdfast.directory.model import DistributionGroup, Mailbox, Organisation
+from holdfast.directory.model import DistributionGroup, Mailbox, Organisation, Server
 from holdfast.kernel.ids import MailboxId
 
 
@@ -33,3 +33,12 @@ def test_quota_is_the_mailbox_own_or_its_databases(organisation: Organisation) -
     alice = organisation.mailboxes[0]
     assert organisation.quota_bytes(alice) == 2_469_396_480
     assert organisation.quota_bytes(dataclasses.replace(alice, quota_bytes=5)) == 5
+
+
+def test_our_own_server_is_the_named_one_or_the_only_one() -> None:
+    one = Organisation(servers=(Server("a", "a.example", "s"),))
+    two = Organisation(servers=(*one.servers, Server("b", "b.example", "s")))
+    assert one.own_server("") is one.servers[0]
+    assert two.own_server("") is None
+    assert two.own_server("b") is two.servers[1]
+    assert one.own_server("c") is None

@@ -24,7 +24,6 @@ from holdfast.admin.catalogue import Arguments, Runs, Verb, find_verb, read_argu
 from holdfast.admin.context import Context, RoleState, Surroundings, Usage
 from holdfast.admin.metrics import MetricsServer, merge_metrics, own_metrics
 from holdfast.admin.roles import APPLY_TIMEOUT_S, ConnectedRole, Roles
-from holdfast.admin.verbs_server import this_server
 from holdfast.directory.model import Organisation
 from holdfast.drivers import management_socket as protocol
 from holdfast.drivers.events import (
@@ -281,7 +280,7 @@ class ManagementService:
         from prometheus_client import generate_latest as own_text
 
         reports = await self.roles.reported()
-        server = this_server(self.organisation, self.server_name)
+        server = self.organisation.own_server(self.server_name)
         up = {role.value: False for role in (server.roles if server else ())}
         up |= {role.role: report is not None for role, report in reports}
         revisions = {role.role: role.revision for role, _ in reports}

@@ -15,13 +15,6 @@ _RESTARTS = "restart_count_"
 _COLUMNS = frozenset({"state", "ports", "started_at", "pid"})
 
 
-def this_server(organisation: Organisation, server_name: str) -> Server | None:
-    """Our own entry: the one of the name that we were told, or the only one there is."""
-    if server_name:
-        return organisation.server(server_name)
-    return organisation.servers[0] if len(organisation.servers) == 1 else None
-
-
 def _ports(organisation: Organisation, server: Server | None, role: str) -> str:
     """Where a role should listen, from what is declared."""
     if server is None:
@@ -57,7 +50,7 @@ def _row(context: Context, server: Server | None, role: RoleState, restarts: dic
 
 def _status(context: Context, arguments: Arguments) -> Status:
     organisation = context.organisation
-    server = this_server(organisation, context.surroundings.server_name)
+    server = organisation.own_server(context.surroundings.server_name)
     roles = context.surroundings.roles()
     restarts = {
         name.removeprefix(_RESTARTS): int(value)

@@ -6,34 +6,33 @@ import os
 import random
 import sys
 
-from holdfast.daemons.door import Door
-from holdfast.daemons.role import RoleProcess, run_role, this_server
-from holdfast.directory.model import Organisation, TlsMode
+from holdfast.daemons.door import Door, own_certificate
+from holdfast.daemons.role import RoleProcess, run_role
+from holdfast.directory.model import Organisation, Server, TlsMode
 from holdfast.drivers.listeners import Binding, parse_binding
 from holdfast.drivers.role_link import read_organisation
 from holdfast.drivers.runner import NodeRunner
-from holdfast.drivers.tls import ensure_certificate
 from holdfast.node.access import AccessNode
+from holdfast.node.ports import AccessOutput
 
 
-def imap_bindings(organisation: Organisation, server_name: str) -> dict[Binding, None]:
+def imap_bindings(organisation: Organisation, server: Server) -> dict[Binding, None]:
     """The addresses and ports where one server serves IMAP, in the order declared."""
-    server = organisation.server(server_name)
     return {
         parse_binding(listener.bind, implicit_tls=listener.tls is TlsMode.IMPLICIT): None
-        for listener in (server.imap if server else ())
+        for listener in server.imap
     }
 
 
 async def serve(process: RoleProcess) -> int:
     """Serve until told to stop, then let every session finish its command."""
     organisation = read_organisation(process.home)
-    us = this_server(organisation, process.server_name)
-    server = organisation.server(us)
-    ensure_certificate(process.home / "tls", (server.fqdn if server else "localhost",))
-    node = AccessNode(organisation, us, random.Random(os.urandom(16)))
-    runner = NodeRunner(node, organisation, process.home, process.log)
-    await Door(process, runner, imap_bindings, "IMAP").serve()
+    own_certificate(process, organisation)
+    node = AccessNode(organisation, process.server_name, random.Random(os.urandom(16)))
+    runner: NodeRunner[AccessOutput] = NodeRunner(
+        node, organisation, process.home, process.log, node.connection_drained
+    )
+    await Door(process, runner, imap_bindings, node.connection_opened).serve()
     return 0
 
 

@@ -8,26 +8,29 @@ from typing import Generic
 
 from prometheus_client import generate_latest
 
-from holdfast.daemons.role import RoleProcess, this_server
-from holdfast.directory.model import Organisation
+from holdfast.daemons.role import RoleProcess
+from holdfast.directory.model import Organisation, Server
 from holdfast.drivers.events import PORT_NOT_OPENED
 from holdfast.drivers.listeners import Binding, Listeners
 from holdfast.drivers.role_link import RoleLink
-from holdfast.drivers.runner import NodeRunner, NodeType
+from holdfast.drivers.runner import NodeRunner
 from holdfast.drivers.tcp import Connection
+from holdfast.drivers.tls import ensure_certificate
 from holdfast.kernel.events import happened
 from holdfast.kernel.ids import ConnectionId
-from holdfast.node.ports import Peer
-from holdfast.node.transport import TransportNode
+from holdfast.node.ports import Output, Peer
 
-Bindings = Callable[[Organisation, str], dict[Binding, None]]
+Bindings = Callable[[Organisation, Server], dict[Binding, None]]
 
 
-class Door(Generic[NodeType]):
+Opened = Callable[[float, ConnectionId, Peer], None]
+
+
+class Door(Generic[Output]):
     """The listening side of transport or access."""
 
     def __init__(
-        self, process: RoleProcess, runner: NodeRunner[NodeType], bindings: Bindings, protocol: str
+        self, process: RoleProcess, runner: NodeRunner[Output], bindings: Bindings, opened: Opened
     ) -> None:
         """Join a runner to where it listens.
 
@@ -35,14 +38,14 @@ class Door(Generic[NodeType]):
             process: the surroundings.
             runner: drives the node.
             bindings: the addresses and ports of a server in an organisation.
-            protocol: its name, for the message that tells where we listen.
+            opened: tells the node of a new client.
         """
         self._process = process
-        self._runner: NodeRunner[NodeType] = runner
+        self._runner: NodeRunner[Output] = runner
         self._bindings = bindings
-        self._protocol = protocol
+        self._opened = opened
         self._listeners = Listeners(
-            lambda: Connection(runner.connections, self._opened), runner.tls_context, self._failed
+            lambda: Connection(runner.connections, self._client_came), runner.tls_context, self._failed
         )
         self._link = RoleLink(
             process.home,
@@ -64,9 +67,7 @@ class Door(Generic[NodeType]):
         runner.start()
         await self._listeners.follow(self._wanted(runner.organisation))
         process.start(self._link.run())
-        process.tell_ready(
-            [f"{self._protocol} {each.host}:{each.port}" for each in self._listeners.open_bindings]
-        )
+        process.tell_ready(self._listening())
         await process.stop.wait()
         self._listeners.close()
         runner.node.stopping(time.time())
@@ -76,9 +77,12 @@ class Door(Generic[NodeType]):
         return clean
 
     def _wanted(self, organisation: Organisation) -> dict[Binding, None]:
-        return self._bindings(organisation, this_server(organisation, self._process.server_name))
+        server = organisation.own_server(self._process.server_name)
+        return {} if server is None else self._bindings(organisation, server)
 
     def _organisation_changed(self, organisation: Organisation) -> None:
+        own_certificate(self._process, organisation)
+        self._runner.forget_certificate()
         self._runner.follow(organisation)
         self._process.start(self._listeners.follow(self._wanted(organisation)))
 
@@ -86,13 +90,8 @@ class Door(Generic[NodeType]):
         self._runner.forget_certificate()
         self._link.reload()
 
-    def _opened(self, connection_id: ConnectionId, peer: Peer) -> None:
-        node = self._runner.node
-        if isinstance(node, TransportNode):
-            # Without a name the node chooses the connector by where the client came to, and whence.
-            node.connection_opened(time.time(), connection_id, "", peer)
-        else:
-            node.connection_opened(time.time(), connection_id, peer)
+    def _client_came(self, connection_id: ConnectionId, peer: Peer) -> None:
+        self._opened(time.time(), connection_id, peer)
 
     def _failed(self, binding: Binding, reason: str) -> None:
         event = happened(
@@ -101,10 +100,19 @@ class Door(Generic[NodeType]):
         self._process.log.write(event)
 
     def _state(self) -> dict[str, str | int | float]:
-        bindings = self._listeners.open_bindings
         return self._process.state(
-            {
-                "ports": ", ".join(f"{each.host}:{each.port}" for each in bindings),
-                "connections": len(self._runner.connections.open),
-            }
+            {"ports": ", ".join(self._listening()), "connections": len(self._runner.connections.open)}
         )
+
+    def _listening(self) -> list[str]:
+        return [str(each) for each in self._listeners.open_bindings]
+
+
+def own_certificate(process: RoleProcess, organisation: Organisation) -> None:
+    """See to it that there is a certificate, for our name as it is declared now.
+
+    Raises:
+        Unavailable: it cannot be made.
+    """
+    server = organisation.own_server(process.server_name)
+    ensure_certificate(process.home / "tls", (server.fqdn if server else "localhost",))

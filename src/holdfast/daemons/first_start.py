@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
+import sys
 import time
 from pathlib import Path
 
@@ -16,12 +18,31 @@ from holdfast.directory.model import Organisation, TlsMode, Usage
 from holdfast.directory.plan import plan_change
 from holdfast.drivers.files import write_private
 from holdfast.drivers.passwords import hash_password, new_password
-from holdfast.drivers.role_link import DIRECTORY_FILE, read_organisation
+from holdfast.drivers.role_link import DIRECTORY_FILE
 from holdfast.drivers.sqlite_directory import DirectoryStore
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import MailboxId, new_mailbox_id
 
 CREDENTIALS_FILE = "demo-credentials.json"
+HOME_BYTES_MAX = 400  # SQLite takes 512 with the names of its own files
+
+
+def make_home(home: Path) -> None:
+    """Make the state directory, closed to others.
+
+    Raises:
+        Unavailable: it cannot be made.
+    """
+    if len(os.fsencode(home)) > HOME_BYTES_MAX:
+        raise Unavailable(
+            f"the path of the state directory is longer than {HOME_BYTES_MAX} bytes, which SQLite cannot "
+            "open; give --home a shorter one"
+        )
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (home / "run").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"cannot make the state directory {home}: {error.strerror}") from None
 
 
 def prepare(home: Path, *, demonstration: bool, ports: DemonstrationPorts | None = None) -> bool:
@@ -34,11 +55,7 @@ def prepare(home: Path, *, demonstration: bool, ports: DemonstrationPorts | None
         Refusal: the state is of a newer version.
         Unavailable: the directory cannot be made or used.
     """
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (home / "run").mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise Unavailable(f"cannot make the state directory {home}: {error.strerror}") from None
+    make_home(home)
     store = DirectoryStore.open(home / DIRECTORY_FILE, writable=True)
     try:
         if store.revision() or not demonstration:
@@ -69,49 +86,67 @@ def _set_passwords(store: DirectoryStore, passwords: dict[MailboxId, str]) -> No
         store.set_secret(mailbox_id, hash_password(password))
 
 
-def welcome(home: Path, *, new: bool) -> str:
-    """What listens where, how to send a first message and how to read it."""
-    organisation = read_organisation(home)
+def welcome(home: Path, *, new: bool, open_bindings: frozenset[str]) -> str:
+    """What listens where, how to send a first message and how to read it.
+
+    Args:
+        home: the state directory.
+        new: whether the demonstration organisation was made now.
+        open_bindings: where the roles really listen, as ``address:port``.
+    """
+    store = DirectoryStore.open(home / "directory.sqlite", writable=False)
+    try:
+        organisation = store.read()
+    finally:
+        store.close()
     lines = [f'Holdfast is ready: organisation "{organisation.name}", state in {home}', ""]
-    lines += _listening(organisation)
+    lines += _listening(organisation, open_bindings)
     if (home / CREDENTIALS_FILE).exists():
-        lines += _first_message(organisation, home / CREDENTIALS_FILE, new)
-    lines += ["", f"  Manage:  holdfast --home {home} status      Stop: Ctrl-C", ""]
+        lines += _first_message(organisation, home / CREDENTIALS_FILE, open_bindings)
+        if new:
+            lines.insert(-4, "  The demonstration organisation and its passwords were made just now.")
+    command = shlex.join(
+        [sys.argv[0] if sys.argv[0].endswith("/holdfast") else "holdfast", "--home", str(home)]
+    )
+    lines += ["", f"  Manage:  {command} status", "  Stop:    Ctrl-C", ""]
     return "\n".join(lines)
 
 
-def _listening(organisation: Organisation) -> list[str]:
+def _listening(organisation: Organisation, open_bindings: frozenset[str]) -> list[str]:
     what = {Usage.CLIENT: "submission"}
-    lines = [
-        f"  {what.get(connector.usage, 'SMTP'):<12} {binding:<22} receive connector {connector.name}, "
-        f"TLS: {connector.tls.value}"
-        for connector in organisation.receive_connectors
-        for binding in connector.bindings
+    doors = [
+        (what.get(each.usage, "SMTP"), binding, f"receive connector {each.name}, TLS: {each.tls.value}")
+        for each in organisation.receive_connectors
+        for binding in each.bindings
     ]
     for server in organisation.servers:
-        lines += [f"  {'IMAP':<12} {each.bind:<22} TLS: {each.tls.value}" for each in server.imap]
+        doors += [("IMAP", each.bind, f"TLS: {each.tls.value}") for each in server.imap]
         if server.metrics:
-            lines.append(f"  {'metrics':<12} http://{server.metrics}/metrics")
-    if not lines:
-        lines.append("  Nothing listens yet: declare it with `holdfast organisation import FILE.toml`.")
-    return lines
+            doors.append(("metrics", server.metrics, f"http://{server.metrics}/metrics"))
+    if not doors:
+        return ["  Nothing listens yet: declare it with `holdfast organisation import FILE.toml`."]
+    not_open = "NOT OPEN, the log says why (DRV-0001)"
+    return [
+        f"  {name:<12} {binding:<22} {text if binding in open_bindings else not_open}"
+        for name, binding, text in doors
+    ]
 
 
-def _first_message(organisation: Organisation, credentials: Path, new: bool) -> list[str]:
+def _first_message(organisation: Organisation, credentials: Path, open_bindings: frozenset[str]) -> list[str]:
     smtp = next((c.bindings[0] for c in organisation.receive_connectors if c.usage is Usage.INTERNET), "")
     listeners = [each for server in organisation.servers for each in server.imap]
     imap = next((each.bind for each in listeners if each.tls is TlsMode.STARTTLS), "")
-    if not smtp or not imap or "alice@example.test" not in organisation.recipients:
+    if not {smtp, imap} <= open_bindings or "alice@example.test" not in organisation.recipients:
         return []
     imap_host, _, imap_port = imap.rpartition(":")
     return [
         "",
-        f"  Passwords of the demonstration mailboxes{' (just made)' if new else ''}: {credentials}",
+        f"  Passwords of the demonstration mailboxes: {credentials}",
         "  Send a first message:",
         f'    python3 -c \'import smtplib; smtplib.SMTP("{smtp}").sendmail("bob@example.test", '
         '"alice@example.test", "Subject: hello\\n\\nFirst message")\'',
         "  Read it:",
-        f'    python3 -c \'import imaplib, json; m = imaplib.IMAP4("{imap_host}", {imap_port}); '
-        f'm.login("alice@example.test", json.load(open("{credentials}"))["alice@example.test"]); '
-        'm.select(); print(m.fetch("*", "(RFC822)")[1][0][1].decode())\'',
+        f'    python3 -c \'import imaplib, json, sys; m = imaplib.IMAP4("{imap_host}", {imap_port}); '
+        'm.login("alice@example.test", json.load(open(sys.argv[1]))["alice@example.test"]); '
+        f'm.select(); print(m.fetch("*", "(RFC822)")[1][0][1].decode())\' {shlex.quote(str(credentials))}',
     ]

@@ -9,7 +9,6 @@ import ssl
 import sys
 
 from holdfast.admin.service import ManagementService
-from holdfast.admin.verbs_server import this_server
 from holdfast.daemons.role import RoleProcess, run_role
 from holdfast.directory.model import Organisation
 from holdfast.drivers.events import MANAGEMENT_LISTENING, METRICS_LISTENING, PORT_NOT_OPENED
@@ -20,7 +19,7 @@ from holdfast.kernel.events import happened
 
 def metrics_binding(organisation: Organisation, server_name: str) -> dict[Binding, None]:
     """Where this server's metrics are read; nothing when that is switched off."""
-    server = this_server(organisation, server_name)
+    server = organisation.own_server(server_name)
     if server is None or not server.metrics:
         return {}
     return {parse_binding(server.metrics, implicit_tls=False): None}
@@ -60,7 +59,7 @@ async def serve(process: RoleProcess) -> int:
         )
     )
     await follow(service.organisation)
-    process.tell_ready([f"metrics {each.host}:{each.port}" for each in listeners.open_bindings])
+    process.tell_ready([str(each) for each in listeners.open_bindings])
     await process.stop.wait()
     listeners.close()
     await service.close()

@@ -19,11 +19,13 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from holdfast.directory.model import Organisation
 from holdfast.drivers import loop
 from holdfast.drivers.log_sink import LogSink
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import happened
+
+# Exit code of a role that found a state it must not touch (sysexits.h: EX_CONFIG): trying again is useless.
+EXIT_REFUSED = 78
 
 # How long a stop waits for what is being received or delivered.
 STOP_TIMEOUT_S = 25.0
@@ -128,13 +130,6 @@ class RoleProcess:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def this_server(organisation: Organisation, name: str) -> str:
-    """Our own name in the organisation: as told, or the only one there is, or empty."""
-    if name:
-        return name
-    return organisation.servers[0].name if len(organisation.servers) == 1 else ""
-
-
 def broken_handler(process: RoleProcess) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
     """An error nobody expected is our own: say so and end, the supervisor starts us again."""
     import traceback
@@ -156,7 +151,7 @@ def run_role(role: str, serve: Callable[[RoleProcess], Coroutine[Any, Any, int]]
     """Read the arguments of a role process and run it to its end.
 
     Returns:
-        Exit code: 0 after a clean stop, 1 when it could not serve.
+        Exit code: 0 after a clean stop, 1 when it could not serve now, EXIT_REFUSED when it never will.
     """
     parser = argparse.ArgumentParser(prog=f"holdfast-{role}")
     parser.add_argument("--home", type=Path, required=True)
@@ -181,6 +176,6 @@ async def _serve(
         return await serve(process)
     except (Refusal, Unavailable) as error:
         process.log.write(happened(ROLE_CANNOT_SERVE, role=role, reason=error.text))
-        return 1
+        return EXIT_REFUSED if isinstance(error, Refusal) else 1
     finally:
         await process.end()

@@ -9,6 +9,8 @@ answers them, then the mailbox role, then management.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import json
 import os
 import random
@@ -20,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from holdfast.daemons import first_start
+from holdfast.daemons.role import EXIT_REFUSED
 from holdfast.drivers import loop
 from holdfast.drivers.events import ROLE_ENDED, ROLE_READY
 from holdfast.drivers.log_sink import LogSink
@@ -61,6 +64,7 @@ class Supervisor:
         self._started_at = time.time()
         self._luck = random.Random()
         self.roles = {name: RoleState(name) for name in ROLES}
+        self.refused = asyncio.Event()
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
     def start(self) -> None:
@@ -78,6 +82,10 @@ class Supervisor:
             if self._stopping:
                 return
             code = state.process.returncode if state.process else None
+            if code == EXIT_REFUSED:
+                # Its own log line says why. Serving without it would look like a server and be none.
+                self.refused.set()
+                return
             if time.monotonic() - state.started_at > HEALTHY_S:
                 state.failure_count = 0
             state.failure_count += 1
@@ -127,7 +135,8 @@ class Supervisor:
             if line:
                 state.listening = json.loads(line)["listening"]
                 state.ready.set()
-                self._log.write(happened(ROLE_READY, role=state.name, listening=", ".join(state.listening)))
+                listening = ", ".join(state.listening) or "its socket"
+                self._log.write(happened(ROLE_READY, role=state.name, listening=listening))
         finally:
             transport.close()
 
@@ -136,6 +145,10 @@ class Supervisor:
         restarts = {f"restart_count_{state.name}": state.restart_count for state in self.roles.values()}
         serving = "stopping" if self._stopping else "serving"
         return {"state": serving, "started_at": self._started_at, **restarts}
+
+    def open_bindings(self) -> frozenset[str]:
+        """Where the roles said that they listen, as ``address:port``."""
+        return frozenset(each for state in self.roles.values() for each in state.listening)
 
     def reload(self) -> None:
         """Pass SIGHUP on to every role."""
@@ -188,11 +201,34 @@ def main(home: Path, demonstration: bool = True, server_name: str = "") -> int:
     os.umask(0o077)
     try:
         home = home.absolute()
-        made = first_start.prepare(home, demonstration=demonstration)
+        first_start.make_home(home)
+        lock = _take_lock(home)
+        try:
+            made = first_start.prepare(home, demonstration=demonstration)
+            return loop.run(_run(home, server_name, made))
+        finally:
+            os.close(lock)
     except (Refusal, Unavailable) as error:
         sys.stderr.write(f"{error.text}\n")
         return 1
-    return loop.run(_run(home, server_name, made))
+
+
+def _take_lock(home: Path) -> int:
+    """Make sure that one supervisor works on a home; the kernel frees the lock however a process ends."""
+    path = home / "run" / "supervisor.lock"
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.read(lock, 20).decode("ascii", "replace").strip() or "unknown"
+        os.close(lock)
+        raise Refusal(
+            f"Holdfast (process {owner}) runs on {home} already; "
+            "stop it first, or give --home another directory"
+        ) from None
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode())
+    return lock
 
 
 async def _run(home: Path, server_name: str, made: bool) -> int:
@@ -208,17 +244,24 @@ async def _run(home: Path, server_name: str, made: bool) -> int:
     linked = running.create_task(link.run())
     ready = running.create_task(supervisor.until_ready())
     stopped = running.create_task(stop.wait())
-    await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    refused = running.create_task(supervisor.refused.wait())
+    await asyncio.wait({ready, stopped, refused}, return_when=asyncio.FIRST_COMPLETED)
     if ready.done():
-        sys.stdout.write(first_start.welcome(home, new=made))
-        sys.stdout.flush()
+        _say(first_start.welcome(home, new=made, open_bindings=supervisor.open_bindings()))
         _tell_service_manager("READY=1")
-        await stopped
-    ready.cancel()
-    linked.cancel()
+        await asyncio.wait({stopped, refused}, return_when=asyncio.FIRST_COMPLETED)
+    _say("Holdfast stops: what was acknowledged is finished first.\n")
+    for task in (ready, linked, stopped, refused):
+        task.cancel()
     _tell_service_manager("STOPPING=1")
     await supervisor.stop()
-    return 0
+    return 1 if supervisor.refused.is_set() else 0
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads any more; that is no reason to stop serving
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 def _tell_service_manager(text: str) -> None:

@@ -425,6 +425,12 @@ class Organisation:
         """Find a server by its name."""
         return next((server for server in self.servers if server.name == name), None)
 
+    def own_server(self, name: str) -> Server | None:
+        """Find the server that a process is: the one it was told, else the only one there is."""
+        if not name and len(self.servers) == 1:
+            return self.servers[0]
+        return self.server(name)
+
     def quota_bytes(self, mailbox: Mailbox) -> int:
         """The size above which mail for a mailbox is refused (exchange-behaviour QT-1..2)."""
         if mailbox.quota_bytes is not None:

@@ -27,7 +27,7 @@ LOG_LINES_LOST = declare(
 ROLE_READY = declare(
     "DRV-0101",
     Severity.INFO,
-    "role {role} is ready; it listens on: {listening}",
+    "role {role} is ready, listening on: {listening}",
     "The process of this role serves. Nothing needs to be done.",
 )
 ROLE_ENDED = declare(
@@ -103,4 +103,13 @@ DIRECTORY_UNREADABLE = declare(
     "role {role} cannot read the organisation: {reason}",
     "The role goes on with the organisation that it has. The text says what is wrong with the directory "
     "database; changes take effect once it can be read again, `holdfast organisation check` looks at it.",
+)
+
+DATABASE_NOT_OPENED = declare(
+    "DRV-0301",
+    Severity.ERROR,
+    "mailbox database {database} is not served: {reason}; tried again every {wait_s} s",
+    "The text says what is wrong with the file. Its mailboxes cannot be read now, and mail for them waits "
+    "in the queue; the other databases are served. Restore the file from a backup when it is damaged; no "
+    "restart is needed.",
 )

@@ -30,6 +30,10 @@ class Binding:
     port: int
     implicit_tls: bool
 
+    def __str__(self) -> str:
+        """As the organisation writes it: ``address:port``, IPv6 in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 def parse_binding(text: str, *, implicit_tls: bool) -> Binding:
     """Read ``address:port``; IPv6 in brackets. The directory has checked the syntax."""

@@ -10,7 +10,7 @@ import ssl
 import time
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic
 
 from holdfast.directory.model import Organisation
 from holdfast.drivers import tls
@@ -19,32 +19,44 @@ from holdfast.drivers.metrics import CONNECTIONS_OPEN, SIGN_INS
 from holdfast.drivers.role_link import DIRECTORY_FILE
 from holdfast.drivers.sign_in import SignIn
 from holdfast.drivers.store_client import StoreLink, store_socket
-from holdfast.drivers.tcp import Connections
+from holdfast.drivers.tcp import Connections, Drained
 from holdfast.kernel.ids import MailboxId
-from holdfast.node.access import AccessNode
 from holdfast.node.ports import (
-    AccessOutput,
     CallStore,
     CheckPassword,
     CommitQueue,
     Log,
+    Node,
+    Output,
     ReadQueued,
-    TransportOutput,
 )
-from holdfast.node.transport import TransportNode
 from holdfast.wire import store
 
 # No deadline of a node is so near that a tenth of a second late matters.
 TICK_S = 0.1
 
-NodeType = TypeVar("NodeType", TransportNode, AccessNode)
 
-
-class NodeRunner(Generic[NodeType]):
+class NodeRunner(Generic[Output]):
     """Runs one node; subclasses say which outputs it has beyond connections and stores."""
 
-    def __init__(self, node: NodeType, organisation: Organisation, home: Path, log: LogSink) -> None:
-        self.node: NodeType = node
+    def __init__(
+        self,
+        node: Node[Output],
+        organisation: Organisation,
+        home: Path,
+        log: LogSink,
+        drained: Drained | None = None,
+    ) -> None:
+        """Make a runner that is not started.
+
+        Args:
+            node: what decides.
+            organisation: what the node goes by.
+            home: the state directory.
+            log: where the node's events go.
+            drained: is told when a connection's write buffer is small.
+        """
+        self.node: Node[Output] = node
         self.organisation = organisation
         self.log = log
         self._home = home
@@ -53,7 +65,6 @@ class NodeRunner(Generic[NodeType]):
         self._sign_in = SignIn(home / DIRECTORY_FILE, lambda: self.organisation)
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
-        drained = node.connection_drained if isinstance(node, AccessNode) else None
         self.connections = Connections(node, self.drain, self.tls_context, drained)
 
     def tls_context(self) -> ssl.SSLContext:
@@ -120,7 +131,7 @@ class NodeRunner(Generic[NodeType]):
         finally:
             self._draining = False
 
-    def perform(self, output: TransportOutput | AccessOutput) -> None:
+    def perform(self, output: Output) -> None:
         """Do one thing that the node wants done."""
         match output:
             case CallStore():

@@ -38,6 +38,9 @@ class ConnectionInputs(Protocol):
     def tls_started(self, now: float, connection_id: ConnectionId) -> None: ...
 
 
+Drained = Callable[[float, ConnectionId], None]
+
+
 class Connections:
     """All client connections of one role."""
 
@@ -46,7 +49,7 @@ class Connections:
         node: ConnectionInputs,
         drain: Callable[[], None],
         context: Callable[[], ssl.SSLContext],
-        drained: Callable[[float, ConnectionId], None] | None = None,
+        drained: Drained | None = None,
     ) -> None:
         """Join connections to a node.
 

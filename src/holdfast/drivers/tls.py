@@ -11,6 +11,8 @@ Source: RFC 8446, RFC 9325 for the lowest version.
 from __future__ import annotations
 
 import datetime
+import fcntl
+import hashlib
 import ssl
 from pathlib import Path
 
@@ -20,24 +22,60 @@ from holdfast.kernel.errors import Unavailable
 CERTIFICATE_DAYS = 5 * 365  # exchange-behaviour TL-7
 CERTIFICATE_FILE = "certificate.pem"
 KEY_FILE = "key.pem"
+# The digest of the certificate that we made ourselves, and its names: another one is not ours to replace.
+MADE_FOR_FILE = "self-signed-for"
 
 
 def ensure_certificate(directory: Path, names: tuple[str, ...]) -> bool:
     """Make a key and a self-signed certificate for ``names`` unless there is one.
 
+    One that we made for other names is replaced; what an administrator put
+    there is not. Roles that start at the same moment take turns.
+
     Returns:
         Whether a new one was made.
+
+    Raises:
+        Unavailable: the directory cannot be written.
     """
-    certificate_path, key_path = directory / CERTIFICATE_FILE, directory / KEY_FILE
-    if certificate_path.exists() and key_path.exists():
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (directory / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _fits(directory, names):
+                return False
+            _make_certificate(directory, names)
+            return True
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Unavailable(f"the certificate in {directory} cannot be made: {reason}") from None
+
+
+def _fits(directory: Path, names: tuple[str, ...]) -> bool:
+    """Whether what is there may stay: both files, and ours only for the names that are ours now."""
+    if not ((directory / CERTIFICATE_FILE).exists() and (directory / KEY_FILE).exists()):
         return False
+    try:
+        digest, *made_for = (directory / MADE_FOR_FILE).read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return True
+    return digest != _digest(directory / CERTIFICATE_FILE) or made_for == list(names)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _make_certificate(directory: Path, names: tuple[str, ...]) -> None:
     # Imported here: it takes longer than the rest of a role's start together.
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import NameOID
 
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    certificate_path, key_path = directory / CERTIFICATE_FILE, directory / KEY_FILE
+    # A pair is whole or absent: without its certificate a key is made anew.
+    certificate_path.unlink(missing_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
@@ -61,7 +99,7 @@ def ensure_certificate(directory: Path, names: tuple[str, ...]) -> bool:
         ),
     )
     write_private(certificate_path, certificate.public_bytes(serialization.Encoding.PEM))
-    return True
+    write_private(directory / MADE_FOR_FILE, "\n".join((_digest(certificate_path), *names)).encode())
 
 
 def server_context(directory: Path) -> ssl.SSLContext:

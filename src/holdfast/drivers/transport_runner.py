@@ -12,18 +12,19 @@ from holdfast.drivers.metrics import MESSAGES_ACCEPTED, MESSAGES_FINISHED, MESSA
 from holdfast.drivers.runner import NodeRunner
 from holdfast.drivers.sqlite_queue import QueueWriter
 from holdfast.kernel.errors import Unavailable
-from holdfast.node.ports import CommitQueue, ReadQueued
+from holdfast.node.ports import CommitQueue, ReadQueued, TransportOutput
 from holdfast.node.transport import TransportNode
 from holdfast.transport.queue import AddMessage, FinishRecipients, QueueWrite
 
 
-class TransportRunner(NodeRunner[TransportNode]):
+class TransportRunner(NodeRunner[TransportOutput]):
     """Runs the transport node, with its queue database."""
 
     def __init__(
         self, node: TransportNode, organisation: Organisation, home: Path, log: LogSink, writer: QueueWriter
     ) -> None:
         super().__init__(node, organisation, home, log)
+        self._transport = node
         self._writer = writer
         MESSAGES_QUEUED.set_function(lambda: node.queued_message_count)
 
@@ -34,7 +35,7 @@ class TransportRunner(NodeRunner[TransportNode]):
                 self._writer.submit(output.writes, self._committed)
             case ReadQueued():
                 for number in output.numbers:
-                    self.node.queued_read(time.time(), number, self._writer.read(number))
+                    self._transport.queued_read(time.time(), number, self._writer.read(number))
             case _:
                 assert_never(output)
 
@@ -45,7 +46,7 @@ class TransportRunner(NodeRunner[TransportNode]):
             MESSAGES_FINISHED.inc(
                 sum(isinstance(write, FinishRecipients) and not write.remaining for write in writes)
             )
-            self.node.queue_committed(time.time(), writes)
+            self._transport.queue_committed(time.time(), writes)
         else:
-            self.node.queue_failed(time.time(), writes, error)
+            self._transport.queue_failed(time.time(), writes, error)
         self.drain()

@@ -13,9 +13,11 @@ told ``Close`` still reports ``connection_lost`` when the close is complete.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
+from holdfast.directory.model import Organisation
 from holdfast.kernel.events import LogEvent
-from holdfast.kernel.ids import ConnectionId
+from holdfast.kernel.ids import ConnectionId, MailboxId
 from holdfast.transport.queue import QueueWrite
 from holdfast.wire import store
 
@@ -101,6 +103,31 @@ class Log:
 ConnectionOutput = Send | Close | StartTls | PauseReading | ResumeReading
 TransportOutput = ConnectionOutput | CallStore | CheckPassword | CommitQueue | ReadQueued | Log
 AccessOutput = ConnectionOutput | CallStore | CheckPassword | Log
+
+
+Output = TypeVar("Output", TransportOutput, AccessOutput)
+
+
+class Node(Protocol[Output]):
+    """What both nodes hear; the docstrings of TransportNode and AccessNode say what each does with it."""
+
+    outputs: list[Output]
+
+    def organisation_changed(self, now: float, organisation: Organisation) -> None: ...
+    def deadline(self) -> float | None: ...
+    def timer(self, now: float) -> None: ...
+    def stopping(self, now: float) -> None: ...
+    def idle(self) -> bool: ...
+    def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> None: ...
+    def connection_ended(self, now: float, connection_id: ConnectionId) -> None: ...
+    def connection_lost(self, now: float, connection_id: ConnectionId) -> None: ...
+    def tls_started(self, now: float, connection_id: ConnectionId) -> None: ...
+    def password_checked(
+        self, now: float, connection_id: ConnectionId, mailbox_id: MailboxId | None
+    ) -> None: ...
+    def store_connected(self, now: float, database: str) -> None: ...
+    def store_lost(self, now: float, database: str) -> None: ...
+    def store_answered(self, now: float, number: int, answer: store.Answer) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

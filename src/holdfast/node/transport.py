@@ -96,13 +96,8 @@ class TransportNode:
         self._server_name = server_name
         self._luck = luck
         self._recovered = recovered
-        server = organisation.server(server_name)
-        self._fqdn = server.fqdn if server is not None else "localhost"
-        self._tracking = TrackingWriter(
-            self._fqdn,
-            server.addresses[0] if server is not None and server.addresses else "",
-            with_subject=organisation.tracking_subject,
-        )
+        self._fqdn = "localhost"
+        self._tracking = TrackingWriter(self._fqdn, with_subject=organisation.tracking_subject)
         self._queue = Queue(recovered)
         self._categorizer = Categorizer(organisation)
         self._delivery = Delivery(self._queue, self._categorizer, self._tracking, luck)
@@ -111,7 +106,7 @@ class TransportNode:
         self._admission = Admission()
         self._connectors: dict[str, ReceiveConnector] = {}
         self._doors = Doors(())
-        self._take_connectors(organisation)
+        self._take_identity(organisation)
         self._connections: dict[ConnectionId, _Connection] = {}
         self._stopping = False
         self._writes: list[QueueWrite] = []
@@ -126,8 +121,15 @@ class TransportNode:
         # Messages with failed recipients whose data is being read for the bounce.
         self._bounce_reads: set[int] = set()
 
-    def _take_connectors(self, organisation: Organisation) -> None:
-        ours = [each for each in organisation.receive_connectors if each.server == self._server_name]
+    def _take_identity(self, organisation: Organisation) -> None:
+        """Take who we are from the organisation: at first start nobody has declared us yet."""
+        server = organisation.own_server(self._server_name)
+        self._fqdn = server.fqdn if server is not None else "localhost"
+        self._bouncer.fqdn = self._fqdn
+        address = server.addresses[0] if server is not None and server.addresses else ""
+        self._tracking.take_server(self._fqdn, address)
+        name = server.name if server is not None else ""
+        ours = [each for each in organisation.receive_connectors if each.server == name]
         self._connectors = {connector.name: connector for connector in ours}
         self._doors = Doors(ours)
 
@@ -154,7 +156,7 @@ class TransportNode:
         self._bouncer.categorizer = self._categorizer
         self._intake.memory_s = organisation.duplicate_memory_s
         self._tracking.with_subject = organisation.tracking_subject
-        self._take_connectors(organisation)
+        self._take_identity(organisation)
         self._delivery.organisation_changed(now, self._categorizer)
         self._flush(now)
 

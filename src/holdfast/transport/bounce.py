@@ -44,7 +44,7 @@ class Bouncer:
         self.categorizer = categorizer
         self._tracking = tracking
         self._luck = luck
-        self._fqdn = fqdn
+        self.fqdn = fqdn
 
     def bounce(
         self, now: float, message: QueuedMessage, failed: list[tuple[str, Failure]], original: bytes
@@ -86,10 +86,10 @@ class Bouncer:
         self, now: float, message: QueuedMessage, failed: list[tuple[str, Failure]], original: bytes
     ) -> QueuedMessage:
         network_message_id = new_network_message_id(self._luck)
-        message_id = f"<{network_message_id}@{self._fqdn}>"
+        message_id = f"<{network_message_id}@{self.fqdn}>"
         data = build_dsn(
             Dsn(
-                reporting_host=self._fqdn,
+                reporting_host=self.fqdn,
                 to=message.reverse_path,
                 date=format_date(now),
                 arrival_date=format_date(message.received_at),

@@ -124,8 +124,12 @@ class TrackingWriter:
     """Makes the lines of one server."""
 
     def __init__(self, server_name: str, server_ip: str = "", *, with_subject: bool) -> None:
-        self._server = f"{_quote(server_ip)},{_quote(server_name)}"
+        self.take_server(server_name, server_ip)
         self.with_subject = with_subject
+
+    def take_server(self, name: str, ip: str) -> None:
+        """Go by another name and address from now on."""
+        self._server = f"{_quote(ip)},{_quote(name)}"
 
     def line(
         self,
