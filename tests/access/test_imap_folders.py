@@ -144,3 +144,16 @@ def test_names_outside_ascii(world) -> None:
     client.do("t CREATE Entw&APw-rfe")
     assert client.do('t LIST "" "Entw*"')[0] == '* LIST (\\HasNoChildren) "/" "Entw&APw-rfe"'
     assert client.do("t CREATE Entw&APw-rfe")[-1].isascii()
+
+
+def test_renaming_the_inbox_sends_others_who_selected_it_away(world) -> None:
+    renamer, idler, reader = (world.sign_in() for _ in range(3))
+    for client in (renamer, idler, reader):
+        client.append("INBOX", MESSAGE)
+        client.do("t SELECT INBOX")
+    idler.do("i IDLE")
+    assert renamer.do("t RENAME INBOX old") == ["t OK RENAME completed."]
+    assert idler.lines() == ["* BYE Selected mailbox has been deleted"]
+    assert reader.do("t FETCH 1 BODY[]")[-1].startswith(("t NO", "* BYE"))
+    assert renamer.do("t CHECK") == ["t NO CHECK failed. Command not valid in this state."]
+    assert "* OK [UIDNEXT 1] Predicted next UID" in renamer.do("t SELECT INBOX")

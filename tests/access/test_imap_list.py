@@ -108,3 +108,17 @@ def test_an_ampersand_in_a_pattern_may_mean_itself(world) -> None:
     client.do('t CREATE "R&-D"')
     assert client.do('t LIST "" "R&*"')[0].endswith('"R&-D"')
     assert client.do('t LIST "" "&*"') == ["t OK LIST completed."]
+
+
+def test_a_level_that_rename_did_not_make_is_listed_only_where_levels_are_asked_for(world) -> None:
+    client = world.sign_in()
+    client.do("t CREATE one")
+    client.do("t RENAME one high/two")
+    assert client.do('t LIST "" "h*"') == ['* LIST (\\HasNoChildren) "/" "high/two"', "t OK LIST completed."]
+    assert client.do('t LIST "" "h%"')[0] == '* LIST (\\HasChildren \\Noselect) "/" "high"'
+    client.do("t SUBSCRIBE high/two")
+    assert client.do('t LIST (SUBSCRIBED RECURSIVEMATCH) "" "h%"')[0] == (
+        '* LIST (\\HasChildren \\Noselect) "/" "high" ("CHILDINFO" ("SUBSCRIBED"))'
+    )
+    client.do("t DELETE high/two")
+    assert client.do('t LIST "" "h%"') == ["t OK LIST completed."]

@@ -74,7 +74,7 @@ def test_a_folder_with_folders_below_keeps_its_name_when_deleted(database: Any) 
         (store.RenameFolder(ALICE, "Junk", "x"), RefusalReason.CANNOT),
         (store.RenameFolder(ALICE, "none", "x"), RefusalReason.NONEXISTENT),
         (store.RenameFolder(ALICE, "INBOX", "Junk"), RefusalReason.ALREADYEXISTS),
-        (store.RenameFolder(ALICE, "INBOX", "%"), RefusalReason.CANNOT),
+        (store.RenameFolder(ALICE, "INBOX", "\x07"), RefusalReason.CANNOT),
         (store.OpenFolder(ALICE, "none", True), RefusalReason.NONEXISTENT),
         (store.Subscribe(ALICE, "", True), RefusalReason.CANNOT),
     ],
@@ -88,11 +88,29 @@ def test_renaming_moves_all_below(database: Any) -> None:
     create(database, "ab")
     database.ask(store.RenameFolder(ALICE, "a", "new/z"), store.Done)
     names = database.folders()
-    assert {"new", "new/z", "new/z/b", "new/z/b/c", "ab"} <= names.keys()
+    assert "new" not in names, "a level that nobody made is a name and no folder"
+    assert {"new/z", "new/z/b", "new/z/b/c", "ab"} <= names.keys()
     assert not {"a", "a/b", "a/b/c"} & names.keys()
     assert names["new/z/b/c"].folder_id == made.folder_id
     assert names["new/z/b/c"].uid_validity == made.uid_validity
     assert database.refused(store.RenameFolder(ALICE, "new", "new/z/x")) is RefusalReason.CANNOT
+    assert database.refused(store.DeleteFolder(ALICE, "new")) is RefusalReason.NONEXISTENT
+
+
+def test_a_level_that_is_no_folder_can_be_renamed_or_made(database: Any) -> None:
+    create(database, "a/b/b")
+    create(database, "x/b")
+    for name, new_name in (("a/b", "low/b"), ("x/b", "high/b"), ("low", "low/b/c")):
+        if new_name.startswith("low/b/"):
+            assert database.refused(store.RenameFolder(ALICE, name, new_name)) is RefusalReason.CANNOT
+        else:
+            database.ask(store.RenameFolder(ALICE, name, new_name), store.Done)
+    assert database.refused(store.RenameFolder(ALICE, "low", "high")) is RefusalReason.ALREADYEXISTS
+    database.ask(store.RenameFolder(ALICE, "low/b", "low"), store.Done)
+    assert {"low", "low/b"} <= database.folders().keys()
+    database.ask(store.RenameFolder(ALICE, "high", "sky"), store.Done)
+    assert "sky/b" in database.folders()
+    assert create(database, "sky").name == "sky"
 
 
 def test_renaming_is_refused_when_a_name_below_becomes_too_long(database: Any) -> None:
@@ -109,11 +127,18 @@ def test_renaming_the_inbox_moves_its_messages(database: Any) -> None:
     database.ask(store.RenameFolder(ALICE, "INBOX", "old/mail"), store.Done)
     names = database.folders()
     assert names["INBOX"].message_count == 0
-    assert names["INBOX"].folder_id == inbox.folder_id
+    assert names["INBOX"].folder_id > inbox.folder_id, "no session may take it for the old one"
+    assert names["INBOX"].uid_validity > inbox.uid_validity
+    assert names["INBOX"].uid_next == 1
+    assert "old" not in names
     assert "INBOX/below" in names
     moved = database.fetch(names["old/mail"].folder_id, [1])[0]
     assert (moved.item_id, moved.data) == (before.item_id, before.data)
-    assert database.changes(inbox.folder_id, inbox.highest_position).vanished == [uid]
+    assert not database.changes(inbox.folder_id, inbox.highest_position).folder_exists
+    assert database.append() == 1
+    count = len(names)
+    database.ask(store.RenameFolder(ALICE, "INBOX", "older"), store.Done)
+    assert len(database.folders()) == count + 1
 
 
 def test_subscriptions_need_no_folder(database: Any) -> None:

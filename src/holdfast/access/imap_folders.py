@@ -94,6 +94,12 @@ def rename(conversation: Conversation, arguments: Arguments) -> Run:
         store.RenameFolder(mailbox_id=conversation.signed_in().mailbox_id, name=name, new_name=new_name),
         store.Done,
     )
+    try:
+        yield from refresh(conversation)
+    except Farewell:
+        # It was the selected INBOX. Its name means another folder now, with other UIDs; whoever
+        # has renamed it himself knows that, other sessions are sent away.
+        conversation.selected = None
     return ""
 
 

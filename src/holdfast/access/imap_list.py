@@ -68,8 +68,8 @@ def list_folders(conversation: Conversation, arguments: Arguments) -> Run:
         store.ListFolders(mailbox_id=conversation.signed_in().mailbox_id), store.FolderList
     )
     tree = _Tree(listed.folders)
-    for folder in listed.folders:
-        if not any(matches(folder.name, wish.reference + pattern) for pattern in wish.patterns):
+    for folder in sorted([*listed.folders, *tree.levels()], key=_list_order):
+        if not _is_named(folder, wish, is_level=tree.is_level(folder.name)):
             continue
         attributes = _attributes(folder, wish, tree)
         if attributes is not None:
@@ -80,18 +80,52 @@ def list_folders(conversation: Conversation, arguments: Arguments) -> Run:
     return ""
 
 
+def _list_order(folder: store.Folder) -> tuple[bool, str]:
+    return (folder.name != "INBOX", folder.name)
+
+
+def _is_named(folder: store.Folder, wish: ListCommand, *, is_level: bool) -> bool:
+    """Whether a pattern names the folder.
+
+    A level that is no folder is listed where the client looks level by level:
+    when the pattern ends with ``%`` (RFC 3501 section 6.3.8), or to say what is
+    subscribed below it (RFC 5258 section 3.5).
+    """
+    return any(
+        matches(folder.name, wish.reference + pattern)
+        and (not is_level or pattern.endswith("%") or "SUBSCRIBED" in wish.select)
+        for pattern in wish.patterns
+    )
+
+
 class _Tree:
-    """Who has folders or subscriptions below; made once per command."""
+    """Who has folders or subscriptions below, and which levels are no folders; made once per command."""
 
     def __init__(self, folders: list[store.Folder]) -> None:
         self.parents: set[str] = set()
         self.subscribed_below: set[str] = set()
+        self._names = {folder.name for folder in folders}
         for folder in folders:
             above = list(_names_above(folder.name))
             if folder.exists:
                 self.parents.update(above)
             if folder.subscribed:
                 self.subscribed_below.update(above)
+
+    def is_level(self, name: str) -> bool:
+        """Whether a name is no folder and no subscription, but has folders below."""
+        return name not in self._names
+
+    def levels(self) -> list[store.Folder]:
+        """The levels that are no folders, as names that cannot be selected."""
+        return [
+            store.Folder(
+                folder_id=0, name=name, special_use="", subscribed=False, selectable=False, exists=True,
+                uid_validity=0, uid_next=0, message_count=0, unseen_count=0, recent_count=0, size_bytes=0,
+                highest_position=0,
+            )
+            for name in self.parents - self._names
+        ]  # fmt: skip
 
 
 def _names_above(name: str) -> Generator[str, None, None]:

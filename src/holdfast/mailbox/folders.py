@@ -1,8 +1,12 @@
 """Folders of a mailbox: making, finding, deleting, renaming, subscribing.
 
-Invariants: every level above a folder exists; a mailbox never uses a UID
-validity twice, so neither a deleted name that is made again nor a renamed
-folder can be mistaken for another; folder ids are never reused.
+CREATE makes every level above a folder; RENAME does not. A level above a
+renamed folder that was never made is only a name: it has no row, it goes with
+the last folder below it, and whoever lists level by level shows it.
+
+Invariants: a mailbox never uses a UID validity twice, so neither a deleted name
+that is made again nor a renamed folder can be mistaken for another; folder ids
+are never reused.
 
 What is refused raises ``Denied`` before anything is changed, but for the
 mailbox itself, which is made at its first use whatever comes of that use.
@@ -135,9 +139,15 @@ def require_room(tables: Tables, mailbox: MailboxRow, name: str) -> None:
     """Raise Denied unless the mailbox may have this folder and those that are missing above it."""
     missing = [each for each in levels_above(name) if tables.folder_named(mailbox.mailbox_id, each) is None]
     if mailbox.folder_count + len(missing) + 1 > FOLDER_COUNT_MAX:
-        raise Denied(
-            RefusalReason.CANNOT, f"the mailbox has {mailbox.folder_count} folders; delete some first"
-        )
+        raise _too_many(mailbox)
+
+
+def _too_many(mailbox: MailboxRow) -> Denied:
+    return Denied(RefusalReason.CANNOT, f"the mailbox has {mailbox.folder_count} folders; delete some first")
+
+
+def _length(row: FolderRow) -> int:
+    return len(row.name)
 
 
 def make_levels_above(tables: Tables, mailbox: MailboxRow, name: str, now: float) -> None:
@@ -175,39 +185,55 @@ def rename_folder(
     """Rename a folder and all below it.
 
     Returns:
-        None when all is done; for the inbox, which keeps its name, the inbox
-        and the new folder that its messages are to be moved to.
+        None when all is done; for the inbox the inbox and the new folder that its
+        messages are to be moved to, before ``replace_inbox``.
 
     Raises:
         Denied: see the texts.
         Refusal: a name is not allowed.
 
-    Source: RFC 3501 section 6.3.5.
+    Source: RFC 3501 section 6.3.5. What it calls "superior hierarchical names" are names, not mailboxes:
+    section 6.3.8 lists them only where the pattern asks for a level.
     """
     name, new_name = clean_name(name), clean_name(new_name)
     if name in SPECIAL_FOLDERS and name != INBOX:
         raise Denied(RefusalReason.CANNOT, f'"{name}" is a special folder and cannot be renamed')
     mailbox = use_mailbox(tables, mailbox_id, now)
     folder = tables.folder_named(mailbox_id, name)
-    if folder is None:
+    # The shorter name first, so that a folder's new name is free when it was another's old one.
+    below = sorted((row for row in tables.folders(mailbox_id) if is_below(row.name, name)), key=_length)
+    if folder is None and not below:
         raise Denied(RefusalReason.NONEXISTENT, f'there is no folder "{name}"')
     if tables.folder_named(mailbox_id, new_name) is not None:
         raise Denied(RefusalReason.ALREADYEXISTS, f'the folder "{new_name}" exists')
-    require_room(tables, mailbox, new_name)
     if name == INBOX:
-        make_levels_above(tables, mailbox, new_name, now)
+        assert folder is not None
+        if mailbox.folder_count >= FOLDER_COUNT_MAX:
+            raise _too_many(mailbox)
         return folder, make_folder(tables, mailbox, new_name, now)
     if is_below(new_name, name):
         raise Denied(RefusalReason.CANNOT, f'"{name}" cannot be moved below itself')
-    below = [each for each in tables.folders(mailbox_id) if is_below(each.name, name)]
-    moved = [(each, new_name + each.name[len(name) :]) for each in below]
+    moved = [(each, new_name + each.name[len(name) :]) for each in ([folder] if folder else []) + below]
+    leaving = {each.name for each, _ in moved}
     for _, moved_name in moved:
+        if moved_name not in leaving and tables.folder_named(mailbox_id, moved_name) is not None:
+            raise Denied(RefusalReason.ALREADYEXISTS, f'the folder "{moved_name}" exists')
         if len(moved_name.encode()) > NAME_BYTES_MAX:
             raise Denied(RefusalReason.CANNOT, "the name of a folder below it would become too long")
-    make_levels_above(tables, mailbox, new_name, now)
-    for each, moved_name in [(folder, new_name), *moved]:
+    for each, moved_name in moved:
         tables.rename_folder(each, moved_name)
     return None
+
+
+def replace_inbox(tables: Tables, mailbox: MailboxRow, emptied: FolderRow, now: float) -> None:
+    """Put a new inbox in the place of one whose messages were moved away.
+
+    It has its own UID validity and its own folder id, so no session, copy or
+    client can take a new message for an old one of the same UID.
+    """
+    tables.remove_folder(emptied)
+    mailbox.folder_count -= 1
+    make_folder(tables, mailbox, INBOX, now)
 
 
 def describe(tables: Tables, row: FolderRow, subscribed: bool) -> Folder:

@@ -22,6 +22,9 @@ DELIMITER = "/"
 def clean_name(text: str) -> str:
     """Check a folder name and return it as it is stored: no trailing ``/``, the inbox as ``INBOX``.
 
+    ``%`` and ``*`` are allowed: people name folders "100 %", and RFC 3501 section 5.1 lets a server. In a LIST
+    pattern they match themselves too.
+
     Raises:
         Refusal: the name is empty, too long, too deep, or holds a character that is not allowed.
     """
@@ -39,8 +42,8 @@ def clean_name(text: str) -> str:
             raise Refusal("the folder name has an empty level")
         if len(level.encode()) > LEVEL_BYTES_MAX:
             raise Refusal(f"a level of the folder name is longer than {LEVEL_BYTES_MAX} bytes")
-    if any(character in "%*" or unicodedata.category(character) == "Cc" for character in text):
-        raise Refusal("a folder name may not hold %, * or control characters")
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise Refusal("a folder name may not hold control characters")
     if levels[0].upper() == INBOX and levels[0].isascii():
         levels[0] = INBOX
     return DELIMITER.join(levels)

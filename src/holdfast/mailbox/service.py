@@ -132,7 +132,10 @@ def _rename_folder(operation: store.RenameFolder, tables: Tables, now: float) ->
     mailbox = _mailbox_of(tables, source)
     for message in tables.messages(source.folder_id):
         messages.move_message(tables, mailbox, message, source=source, target=target)
-    return Performance(store.Done(), _touched(source, target))
+    source.position += 1  # whoever watches must look, also when the inbox was empty
+    touched = _touched(source, target)
+    folders.replace_inbox(tables, mailbox, source, now)
+    return Performance(store.Done(), touched)
 
 
 def _open_folder(operation: store.OpenFolder, tables: Tables, now: float) -> Performance:

@@ -85,7 +85,11 @@ class DeleteFolder(Structure, frozen=True):
 
 
 class RenameFolder(Structure, frozen=True):
-    """Rename a folder and all below it; INBOX gives its messages to a new folder (RFC 3501 6.3.5)."""
+    """Rename a folder and all below it; INBOX gives its messages to a new folder (RFC 3501 6.3.5).
+
+    A new INBOX takes the place of the old one, with another folder id and UID validity. Levels above
+    ``new_name`` that do not exist are not made; see ``Folder``.
+    """
 
     mailbox_id: MailboxId
     name: str
@@ -237,7 +241,7 @@ class Folder(Structure, frozen=True):
 
     Attributes:
         folder_id: the same for ever, also after a rename.
-        name: full name, levels parted by ``/``; the inbox is ``INBOX``.
+        name: full name, levels parted by ``/``; the inbox is ``INBOX``. A level above need not be a folder.
         special_use: ``\\Sent`` and so on (RFC 6154), or empty.
         selectable: False for a name that only has folders below it.
         exists: False for a subscription whose folder is gone.
