@@ -11,7 +11,7 @@ from pathlib import Path
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.sqlite_mailbox import MailboxDatabase
 from holdfast.drivers.store_client import StoreClient
-from holdfast.drivers.store_server import StoreServer
+from holdfast.drivers.store_server import READS_AT_ONCE_MAX, WRITE_BUFFER_HIGH_BYTES, StoreServer
 from holdfast.kernel.ids import MailboxId, NetworkMessageId
 from holdfast.wire import store
 
@@ -89,3 +89,54 @@ def test_the_socket_is_ours_alone(tmp_path: Path) -> None:
 
     run(test, tmp_path)
     assert not (tmp_path / "mailbox-DB01.sock").exists()
+
+
+def test_a_client_that_does_not_read_costs_little_memory(tmp_path: Path) -> None:
+    size, count = 3 << 20, 60
+
+    async def test(server: StoreServer, path: Path) -> None:
+        client = await StoreClient.connect(path)
+        append = store.AppendMessage(ALICE, "INBOX", b"x" * size, [], 1.0, 1 << 30)
+        assert isinstance(await client.ask(append), store.Appended)
+        opened = await client.ask(store.OpenFolder(ALICE, "INBOX", False))
+        assert isinstance(opened, store.FolderOpened)
+        client.close()
+        reader, writer = await asyncio.open_unix_connection(str(path), limit=1024)
+        fetch = store.FetchMessages(ALICE, opened.folder.folder_id, [1], store.Part.ALL)
+        for number in range(1, count + 1):
+            writer.write(store.encode_frame(store.Request(number, fetch)))
+        while not any(each.full for each in server._clients.values()):
+            await asyncio.sleep(0)
+        connected = next(each for each in server._clients.values() if each.full)
+        while connected.reading:
+            await asyncio.sleep(0)
+        held = connected.transport.get_write_buffer_size()
+        assert held <= WRITE_BUFFER_HIGH_BYTES + (READS_AT_ONCE_MAX + 1) * (size + 1000)
+        assert connected.waiting, "the rest was not even read from the disk"
+        assert not connected.transport.is_reading()
+        frames, got = store.FrameReader(), 0
+        while got < count:
+            got += len(frames.feed(await reader.read(1 << 20)))
+        assert connected.transport.is_reading()
+        writer.close()
+
+    run(test, tmp_path)
+
+
+def test_reads_that_wait_end_with_their_client(tmp_path: Path) -> None:
+    async def test(server: StoreServer, path: Path) -> None:
+        client = await StoreClient.connect(path)
+        append = store.AppendMessage(ALICE, "INBOX", b"x" * (3 << 20), [], 1.0, 1 << 30)
+        await client.ask(append)
+        client.close()
+        _, writer = await asyncio.open_unix_connection(str(path), limit=1024)
+        fetch = store.FetchMessages(ALICE, 1, [1], store.Part.ALL)
+        for number in range(1, 41):
+            writer.write(store.encode_frame(store.Request(number, fetch)))
+        while not any(each.full for each in server._clients.values()):
+            await asyncio.sleep(0)
+        writer.transport.abort()
+        while server._clients or not server.node.idle():
+            await asyncio.sleep(0)
+
+    run(test, tmp_path)
