@@ -127,7 +127,8 @@ def test_tracking_is_searched_by_everything(call: Call, world: Any) -> None:
     assert len(call("message track", until="90s").rows) == 1
     cut = call("message track", limit=1)
     assert (len(cut.rows), cut.complete) == (1, False)
-    assert "more than 1" in world.warnings[0]
+    assert "the newest 1 are shown" in world.warnings[0]
+    assert cut.rows[0] == everything.rows[-1]
 
 
 def test_without_any_mail_everything_is_empty(call: Call) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from holdfast.admin.catalogue import ArgumentValue, Verb, all_verbs
 from holdfast.cli.main import complete
-from holdfast.cli.tree import Options, Tree, default_home, is_local, output_file
+from holdfast.cli.tree import Options, Tree, _read_file, default_home, is_local, output_file
 
 
 @pytest.fixture
@@ -105,3 +105,9 @@ def test_programs_and_local_verbs_need_no_server() -> None:
 
 def test_an_unknown_noun_is_no_command(tree: Tree) -> None:
     assert tree.get_command(click.Context(tree), "teapot") is None
+
+
+def test_a_file_without_an_end_is_refused() -> None:
+    # Found by a reviewer: `organisation import /dev/zero` read until it was killed.
+    with pytest.raises(click.UsageError, match="larger than"):
+        _read_file("/dev/zero")

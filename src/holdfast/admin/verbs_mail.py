@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from holdfast.admin.catalogue import Argument, Arguments, Kind, Verb, read_moment
 from holdfast.admin.context import Context
 from holdfast.admin.results import Ledger, Queued, QueuedRow, Tracked, TrackedRow, UnaccountedRow
@@ -28,18 +30,20 @@ def _track(context: Context, arguments: Arguments) -> Tracked:
         until=_moment(context, arguments, "until"),
     )
     limit = arguments.count("limit")
-    rows: list[TrackedRow] = []
-    is_complete = True
+    # The newest are kept: who looks for a message without narrowing looks for a late one.
+    rows: deque[TrackedRow] = deque(maxlen=limit)
+    found_count = 0
     for seen_count, event in enumerate(read_tracking(context.surroundings.home)):
         if seen_count % PROGRESS_EVERY == 0:
-            context.progress(0, 0, f"{seen_count} lines read, {len(rows)} found")
+            context.progress(0, 0, f"{seen_count} lines read, {found_count} found")
         if criteria.matches(event):
-            if len(rows) == limit:
-                is_complete = False
-                context.warnings.append(f"there are more than {limit}; narrow the search or raise --limit")
-                break
+            found_count += 1
             rows.append(_tracked(event))
-    return Tracked(rows, complete=is_complete)
+    if found_count > limit:
+        context.warnings.append(
+            f"{found_count} events match, the newest {limit} are shown; narrow the search or raise --limit"
+        )
+    return Tracked(list(rows), complete=found_count <= limit)
 
 
 def _tracked(event: TrackingEvent) -> TrackedRow:

@@ -16,7 +16,7 @@ import msgspec
 from holdfast.admin.catalogue import Argument, ArgumentValue, Kind, Runs, Verb, find_verb, read_arguments
 from holdfast.cli.tree import Options, Tree, output_file
 from holdfast.drivers.management_socket import Finished, ManagementClient, Unreachable
-from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.kernel.errors import Problem, Refusal, Unavailable
 
 DONE, REFUSED, USAGE, UNREACHABLE = 0, 1, 2, 3
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
@@ -129,6 +129,8 @@ def _fail(text: str, options: Options, *, problems: list[tuple[str, str, str]]) 
         sys.stderr.write(msgspec.json.encode({"error": text, "problems": rows}).decode() + "\n")
         return
     sys.stderr.write(f"{text}\n")
+    if len(problems) == 1 and str(Problem(*problems[0])) == text:
+        return  # the text is the problem itself
     for subject, what, advice in problems:
         sys.stderr.write(f"  - {subject}: {what}; {advice}\n")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,9 @@ def read_given(verb: Verb, given: dict[str, Any]) -> dict[str, ArgumentValue]:
 
 def _read_file(name: str) -> list[str]:
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        # One character more than allowed is enough to know: /dev/zero has no end.
+        with nullcontext(sys.stdin) if name == "-" else Path(name).open(encoding="utf-8") as stream:
+            text = stream.read(FILE_CHARACTERS_MAX + 1)
     except (OSError, UnicodeDecodeError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise click.UsageError(f"cannot read {name}: {reason}") from None
