@@ -34,7 +34,7 @@ CASES = {
 
 @pytest.mark.parametrize("fault", DataFault)
 def test_each_fault_has_an_answer(fault: DataFault) -> None:
-    assert refusal_of(fault).code in (521, 552, 554)
+    assert refusal_of(fault).code in (452, 521, 552, 554)
     assert refusal_of(fault) is not refusal_of(fault)
 
 
@@ -94,3 +94,13 @@ def test_any_bytes_in_any_pieces_read_as_in_one(parts: list[bytes], sizes: list[
         assert reader.fault is fault
         if fault is None:
             assert reader.message() == message
+
+
+def test_a_message_that_is_crowded_out_keeps_nothing_and_is_read_to_its_end() -> None:
+    reader = DataReader(50)
+    assert reader.feed(b"abc\r\n", 0) == -1
+    reader.crowd_out()
+    assert reader.kept_bytes == 0
+    assert reader.feed(b"def\r\n.\r\n", 0) == 8
+    assert reader.kept_bytes == 0
+    assert reader.fault is DataFault.CROWDED_OUT

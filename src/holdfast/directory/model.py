@@ -392,6 +392,14 @@ class Organisation:
         default=True,
         metadata=about("whether subjects are written to the tracking log", source="exchange-behaviour MT"),
     )
+    receive_memory_bytes: int = field(
+        default=256 << 20,
+        metadata=about(
+            "how much memory messages may take on one server while they are received; above it senders "
+            "are asked to come back later (452 4.3.1)",
+            unit="bytes",
+        ),
+    )
     duplicate_memory_s: float = field(
         default=2 * 86400.0,
         metadata=about(

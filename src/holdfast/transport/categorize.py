@@ -21,6 +21,13 @@ class Categorizer:
     def __init__(self, organisation: Organisation) -> None:
         self.organisation = organisation
         self._recipients = organisation.recipients
+        self._host_names = {
+            name.casefold()
+            for name in (
+                *(server.fqdn for server in organisation.servers),
+                *(connector.fqdn for connector in organisation.receive_connectors),
+            )
+        }
         self._mailboxes = {mailbox.mailbox_id: mailbox for mailbox in organisation.mailboxes}
 
     def mailbox(self, mailbox_id: MailboxId) -> Mailbox | None:
@@ -48,8 +55,9 @@ class Categorizer:
     def _postmaster(self, domain: str) -> Mailbox | None:
         # RFC 5321 section 4.5.1: postmaster of every domain we serve must be reachable. Where the
         # administrator gave the address to nobody, the first enabled mailbox of that domain takes
-        # it, else the first of all; docs/decisions/0004.
-        if domain not in self.organisation.domain_names:
+        # it, else the first of all; docs/decisions/0004. <Postmaster> without a domain comes with
+        # the name of the connector.
+        if domain not in self.organisation.domain_names and domain not in self._host_names:
             return None
         enabled = [mailbox for mailbox in self.organisation.mailboxes if mailbox.enabled]
         of_domain = (each for each in enabled if each.address.casefold().endswith("@" + domain))

@@ -70,3 +70,11 @@ MESSAGE_UNREADABLE = declare(
     "The queue database is on a disk that does not answer or is damaged. The message stays in the queue. "
     "Check the disk, and the kernel log for I/O errors.",
 )
+MESSAGE_CROWDED_OUT = declare(
+    "TRN-0206",
+    Severity.WARNING,
+    "a message from {source} was put off (452): messages being received take {held_bytes} bytes",
+    "Many large messages come at the same time. Their senders try again by themselves and nothing is lost. "
+    "When it happens often and the machine has memory to spare, raise `receive_memory` of the organisation; "
+    "when one source does it, give its connector a smaller message size or fewer connections.",
+)

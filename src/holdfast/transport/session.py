@@ -244,6 +244,11 @@ class SmtpSession:
         """How much the session keeps in memory for its client."""
         return len(self._pending) + (self._reader.kept_bytes if self._state is _State.DATA else 0)
 
+    def crowd_out(self) -> None:
+        """Give up the message that is being received, since all messages together take too much memory."""
+        assert self.receiving_data
+        self._reader.crowd_out()
+
     # --- reading -------------------------------------------------------------------------
 
     def _take_events(self) -> list[SessionEvent]:

@@ -28,12 +28,14 @@ class DataFault(enum.Enum):
     BARE_LINE_END = "bare CR or LF"
     NUL = "NUL"
     TOO_LARGE = "too large"
+    CROWDED_OUT = "no memory left for it"
 
 
 _ANSWERS = {
     DataFault.BARE_LINE_END: ("message has a bare CR or LF", 521, "5.5.2"),
     DataFault.NUL: ("message has a NUL", 554, "5.6.0"),
     DataFault.TOO_LARGE: ("message is too large", 552, "5.3.4"),
+    DataFault.CROWDED_OUT: ("too much mail comes at once, try again later", 452, "4.3.1"),
 }
 
 
@@ -55,6 +57,7 @@ class DataReader:
 
     __slots__ = (
         "_bare",
+        "_crowded_out",
         "_dot_line_count",
         "_dotted",
         "_kept",
@@ -73,6 +76,7 @@ class DataReader:
         self._seen_bytes = 0
         self._dot_line_count = 0
         self._bare = False
+        self._crowded_out = False
         self._nul = False
         self._dotted = False
 
@@ -135,7 +139,13 @@ class DataReader:
         # The final dot line counts as one too, of which its CRLF remains.
         if self._seen_bytes - self._dot_line_count > self.bytes_max + 2:
             return DataFault.TOO_LARGE
-        return None
+        return DataFault.CROWDED_OUT if self._crowded_out else None
+
+    def crowd_out(self) -> None:
+        """Keep nothing of this message any more; its sender is asked to try again later."""
+        self._crowded_out = True
+        self._kept = bytearray()
+        self._whole = b""
 
     @property
     def kept_bytes(self) -> int:
