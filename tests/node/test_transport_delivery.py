@@ -18,6 +18,7 @@ from holdfast.directory.model import (
 from holdfast.kernel.ids import MailboxId
 from holdfast.transport.tracking import EventId
 from holdfast.wire import store
+from holdfast.wire.headers import format_date
 
 MakeWorld = Callable[..., Any]  # makes the World of conftest.py
 ALICE, BOB, CAROL = MailboxId("alice"), MailboxId("bob"), MailboxId("carol")
@@ -329,3 +330,44 @@ def test_no_interleaving_loses_or_doubles_mail(make_world: MakeWorld, steps: lis
         if not data.startswith(b"Return-Path: <>")
     ]
     assert len(subjects) == len(set(subjects))
+
+
+STEPS_OF_THE_CLOCK_S = (-7200.0, 3600.0, -3 * 86400.0, 3 * 86400.0)
+
+
+@pytest.mark.parametrize("step_s", STEPS_OF_THE_CLOCK_S)
+def test_a_step_of_the_wall_clock_moves_no_deadline_and_is_written_down(
+    make_world: MakeWorld, step_s: float
+) -> None:
+    world = make_world()
+    world.connect()
+    world.send("alice@example.test", number=2)
+    world.commit()
+    before = world.node.deadline()
+    world.node.clock_offset_s = step_s
+    assert world.node.deadline() == before
+    world.wait(700.0)  # past the time for which nothing expires after a start
+    assert world.event_ids() == ["RECEIVE"], "nothing is given up"
+    world.send("bob@example.test", number=3)
+    world.commit()
+    second = world.disk[max(world.disk)]
+    assert second.received_at == world.now + step_s
+    assert format_date(second.received_at).encode() in second.data
+    assert world.events()[-1].at == pytest.approx(world.now + step_s, abs=0.01)
+    world.connect_stores()
+    world.settle()
+    assert not world.disk
+
+
+def test_age_is_what_passed_and_not_what_the_clock_says(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.node.clock_offset_s = -86400.0
+    world.send("alice@example.test", sender="")
+    world.commit()
+    world.node.clock_offset_s = 0.0
+    world.wait(1.9 * 86400.0)
+    world.settle()
+    assert "FAIL" not in world.event_ids()
+    world.wait(0.2 * 86400.0)
+    world.settle()
+    assert "FAIL" in world.event_ids()

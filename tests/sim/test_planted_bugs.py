@@ -246,3 +246,27 @@ def test_a_failed_assertion_is_found_with_its_place() -> None:
     assert result.failure is not None
     assert "AssertionError in connection_ended" in result.failure
     assert any("Traceback" in line for line in result.last_lines)
+
+
+class GoesByTheWallClock(TransportNode):
+    """Takes the wall clock, which administrators and NTP set, for its deadlines."""
+
+    def deadline(self) -> float | None:
+        at = super().deadline()
+        return None if at is None else at - self.clock_offset_s
+
+    def timer(self, now: float) -> None:
+        super().timer(now + self.clock_offset_s)
+
+    def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> None:
+        super().bytes_received(now + self.clock_offset_s, connection_id, data)
+
+    def queue_committed(self, now: float, writes: list[QueueWrite]) -> None:
+        super().queue_committed(now + self.clock_offset_s, writes)
+
+    def store_answered(self, now: float, number: int, answer: store.Answer) -> None:
+        super().store_answered(now + self.clock_offset_s, number, answer)
+
+
+def test_deadlines_by_the_wall_clock_are_found() -> None:
+    assert first_failure(Parts(transport=GoesByTheWallClock), "clock-steps").failure is not None

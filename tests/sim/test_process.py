@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.sim.network import Network
-from holdfast.sim.process import SPIN_COUNT_MAX, STOP_WAIT_S, Process
+from holdfast.sim.process import CLOCK_STEP_S_MAX, SPIN_COUNT_MAX, STOP_WAIT_S, Process
 from holdfast.sim.scenario import Rates
 from holdfast.sim.world import EPOCH_S, Violation, World
 
@@ -74,24 +74,27 @@ def test_timers_come_on_time_and_only_when_they_are_due() -> None:
     assert process.said == ["begin", "timer 2", "timer 2.6", "timer 3"]
 
 
-def test_a_clock_that_jumps_moves_the_timers() -> None:
+def test_a_wall_clock_that_steps_moves_no_timer() -> None:
     process = Clockwork()
     process.deadlines = [EPOCH_S + 100, EPOCH_S + 200]
     process.start()
-    process.jump_clock(95.0)
-    process.run(6.0)
-    assert process.said == ["begin", "timer 100"]
-    process.jump_clock(-50.0)
-    process.run(150.0)
-    assert process.said == ["begin", "timer 100"]
-    process.run(156.0)
+    process.jump_clock(3600.0)
+    assert process.clock_offset_s == 3600.0
+    process.run(101.0)
+    process.jump_clock(-7200.0)
+    assert process.clock_offset_s == -3600.0
+    process.run(201.0)
     assert process.said == ["begin", "timer 100", "timer 200"]
 
 
-def test_the_clock_of_a_process_that_is_down_may_jump_too() -> None:
+def test_a_process_begins_with_the_wall_clock_as_it_is() -> None:
     process = Clockwork()
     process.jump_clock(5.0)
+    process.start()
     assert process.clock() == EPOCH_S + 5
+    assert process.clock_offset_s == 0.0
+    process.jump_clock(10 * CLOCK_STEP_S_MAX)
+    assert process.wall_offset_s == CLOCK_STEP_S_MAX
 
 
 def test_a_timer_that_never_lets_time_pass_is_found() -> None:

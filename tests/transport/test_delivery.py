@@ -38,7 +38,7 @@ class Line:
         data = self.data[number] = bytes(size_bytes)
         nmid = NetworkMessageId(str(number))
         entry = self.queue.add(
-            QueuedMessage(number, nmid, NOW, "", recipients, size_bytes, data, "", "", b"f")
+            NOW, QueuedMessage(number, nmid, NOW, "", recipients, size_bytes, data, "", "", b"f")
         )
         self.delivery.route(NOW, entry, entry.remaining)
 

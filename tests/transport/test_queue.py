@@ -64,8 +64,8 @@ def test_a_failed_write_gives_its_outcomes_back_in_front() -> None:
 def test_data_above_the_bound_stays_on_disk() -> None:
     held = Queue(RecoveredQueue((), 1, {}), 100)
     assert held.room_for(1000)  # one message always may
-    first = held.add(message(held.take_number(), 80))
-    second = held.add(message(held.take_number(), 80))
+    first = held.add(0.0, message(held.take_number(), 80))
+    second = held.add(0.0, message(held.take_number(), 80))
     assert first.message.data is not None
     assert second.message.data is None
     assert (held.memory_bytes, held.room_for(20), held.room_for(21)) == (80, True, False)
@@ -82,6 +82,6 @@ def test_data_above_the_bound_stays_on_disk() -> None:
 def test_a_number_is_used_once() -> None:
     held = queue()
     with pytest.raises(AssertionError):
-        held.add(message(3))
+        held.add(0.0, message(3))
     with pytest.raises(AssertionError):
-        held.add(message(99))
+        held.add(0.0, message(99))

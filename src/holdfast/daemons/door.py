@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Generic
 
@@ -10,6 +9,7 @@ from prometheus_client import generate_latest
 
 from holdfast.daemons.role import RoleProcess
 from holdfast.directory.model import Organisation, Server
+from holdfast.drivers import clock
 from holdfast.drivers.events import PORT_NOT_OPENED
 from holdfast.drivers.listeners import Binding, Listeners
 from holdfast.drivers.role_link import RoleLink
@@ -70,7 +70,7 @@ class Door(Generic[Output]):
         process.tell_ready(self._listening())
         await process.stop.wait()
         self._listeners.close()
-        runner.node.stopping(time.time())
+        runner.node.stopping(clock.steady())
         runner.drain()
         clean = await process.until_idle(runner.node.idle)
         runner.close()
@@ -91,7 +91,7 @@ class Door(Generic[Output]):
         self._link.reload()
 
     def _client_came(self, connection_id: ConnectionId, peer: Peer) -> None:
-        self._opened(time.time(), connection_id, peer)
+        self._opened(clock.steady(), connection_id, peer)
 
     def _failed(self, binding: Binding, reason: str) -> None:
         event = happened(

@@ -6,11 +6,11 @@ import asyncio
 import os
 import random
 import sys
-import time
 
 from holdfast.daemons.door import Door, own_certificate
 from holdfast.daemons.role import RoleProcess, run_role
 from holdfast.directory.model import Organisation, Server, TlsMode
+from holdfast.drivers import clock
 from holdfast.drivers.listeners import Binding, parse_binding
 from holdfast.drivers.role_link import read_organisation
 from holdfast.drivers.sqlite_queue import QueueWriter
@@ -37,7 +37,7 @@ async def serve(process: RoleProcess) -> int:
     writer, recovered = QueueWriter.open(process.home / "queue.sqlite", process.home / "tracking")
     node = TransportNode(organisation, process.server_name, recovered, random.Random(os.urandom(16)))
     runner = TransportRunner(node, organisation, process.home, process.log, writer)
-    node.started(time.time())
+    node.started(clock.steady())
 
     def opened(now: float, connection_id: ConnectionId, peer: Peer) -> None:
         # Without a name the node chooses the connector by where the client came to, and whence.

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from functools import partial
 from pathlib import Path
 from typing import Generic
 
 from holdfast.directory.model import Organisation
-from holdfast.drivers import tls
+from holdfast.drivers import clock, tls
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.metrics import CONNECTIONS_OPEN, SIGN_INS
 from holdfast.drivers.role_link import DIRECTORY_FILE
@@ -80,7 +79,7 @@ class NodeRunner(Generic[Output]):
     def follow(self, organisation: Organisation) -> None:
         """Go by another organisation: node, and links to its mailbox databases."""
         self.organisation = organisation
-        self.node.organisation_changed(time.time(), organisation)
+        self.node.organisation_changed(clock.steady(), organisation)
         self.link_databases()
         self.drain()
 
@@ -106,15 +105,15 @@ class NodeRunner(Generic[Output]):
             self._links[name] = (link, asyncio.get_running_loop().create_task(link.run()))
 
     def _store_connected(self, database: str) -> None:
-        self.node.store_connected(time.time(), database)
+        self.node.store_connected(clock.steady(), database)
         self.drain()
 
     def _store_lost(self, database: str) -> None:
-        self.node.store_lost(time.time(), database)
+        self.node.store_lost(clock.steady(), database)
         self.drain()
 
     def _store_answered(self, number: int, answer: store.Answer) -> None:
-        self.node.store_answered(time.time(), number, answer)
+        self.node.store_answered(clock.steady(), number, answer)
         self.drain()
 
     def drain(self) -> None:
@@ -158,14 +157,15 @@ class NodeRunner(Generic[Output]):
     def _check_password(self, asked: CheckPassword) -> None:
         def done(mailbox_id: MailboxId | None) -> None:
             SIGN_INS.labels("refused" if mailbox_id is None else "accepted").inc()
-            self.node.password_checked(time.time(), asked.connection_id, mailbox_id)
+            self.node.password_checked(clock.steady(), asked.connection_id, mailbox_id)
             self.drain()
 
         self._sign_in.check(asked.user, asked.password, done)
 
     def _tick(self) -> None:
         """Do what is due. Looking ten times a second is far cheaper than moving a timer per input."""
-        now = time.time()
+        now = clock.steady()
+        self.node.clock_offset_s = clock.wall_offset_s()
         deadline = self.node.deadline()
         if deadline is not None and deadline <= now:
             self.node.timer(now)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import Callable
 from typing import Protocol, assert_never, cast
 
+from holdfast.drivers import clock
 from holdfast.drivers.metrics import CONNECTIONS
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Close, ConnectionOutput, PauseReading, Peer, ResumeReading, Send, StartTls
@@ -133,21 +133,21 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """A client said something; what comes after our goodbye is thrown away."""
         if not self._closing:
-            self._connections.node.bytes_received(time.time(), self._id, data)
+            self._connections.node.bytes_received(clock.steady(), self._id, data)
             self._connections.drain()
 
     def eof_received(self) -> bool:
         """A client says no more; it may still be reading, so the node decides when to close."""
         if self._closing:
             return False
-        self._connections.node.connection_ended(time.time(), self._id)
+        self._connections.node.connection_ended(clock.steady(), self._id)
         self._connections.drain()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         if self._connections.open.pop(self._id, None) is not None:
-            self._connections.node.connection_lost(time.time(), self._id)
+            self._connections.node.connection_lost(clock.steady(), self._id)
             self._connections.drain()
 
     def resume_writing(self) -> None:
@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
 
     def _tell_drained(self) -> None:
         if self._connections.drained is not None and self._id in self._connections.open:
-            self._connections.drained(time.time(), self._id)
+            self._connections.drained(clock.steady(), self._id)
             self._connections.drain()
 
     def send(self, data: bytes) -> None:
@@ -225,7 +225,7 @@ class Connection(asyncio.Protocol):
             return
         self._transport = upgraded
         upgraded.set_write_buffer_limits(high=WRITE_BUFFER_HIGH_BYTES)
-        self._connections.node.tls_started(time.time(), self._id)
+        self._connections.node.tls_started(clock.steady(), self._id)
         self._connections.drain()
 
 

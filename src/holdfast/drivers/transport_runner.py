@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import assert_never
 
 from holdfast.directory.model import Organisation
+from holdfast.drivers import clock
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.metrics import MESSAGES_ACCEPTED, MESSAGES_FINISHED, MESSAGES_QUEUED, QUEUE_COMMITS
 from holdfast.drivers.runner import NodeRunner
@@ -35,7 +35,7 @@ class TransportRunner(NodeRunner[TransportOutput]):
                 self._writer.submit(output.writes, self._committed)
             case ReadQueued():
                 for number in output.numbers:
-                    self._transport.queued_read(time.time(), number, self._writer.read(number))
+                    self._transport.queued_read(clock.steady(), number, self._writer.read(number))
             case _:
                 assert_never(output)
 
@@ -46,7 +46,7 @@ class TransportRunner(NodeRunner[TransportOutput]):
             MESSAGES_FINISHED.inc(
                 sum(isinstance(write, FinishRecipients) and not write.remaining for write in writes)
             )
-            self._transport.queue_committed(time.time(), writes)
+            self._transport.queue_committed(clock.steady(), writes)
         else:
-            self._transport.queue_failed(time.time(), writes, error)
+            self._transport.queue_failed(clock.steady(), writes, error)
         self.drain()

@@ -1,10 +1,15 @@
 """What a node tells its drivers, and the words both sides use for it.
 
 A node is a machine without a clock: each input is a method that takes ``now``
-(seconds since the epoch), changes the node's state and puts what is to be done
+(seconds since the epoch on a steady clock), changes the node's state and puts what is to be done
 into ``outputs``; the driver drains ``outputs`` after every input, in order.
 ``deadline()`` says when ``timer(now)`` wants to be called next. The simulator
 drives the very same nodes.
+
+``now`` serves every deadline and age. Nobody sets that clock: it is the wall time
+at which the process started, and what has passed since. Where an instant is
+written down, a node adds its ``clock_offset_s``, wall clock minus steady clock,
+which the driver keeps up to date.
 
 Connections are opened by drivers and numbered by them. A driver that has been
 told ``Close`` still reports ``connection_lost`` when the close is complete.
@@ -112,6 +117,7 @@ class Node(Protocol[Output]):
     """What both nodes hear; the docstrings of TransportNode and AccessNode say what each does with it."""
 
     outputs: list[Output]
+    clock_offset_s: float
 
     def organisation_changed(self, now: float, organisation: Organisation) -> None: ...
     def deadline(self) -> float | None: ...

@@ -133,6 +133,15 @@ class TransportNode:
         self._connectors = {connector.name: connector for connector in ours}
         self._doors = Doors(ours)
 
+    @property
+    def clock_offset_s(self) -> float:
+        """Wall clock minus steady clock: added where an instant is written down (``node.ports``)."""
+        return self._tracking.clock_offset_s
+
+    @clock_offset_s.setter
+    def clock_offset_s(self, offset_s: float) -> None:
+        self._tracking.clock_offset_s = offset_s
+
     # --- the world -------------------------------------------------------------------------
 
     def started(self, now: float) -> None:
@@ -379,7 +388,7 @@ class TransportNode:
                     self._acknowledge(now, write)
                 else:
                     self._own_write_count -= 1
-                entry = self._queue.add(write.message)
+                entry = self._queue.add(now, write.message)
                 self._delivery.route(now, entry, entry.remaining)
             elif self._intake.is_pending(write):
                 self._acknowledge(now, write)

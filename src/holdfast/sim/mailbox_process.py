@@ -169,7 +169,7 @@ class MailboxProcess(Process):
 
     def _perform(self, asked: Perform) -> Performed:
         result = self._perform_operation(
-            asked.operation, self.disk.tables, self.clock(), self._operation_luck
+            asked.operation, self.disk.tables, self.clock() + self.clock_offset_s, self._operation_luck
         )
         return Performed(asked.client_id, asked.number, result.answer, result.touched)
 

@@ -17,6 +17,8 @@ from holdfast.sim.scenario import Rates
 from holdfast.sim.world import Violation, World, some
 
 STOP_WAIT_S = 60.0  # a process that does not come to rest is killed, as systemd does
+# Back and forth it stays below two days, which is how long second tries are known.
+CLOCK_STEP_S_MAX = 0.9 * 86400.0
 SPIN_COUNT_MAX = 1000  # timers in a row at one instant
 TIMER_GRAIN_S = (
     1e-6  # a float of seconds since 1970 resolves a quarter of this; a timer never fires just before
@@ -36,7 +38,8 @@ class Process:
         self.stopping = False
         self.incarnation = 0
         self.crash_count = 0
-        self.clock_offset_s = 0.0
+        self.wall_offset_s = 0.0
+        self._steady_offset_s = 0.0
         self._timer_at: float | None = None
         self._spin_at = 0.0
         self._spin_count = 0
@@ -75,8 +78,16 @@ class Process:
     # --- its life ------------------------------------------------------------------------------
 
     def clock(self) -> float:
-        """The time as this process sees it."""
-        return self.world.now + self.clock_offset_s
+        """What the drivers give to the node: wall time at its start, and what has passed since."""
+        return self.world.now + self._steady_offset_s
+
+    @property
+    def clock_offset_s(self) -> float:
+        """How far the wall clock is ahead of ``clock``, as ``drivers.clock`` tells it to the node."""
+        return self.wall_offset_s - self._steady_offset_s
+
+    def clock_stepped(self) -> None:
+        """Tell the node of another ``clock_offset_s``."""
 
     def later(self, delay_s: float, what: str, action: Callable[[], None]) -> None:
         """Let something happen to this process, unless it has died by then."""
@@ -94,6 +105,7 @@ class Process:
             self.up, self.stopping = True, False
             self.incarnation += 1
             self._timer_at = None
+            self._steady_offset_s = self.wall_offset_s
             self.world.note(f"{self.name} starts, incarnation {self.incarnation}")
             self.begin()
             self.after_input()
@@ -132,7 +144,7 @@ class Process:
         deadline = self.node_deadline()
         if deadline is None:
             return
-        at = max(self.world.now, deadline - self.clock_offset_s + TIMER_GRAIN_S)
+        at = max(self.world.now, deadline - self._steady_offset_s + TIMER_GRAIN_S)
         if self._timer_at is not None and self._timer_at <= at:
             return  # it fires early, looks, and is armed again, as the driver does it
         self._timer_at = at
@@ -152,9 +164,13 @@ class Process:
         self.after_input()
 
     def jump_clock(self, span_s: float) -> None:
-        """Set its clock forward, or back when negative."""
-        self.world.note(f"fault: the clock of {self.name} jumps by {span_s:.3f} s")
-        self.clock_offset_s += span_s
-        self._timer_at = None  # what is armed fires all the same and is ignored
+        """Set the wall clock of its machine forward, or back when negative.
+
+        Never further than ``CLOCK_STEP_S_MAX`` from the true time: what is uncertain is forgotten by its
+        age, and a process that starts has nothing but the wall clock to tell how long it was away.
+        """
+        offset_s = max(-CLOCK_STEP_S_MAX, min(CLOCK_STEP_S_MAX, self.wall_offset_s + span_s))
+        self.world.note(f"fault: the clock of {self.name} jumps by {offset_s - self.wall_offset_s:.3f} s")
+        self.wall_offset_s = offset_s
         if self.up:
-            self._arm_timer()
+            self.clock_stepped()

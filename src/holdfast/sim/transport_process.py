@@ -182,6 +182,9 @@ class TransportProcess(Process):
         self.after_input()
         return _ClientConnection(self, connection_id)
 
+    def clock_stepped(self) -> None:
+        self.node.clock_offset_s = self.clock_offset_s
+
     def node_deadline(self) -> float | None:
         return self.node.deadline()
 

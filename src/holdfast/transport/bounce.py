@@ -91,7 +91,7 @@ class Bouncer:
             Dsn(
                 reporting_host=self.fqdn,
                 to=message.reverse_path,
-                date=format_date(now),
+                date=format_date(self._tracking.wall(now)),
                 arrival_date=format_date(message.received_at),
                 message_id=message_id,
                 boundary=f"report-{self._luck.getrandbits(128):032x}",
@@ -105,7 +105,7 @@ class Bouncer:
         return QueuedMessage(
             number=self._queue.take_number(),
             network_message_id=network_message_id,
-            received_at=now,
+            received_at=self._tracking.wall(now),
             reverse_path="",
             recipients=(message.reverse_path,),
             size_bytes=len(data),

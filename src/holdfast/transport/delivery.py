@@ -446,7 +446,7 @@ class Delivery:
             instants.append(self._deferred[0][0])
         oldest = next(iter(self._queue), None)
         if oldest is not None:
-            instants.append(max(self._expiry_check_at, oldest.message.received_at + self._expiry_s))
+            instants.append(max(self._expiry_check_at, oldest.queued_at + self._expiry_s))
         return min(instants, default=None)
 
     def timer(self, now: float) -> None:
@@ -465,13 +465,13 @@ class Delivery:
         """Give up what waits too long where nothing moves; the queue is in the order of arrival."""
         self._expiry_check_at = now + EXPIRY_CHECK_S
         oldest = next(iter(self._queue), None)
-        if oldest is None or oldest.message.received_at + self._expiry_s > now:
+        if oldest is None or oldest.queued_at + self._expiry_s > now:
             return
         stuck = [part for lane in self._lanes.values() if not lane.moving(now) for part in lane.waiting]
         stuck += [part for _, _, part in self._deferred]
         failure = Failure("4.4.7", "the mailbox could not be reached for too long")
         for part in stuck:
-            if not part.cancelled and part.entry.message.received_at + self._expiry_s <= now:
+            if not part.cancelled and part.entry.queued_at + self._expiry_s <= now:
                 part.cancelled = True
                 part.entry.part_count -= 1
                 self._fail(now, part.entry, part.recipients, failure)

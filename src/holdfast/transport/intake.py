@@ -215,11 +215,11 @@ class Intake:
             message_id=network_message_id,
             recipient=recipients[0] if len(recipients) == 1 else "",
         )
-        data = received_header(trace, now) + message.data
+        data = received_header(trace, self._tracking.wall(now)) + message.data
         queued = QueuedMessage(
             number=self._queue.take_number(),
             network_message_id=network_message_id,
-            received_at=now,
+            received_at=self._tracking.wall(now),
             reverse_path=message.reverse_path,
             recipients=recipients,
             size_bytes=len(data),

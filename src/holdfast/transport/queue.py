@@ -26,7 +26,7 @@ class QueuedMessage:
 
     Attributes:
         number: key in this queue database; grows, never reused.
-        received_at: seconds since the epoch.
+        received_at: seconds since the epoch, by the wall clock.
         reverse_path: the envelope sender; empty for the null sender.
         recipients: envelope recipients that are still to be served.
         size_bytes: of ``data``.
@@ -112,6 +112,8 @@ class Entry:
 
     Attributes:
         message: ``message.data`` None means on disk only.
+        queued_at: from when its age counts, on the steady clock; of a message that was found at
+            start, when it was received.
         remaining: recipients as the queue database has them.
         outcomes: what happened to recipients and is not yet on its way to disk.
         writing: the commit that is under way for this message. Only one is, ever:
@@ -126,6 +128,7 @@ class Entry:
     """
 
     message: QueuedMessage
+    queued_at: float
     remaining: tuple[str, ...]
     outcomes: list[RecipientOutcome] = field(default_factory=list)
     writing: FinishRecipients | None = None
@@ -176,7 +179,9 @@ class Queue:
         self._next_number = recovered.next_number
         self._entries: dict[int, Entry] = {}
         for message in recovered.messages:
-            self._entries[message.number] = Entry(replace(message, data=None), message.recipients)
+            self._entries[message.number] = Entry(
+                replace(message, data=None), message.received_at, message.recipients
+            )
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -197,7 +202,7 @@ class Queue:
         self._next_number += 1
         return number
 
-    def add(self, message: QueuedMessage) -> Entry:
+    def add(self, now: float, message: QueuedMessage) -> Entry:
         """Keep a message that has just become durable; without its data when memory is full."""
         assert message.number < self._next_number
         assert message.number not in self._entries
@@ -205,7 +210,7 @@ class Queue:
             message = replace(message, data=None)
         else:
             self.memory_bytes += message.size_bytes
-        entry = Entry(message, message.recipients)
+        entry = Entry(message, now, message.recipients)
         self._entries[message.number] = entry
         return entry
 

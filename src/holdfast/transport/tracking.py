@@ -126,6 +126,11 @@ class TrackingWriter:
     def __init__(self, server_name: str, server_ip: str = "", *, with_subject: bool) -> None:
         self.take_server(server_name, server_ip)
         self.with_subject = with_subject
+        self.clock_offset_s = 0.0
+
+    def wall(self, now: float) -> float:
+        """The instant to write down for ``now``: what the wall clock says (``node.ports``)."""
+        return now + self.clock_offset_s
 
     def take_server(self, name: str, ip: str) -> None:
         """Go by another name and address from now on."""
@@ -143,7 +148,7 @@ class TrackingWriter:
         """Make one line, with its CRLF.
 
         Args:
-            now: when it happened.
+            now: when it happened, on the steady clock.
             event_id: what happened.
             source: the part that did it: SMTP, STOREDRIVER, DSN, ROUTING, QUEUE.
             message: which message.
@@ -158,7 +163,7 @@ class TrackingWriter:
         addresses = join_recipients(recipients)
         related = join_recipients(more.related_recipients) if more.related_recipients else ""
         return (
-            f"{format_instant(now)},{client},{self._server},,{_quote(more.connector)},{source},{event_id.value},"
+            f"{format_instant(self.wall(now))},{client},{self._server},,{_quote(more.connector)},{source},{event_id.value},"
             f"{message.internal_message_id},{_short(message.message_id)},{message.network_message_id},"
             f"{_quote(addresses)},{status},{message.size_bytes},{len(recipients)},"
             f"{_quote(related)},{_short(more.reference)},{subject},{sender},{sender},,{more.directionality},,,,"
