@@ -23,7 +23,7 @@ from holdfast.drivers.sqlite_queue import (
     read_tracking,
 )
 from holdfast.drivers.sqlite_schema import open_for_writing
-from holdfast.drivers.tracking_log import log_files
+from holdfast.drivers.tracking_log import TrackingLog, log_files
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import NetworkMessageId
 from holdfast.transport.queue import (
@@ -254,6 +254,29 @@ def test_mail_goes_on_when_the_log_cannot_be_written(home: Path, monkeypatch: py
     assert asyncio.run(write(writer, [TrackOnly(line(EventId.DEFER, 9))])) is None
     writer.close(True)
     assert len(log_lines(home)) == before + 3
+
+
+def test_the_log_goes_on_after_an_error_of_the_database_in_its_retry(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_queue, "LOG_RETRY_S", 0.0)
+    writer, _ = open_queue(home)
+    # A log file that is larger than what the database needs reaches the limit first.
+    asyncio.run(write(writer, [TrackOnly(line(EventId.DEFER, 9) * 10_000)]))
+    writer.close(True)
+    connection = open_for_writing(home / "queue.sqlite", SCHEMA)
+    # Without its thread, so that each step comes when we say.
+    writer = QueueWriter(home / "queue.sqlite", connection, TrackingLog(home / "tracking"))
+    writer._recover()
+    one = line(EventId.DEFER, 9)
+    with full_disk((home / "tracking" / log_files(home / "tracking")[-1]).stat().st_size):
+        writer._write_log(writer._commit([([TrackOnly(one)], lambda writes, error: None)]))
+    connection.close()  # what the retry asks of it fails
+    writer._catch_up_when_due()
+    assert len(log_lines(home)) == 10_000
+    writer._catch_up_when_due()
+    assert len(log_lines(home)) == 10_001
+    writer.close(False)
 
 
 def test_the_outbox_waits_for_a_log_that_cannot_be_begun(home: Path) -> None:

@@ -146,3 +146,19 @@ def test_reading_where_nothing_is(tmp_path: Path) -> None:
     (tmp_path / "MSGTRK2023111422-1.LOG").write_bytes(b"no line end")
     assert lines_of(tmp_path) == ["no line end"]
     assert lines_of(tmp_path, LogPosition("", 0)) == []
+
+
+def test_a_line_longer_than_what_is_read_at_once_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking_log, "READ_BYTES", 100)
+    log = TrackingLog(tmp_path)
+    long = "x" * 350
+    for line in ("before", long, "between", long, "after"):
+        log.append(f"{line}\r\n", NOW)
+    end = log.position
+    log.close()
+    for limit in (None, end):
+        pieces = list(read_log(tmp_path, limit))
+        assert lines_of(tmp_path, limit) == ["before", long, "between", long, "after"]
+        assert all(piece.endswith("\r\n") for piece in pieces)

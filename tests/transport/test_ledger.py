@@ -127,3 +127,16 @@ def test_any_interleaving_adds_up(messages: list[list[str]], luck: random.Random
     every = [fate for fates in messages for fate in fates]
     wanted = [every.count(fate) for fate in ("delivered", "queued", "bounced", "dropped", "lost")]
     assert counts(written, queued) == (len(every), *wanted, 0)
+
+
+def test_a_group_of_very_many_goes_over_several_lines() -> None:
+    members = tuple(f"member{number}" for number in range(2500))
+    expand = line(E, "1", *members, related=("group",))
+    assert expand.count("\r\n") == 3
+    delivered = line(D, "1", *members)
+    assert counts([line(R, "1", "group"), expand, delivered]) == (2500, 2500, 0, 0, 0, 0, 0)
+    many = line(R, "2", *members) + line(EventId.DSN, "3", "s", related=members)
+    builder = LedgerBuilder()
+    builder.add_lines(many)
+    ledger = builder.finish(())
+    assert (ledger.message_count, ledger.accepted_count) == (2, 2501)

@@ -186,3 +186,17 @@ EVENT: TrackingEvent = parse_line(
 )
 def test_criteria(criteria: TrackingCriteria, matches: bool) -> None:
     assert criteria.matches(EVENT) is matches
+
+
+def test_many_recipients_go_over_lines_that_each_can_be_read() -> None:
+    facts = MessageFacts(1, "<m>", "n", 100, "s", "a@x")
+    recipients = tuple(f"r{number}@x" for number in range(1500))
+    related = tuple(f"g{number}@x" for number in range(2001))
+    writer = TrackingWriter("s", with_subject=True)
+    text = writer.line(
+        0.0, EventId.EXPAND, "ROUTING", facts, recipients, LineDetails(related_recipients=related)
+    )
+    events = list(parse_lines(text))
+    assert [len(each.recipients) for each in events] == [1000, 500, 0]
+    assert tuple(name for each in events for name in each.recipients) == recipients
+    assert tuple(name for each in events for name in each.related_recipients) == related

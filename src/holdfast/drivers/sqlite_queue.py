@@ -345,8 +345,11 @@ class QueueWriter:
 
     def _catch_up_when_due(self) -> None:
         if self._log_retry_at is not None and time.monotonic() >= self._log_retry_at:
-            with contextlib.suppress(sqlite3.Error):
+            try:
                 self._catch_up()
+            except sqlite3.Error:
+                self._reopen()
+                self._log_retry_at = time.monotonic() + LOG_RETRY_S
 
     def _catch_up(self) -> None:
         """Append what the outbox holds and the log files do not."""

@@ -79,6 +79,9 @@ def _read_file(path: Path, limit: int | None) -> Iterator[str]:
             if limit is not None:
                 limit -= len(piece)
             cut = piece.rfind(b"\n") + 1
+            if cut == 0:  # a line longer than a piece
+                rest += piece
+                continue
             yield (rest + piece[:cut]).decode("utf-8", "replace")
             rest = piece[cut:]
     if rest:

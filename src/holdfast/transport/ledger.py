@@ -74,7 +74,8 @@ class LedgerBuilder:
             return
         match event_id:
             case EventId.RECEIVE | EventId.DSN:
-                self._message_count += 1
+                # A message with very many recipients has several lines.
+                self._message_count += network_message_id not in self._open
                 self._begin(network_message_id, recipients)
             case EventId.EXPAND:
                 self._accepted_count -= self._end(network_message_id, related)

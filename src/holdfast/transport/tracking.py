@@ -17,7 +17,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -35,6 +35,7 @@ FIELDS = (
 SCHEMA_VERSION = "1"
 VALUE_CHARACTERS_MAX = 1000  # of a value that a peer chose; recipients are bounded by their count
 LINE_CHARACTERS_MAX = 4 << 20
+LINE_RECIPIENT_COUNT_MAX = 1000  # the members of a large group go over several lines
 
 _UNSAFE = re.compile(r'[",\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -145,7 +146,9 @@ class TrackingWriter:
         recipients: tuple[str, ...],
         more: LineDetails | None = None,
     ) -> str:
-        """Make one line, with its CRLF.
+        """Make one line, with its CRLF; of very many recipients several, each about some of them.
+
+        In all but the first, ``more.related_recipients`` are those that the ones before had no room for.
 
         Args:
             now: when it happened, on the steady clock.
@@ -156,17 +159,31 @@ class TrackingWriter:
             more: details that few events have.
         """
         more = more or _NO_DETAILS
+        related = more.related_recipients
+        if len(recipients) > LINE_RECIPIENT_COUNT_MAX or len(related) > LINE_RECIPIENT_COUNT_MAX:
+            count = max(len(recipients), len(related))
+            return "".join(
+                self.line(
+                    now,
+                    event_id,
+                    source,
+                    message,
+                    recipients[start : start + LINE_RECIPIENT_COUNT_MAX],
+                    replace(more, related_recipients=related[start : start + LINE_RECIPIENT_COUNT_MAX]),
+                )
+                for start in range(0, count, LINE_RECIPIENT_COUNT_MAX)
+            )
         subject = _short(message.subject) if self.with_subject else ""
         sender = _short(message.sender)
         status = _short(more.recipient_status) if more.recipient_status else ""
         client = f"{more.client_ip},{_short(more.client_hostname)}" if more.client_ip else ","
         addresses = join_recipients(recipients)
-        related = join_recipients(more.related_recipients) if more.related_recipients else ""
+        related_addresses = join_recipients(related) if related else ""
         return (
-            f"{format_instant(self.wall(now))},{client},{self._server},,{_quote(more.connector)},{source},{event_id.value},"
-            f"{message.internal_message_id},{_short(message.message_id)},{message.network_message_id},"
+            f"{format_instant(self.wall(now))},{client},{self._server},,{_quote(more.connector)},"
+            f"{source},{event_id.value},{message.internal_message_id},{_short(message.message_id)},{message.network_message_id},"
             f"{_quote(addresses)},{status},{message.size_bytes},{len(recipients)},"
-            f"{_quote(related)},{_short(more.reference)},{subject},{sender},{sender},,{more.directionality},,,,"
+            f"{_quote(related_addresses)},{_short(more.reference)},{subject},{sender},{sender},,{more.directionality},,,,"
             f"{_short(more.custom_data)},Email,,{SCHEMA_VERSION}\r\n"
         )
 
