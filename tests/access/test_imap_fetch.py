@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.access import imap_fetch
+from holdfast.access import imap_fetch, imap_reading
 from holdfast.access.imap_conversation import SessionSettings
 from holdfast.wire import store
 
@@ -107,14 +107,14 @@ def test_message_that_is_gone_is_left_out(client, world) -> None:
 def test_slices_and_answers_that_were_cut(client, world, monkeypatch) -> None:
     for _ in range(6):
         client.append("INBOX", MESSAGE)
-    monkeypatch.setitem(imap_fetch.SLICES, store.Part.ALL, 5)
+    monkeypatch.setitem(imap_reading.SLICES, store.Part.ALL, 5)
     world.cut_messages_to = 2
     lines = client.do("t FETCH 1:* BODY.PEEK[1]")
     assert [line for line in lines if line.startswith("* ")] == [
         f"* {number} FETCH (BODY[1] {{10}}" for number in range(1, 8)
     ]
     asked = [len(op.uids) for op in world.operations if isinstance(op, store.FetchMessages)]
-    assert asked == [5, 3, 1, 2]
+    assert asked == [5, 5, 3, 1]
 
 
 def test_disk_that_cannot_set_the_flag_does_not_stop_reading(client, world) -> None:
@@ -153,3 +153,98 @@ def test_one_big_message_goes_in_pieces(make_world) -> None:
     client.send(b"t FETCH 1 BODY.PEEK[]\r\n")
     assert max(client.sends) <= 1000
     assert b"z" * 5500 in client.read()
+
+
+BIG = MESSAGE.replace(b"first part", b"0123456789" * 200)
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(imap_reading, "PIECE_BYTES", 300)
+    monkeypatch.setattr(imap_fetch, "PIECE_BYTES", 300)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        "BODY.PEEK[]",
+        "RFC822",
+        "(UID FLAGS BODY.PEEK[]<7.900> RFC822.SIZE)",
+        "BODY.PEEK[]<99999.5>",
+        "(BODY.PEEK[HEADER] BODY.PEEK[TEXT] BODY.PEEK[1]<10.500> BODY.PEEK[2.MIME] BODY.PEEK[9])",
+        "(ENVELOPE BODY BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (subject)] BODY.PEEK[1.HEADER])",
+        "(ENVELOPE INTERNALDATE)",
+    ],
+)
+def test_a_large_message_is_answered_as_a_small_one(items: str, make_world, monkeypatch) -> None:
+    answers = []
+    for piece_bytes in (1 << 20, 300):
+        monkeypatch.setattr(imap_reading, "PIECE_BYTES", piece_bytes)
+        monkeypatch.setattr(imap_fetch, "PIECE_BYTES", piece_bytes)
+        client = make_world().sign_in()
+        for message in (MESSAGE, BIG, MESSAGE, b"S: y" * 500):
+            client.append("INBOX", message)
+        client.do("t SELECT INBOX")
+        client.send(f"t FETCH 1:* {items}\r\n".encode())
+        answers.append(client.read())
+    assert answers[0] == answers[1]
+
+
+def test_a_large_message_is_sent_piece_by_piece_as_the_client_reads(world, small_pieces) -> None:
+    client = world.sign_in()
+    client.append("INBOX", BIG)
+    client.do("t SELECT INBOX")
+    world.operations.clear()
+    client.sends.clear()
+    world.hold_drain = True
+    client.send(b"t FETCH 1 BODY.PEEK[]\r\n")
+    for count in range(1, len(BIG) // 300 + 2):
+        slices = [each for each in world.operations if isinstance(each, store.FetchSlice)]
+        assert len(slices) == count, "each is read when the one before has left"
+        assert max(client.sends) < 400
+        world.drain_one()
+    world.release()
+    answer = client.read()
+    assert answer.startswith(b"* 1 FETCH (BODY[] {%d}\r\n" % len(BIG))
+    assert BIG + b")\r\nt OK FETCH completed.\r\n" in answer
+
+
+@pytest.mark.parametrize("what", ["gone", "down"])
+def test_a_literal_that_cannot_be_ended_closes_the_connection(what: str, world, small_pieces) -> None:
+    client, other = world.sign_in(), world.sign_in()
+    client.append("INBOX", BIG)
+    client.do("t SELECT INBOX")
+    other.do("t SELECT INBOX")
+    world.hold_drain = True
+    client.send(b"t FETCH 1 BODY.PEEK[]\r\n")
+    held, world.held = world.held, type(world.held)()
+    world.hold_drain = False
+    if what == "gone":
+        other.do("t STORE 1 FLAGS.SILENT (\\Deleted)")
+        other.do("t EXPUNGE")
+    else:
+        world.refusals[store.FetchSlice] = store.Refused(store.RefusalReason.UNAVAILABLE, "away")
+    world.held = held
+    world.drain_one()
+    assert client.closed
+    answer = client.read()
+    assert b"BYE" not in answer, "it would be read as a part of the message"
+    assert BIG.startswith(answer.split(b"}\r\n", 1)[1])
+
+
+@pytest.mark.parametrize(
+    ("reason", "answer"),
+    [
+        (store.RefusalReason.NONEXISTENT, ["t OK [EXPUNGEISSUED] FETCH completed."]),
+        (store.RefusalReason.UNAVAILABLE, ["t NO [UNAVAILABLE] FETCH failed. away"]),
+    ],
+)
+def test_nothing_is_promised_of_a_large_message_that_cannot_be_read(
+    reason: store.RefusalReason, answer: list[str], world, small_pieces
+) -> None:
+    client = world.sign_in()
+    client.append("INBOX", BIG)
+    client.do("t SELECT INBOX")
+    world.refusals[store.FetchSlice] = store.Refused(reason, "away")
+    assert client.do("t FETCH 1 BODY.PEEK[]") == answer
+    assert client.do("t NOOP") == ["t OK NOOP completed."]

@@ -183,3 +183,29 @@ def test_toggled_flags_do_not_make_the_change_log_grow(database: Any) -> None:
     changes = database.changes(folder_id, start)
     assert (changes.vanished, [state.uid for state in changes.changed]) == ([1], [2])
     assert database.changes(folder_id, 0).vanished == [], "what came and went is nothing"
+
+
+@pytest.mark.parametrize("size", [0, 10, 5000, 200_000])
+def test_slices_of_a_message_are_its_bytes(size: int, database: Any) -> None:
+    database.deliver("one", "alice", data=bytes(range(256)) * (size // 256) + b"x" * (size % 256))
+    folder_id = database.opened().folder.folder_id
+    whole = database.fetch(folder_id, [1])[0].data
+    assert whole.startswith(b"P: alice")
+    for offset in (0, 3, 10, 11, size // 2, len(whole) - 1, len(whole), len(whole) + 5):
+        for length in (0, 1, 20, 70_000):
+            asked = store.FetchSlice(ALICE, folder_id, 1, offset, length)
+            assert database.ask(asked, store.Slice).data == whole[offset : offset + length]
+    assert database.refused(store.FetchSlice(ALICE, folder_id, 2, 0, 5)) is RefusalReason.NONEXISTENT
+    assert database.refused(store.FetchSlice(ALICE, 99, 1, 0, 5)) is RefusalReason.NONEXISTENT
+
+
+def test_what_is_larger_than_an_answer_comes_alone_and_without_data(database: Any) -> None:
+    for size in (10, 10, 5000, 10):
+        database.append(b"A: b\r\n\r\n" + b"x" * size)
+    folder_id = database.opened().folder.folder_id
+    sizes = []
+    for uids in ([1, 2, 3, 4], [3, 4], [4]):
+        asked = store.FetchMessages(ALICE, folder_id, uids, store.Part.ALL, 1000)
+        answer = database.ask(asked, store.Messages)
+        sizes.append([(each.uid, len(each.data)) for each in answer.messages])
+    assert sizes == [[(1, 18), (2, 18)], [(3, 0)], [(4, 18)]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
 from holdfast.directory.model import (
@@ -327,3 +328,19 @@ def test_a_message_without_a_date_gets_that_of_the_wall_clock(desk: Desk) -> Non
     (call,) = desk.calls()
     assert isinstance(call.operation, store.AppendMessage)
     assert call.operation.internal_at == 1_700_000_000.0 + desk.now
+
+
+def test_a_client_that_does_not_read_its_answer_is_sent_away(desk: Desk) -> None:
+    connection_id = desk.sign_in()
+    desk.say(connection_id, 'a LIST "" *')
+    (call,) = desk.calls()
+    many = [msgspec.structs.replace(FOLDER, name=f"{'x' * 150}{number}") for number in range(3000)]
+    desk.node.store_answered(desk.now, call.number, store.FolderList(many))
+    desk.take()
+    desk.until(200.0)
+    desk.node.connection_drained(desk.now, connection_id)
+    assert desk.take(), "a slow reader is given the next piece"
+    desk.until(299.0)
+    assert desk.take() == []
+    desk.until(2.0)
+    assert [type(output) for output in desk.take()] == [Log, Close]

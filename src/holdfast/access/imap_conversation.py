@@ -21,7 +21,7 @@ from holdfast.wire import store
 from holdfast.wire.imap import Arguments
 
 MESSAGE_BYTES_MAX = 36 << 20  # as a receive connector's message_bytes_max (exchange-behaviour RC-1)
-SEND_BYTES_MAX = 1 << 20  # a long answer goes on when this much has left
+SEND_BYTES_MAX = 256 << 10  # a long answer goes on when this much has left
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,10 @@ class Farewell(Exception):
         super().__init__(text)
         self.text = text
         self.tagged = tagged
+
+
+class Severed(Exception):
+    """The session ends without a word: a literal was begun that cannot be ended, so nothing could be read."""
 
 
 # --- steps -----------------------------------------------------------------------------------------
@@ -115,7 +119,29 @@ class BeginTls:
     """Send what was said, then begin TLS; comes back when it is on."""
 
 
-Step = Ask | CheckCredentials | Drain | ReadLine | AwaitChange | WatchFolder | BeginTls
+@dataclass(frozen=True, slots=True)
+class HoldBytes:
+    """Wait for a share of what all sessions may hold of messages; one at a time, see ``imap_reading``."""
+
+    byte_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseBytes:
+    """Give the share back; comes back at once."""
+
+
+Step = (
+    HoldBytes
+    | ReleaseBytes
+    | Ask
+    | CheckCredentials
+    | Drain
+    | ReadLine
+    | AwaitChange
+    | WatchFolder
+    | BeginTls
+)
 StepResult = store.Answer | Account | bytes | None
 Handler = Callable[["Conversation", Arguments], Generator[Step, StepResult, str]]
 

@@ -23,11 +23,10 @@ from holdfast.access.imap_conversation import (
     No,
     Step,
     StepResult,
-    ask,
     drain_if_long,
     refresh,
 )
-from holdfast.access.imap_fetch import SLICES
+from holdfast.access.imap_reading import hold_piece, is_cut, read_batch, read_whole, release
 from holdfast.access.imap_selected import SelectedFolder
 from holdfast.wire import imap_search, store
 from holdfast.wire.envelope import decode_header_text, header_values, sent_date
@@ -324,26 +323,21 @@ def _judge_with(
     by_uid = {evidence.uid: evidence for evidence in waiting}
     uids = list(by_uid)
     while uids:
-        answer = yield from ask(
-            store.FetchMessages(
-                mailbox_id=conversation.signed_in().mailbox_id,
-                folder_id=conversation.folder().folder_id,
-                uids=uids[: SLICES[part]],
-                part=part,
-            ),
-            store.Messages,
-        )
+        yield from hold_piece()
+        messages, uids = yield from read_batch(conversation, uids, part)
+        if len(messages) == 1 and is_cut(messages[0], part):
+            yield from release()
+            whole = yield from read_whole(conversation, messages[0], part)
+            messages = [whole] if whole is not None else []
+            del whole
         read: list[Evidence] = []
-        for message in answer.messages:
+        for message in messages:
             evidence = by_uid[message.uid]
             evidence.message, evidence.part = message, part
             read.append(evidence)
+        del messages
         still_open += _sort_out(judge, read, found)
-        if answer.complete or not answer.messages:
-            uids = uids[SLICES[part] :]
-        else:
-            last = answer.messages[-1].uid
-            uids = [uid for uid in uids if uid > last]
+        yield from release()
     return still_open
 
 

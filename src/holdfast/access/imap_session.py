@@ -40,9 +40,12 @@ from holdfast.access.imap_conversation import (
     Drain,
     Farewell,
     Handler,
+    HoldBytes,
     No,
     ReadLine,
+    ReleaseBytes,
     SessionSettings,
+    Severed,
     Step,
     StepResult,
     WatchFolder,
@@ -142,6 +145,18 @@ class AskStore:
 
 
 @dataclass(frozen=True, slots=True)
+class BytesWanted:
+    """A share of what all sessions may hold of messages; ``bytes_granted`` says that it is there."""
+
+    byte_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BytesReleased:
+    """The share is given back, or is wanted no more."""
+
+
+@dataclass(frozen=True, slots=True)
 class PasswordGiven:
     """Verify a password; ``password_checked`` brings the account or None."""
 
@@ -178,7 +193,16 @@ class SessionEnded:
 
 
 SessionEvent = (
-    Reply | AskStore | PasswordGiven | Watching | TlsWanted | ReadingPaused | ReadingResumed | SessionEnded
+    Reply
+    | AskStore
+    | BytesWanted
+    | BytesReleased
+    | PasswordGiven
+    | Watching
+    | TlsWanted
+    | ReadingPaused
+    | ReadingResumed
+    | SessionEnded
 )
 
 
@@ -200,6 +224,8 @@ class ImapSession:
         self._running: Generator[Step, StepResult, None] | None = None
         self._waiting_for: Step | None = None
         self._draining = False
+        self._unread_bytes = 0  # written since the connection last said that it was empty
+        self._holds_share = False
         self._paused = False
         self._folder_changed = False
         self._peer_ended = False
@@ -232,6 +258,11 @@ class ImapSession:
         assert isinstance(self._waiting_for, Ask), self._waiting_for
         self._resume(answer)
 
+    def bytes_granted(self) -> None:
+        """The share asked for by ``BytesWanted`` is there."""
+        assert isinstance(self._waiting_for, HoldBytes), self._waiting_for
+        self._resume(None)
+
     def password_checked(self, account: Account | None) -> None:
         """The answer to ``PasswordGiven``."""
         assert isinstance(self._waiting_for, CheckCredentials), self._waiting_for
@@ -245,6 +276,7 @@ class ImapSession:
 
     def drained(self) -> None:
         """What was written has left."""
+        self._unread_bytes = 0
         if self._draining and not self._ended:
             self._draining = False
             self._flush()
@@ -270,6 +302,11 @@ class ImapSession:
         """Return what is to be done, in order, and forget it."""
         events, self._events = self._events, []
         return events
+
+    @property
+    def writing(self) -> bool:
+        """Whether it waits for the client to read."""
+        return self._draining and not self._ended
 
     @property
     def ended(self) -> bool:
@@ -358,6 +395,11 @@ class ImapSession:
                     farewell.text, f"{self.conversation.tag} {farewell.tagged}" if farewell.tagged else ""
                 )
                 return
+            except Severed:
+                self._running = None
+                self.conversation.out.clear()
+                self._finish()
+                return
             self._waiting_for = step
             if not self._perform(step):
                 return
@@ -368,6 +410,12 @@ class ImapSession:
         match step:
             case Ask():
                 self._events.append(AskStore(step.operation))
+            case HoldBytes():
+                self._holds_share = True
+                self._events.append(BytesWanted(step.byte_count))
+            case ReleaseBytes():
+                self._release_share()
+                return True
             case CheckCredentials():
                 self._events.append(PasswordGiven(step.user, step.password))
             case Drain() | ReadLine() | AwaitChange():
@@ -382,11 +430,17 @@ class ImapSession:
                 self._events.append(TlsWanted())
         return False
 
+    def _release_share(self) -> None:
+        if self._holds_share:
+            self._holds_share = False
+            self._events.append(BytesReleased())
+
     def _stop_running(self) -> None:
         if self._running is not None:
             self._running.close()
         self._running = None
         self._waiting_for = None
+        self._release_share()
 
     # --- commands ----------------------------------------------------------------------------------
 
@@ -432,6 +486,8 @@ class ImapSession:
             return
         else:
             text = f"{tag} OK {_code(code)}{name} completed."
+        finally:
+            self._release_share()
         self._bad_count = 0
         self._reader.literal_bytes_max = (
             LITERAL_BYTES_MAX_BEFORE_SIGN_IN
@@ -481,10 +537,14 @@ class ImapSession:
         if not out or self._draining:
             return
         size = self._settings.send_bytes_max
-        self._events.append(Reply(bytes(out[:size])))
+        with memoryview(out) as view:
+            piece = bytes(view[:size])
+        self._events.append(Reply(piece))
         del out[:size]
-        # After a full piece we wait, so that a slow reader holds one piece in memory.
-        if out or isinstance(self._waiting_for, Drain):
+        self._unread_bytes += len(piece)
+        # After a full piece we wait, so that a slow reader holds one piece in memory, be it of one
+        # answer or of many small ones.
+        if out or isinstance(self._waiting_for, Drain) or self._unread_bytes >= size:
             self._draining = True
 
     def _balance_reading(self) -> None:

@@ -276,15 +276,16 @@ class SqliteTables:
         if after == 0:
             self._execute("DELETE FROM bodies WHERE body_id = ?", (body_id,))
 
-    def read_body(self, body_id: int, bytes_max: int | None) -> bytes:
-        """Read a body from its start; of a large one no more pages than asked for."""
+    def read_body(self, body_id: int, bytes_max: int | None, offset: int = 0) -> bytes:
+        """Read a body from an offset on; of a large one no more is in memory than asked for."""
         self._flush_messages()
-        if bytes_max is None:
+        if bytes_max is None and offset == 0:
             (data,) = self._execute("SELECT data FROM bodies WHERE body_id = ?", (body_id,)).fetchone()
             assert isinstance(data, bytes)
             return data
         with self._connection.blobopen("bodies", "data", body_id, readonly=True) as blob:
-            return blob.read(bytes_max)
+            blob.seek(min(offset, len(blob)))
+            return blob.read(-1 if bytes_max is None else bytes_max)
 
     def add_message(self, row: MessageRow) -> None:
         """Add a message."""

@@ -139,14 +139,20 @@ def existing(tables: Tables, folder: FolderRow, uids: list[int]) -> list[Message
     return tables.messages_by_uid(folder.folder_id, [uid for uid in uids if 0 < uid < folder.uid_next])
 
 
-def fetch(tables: Tables, messages: list[MessageRow], part: Part) -> tuple[list[StoredMessage], bool]:
-    """Read messages up to the bound of one answer, at least one; and whether these are all."""
+def fetch(
+    tables: Tables, messages: list[MessageRow], part: Part, bytes_max: int = 0
+) -> tuple[list[StoredMessage], bool]:
+    """Read messages up to the bound of one answer, at least one; and whether these are all.
+
+    ``bytes_max`` is as in ``store.FetchMessages``.
+    """
+    limit = min(bytes_max, FETCH_BYTES_MAX) if bytes_max > 0 else FETCH_BYTES_MAX
     fetched: list[StoredMessage] = []
     total_bytes = 0
     for message in messages:
         size_bytes = {Part.METADATA: 0, Part.HEADER: message.header_bytes, Part.ALL: message.size_bytes}[part]
         total_bytes += size_bytes
-        if fetched and (total_bytes > FETCH_BYTES_MAX or len(fetched) == FETCH_COUNT_MAX):
+        if fetched and (total_bytes > limit or len(fetched) == FETCH_COUNT_MAX):
             return fetched, False
         fetched.append(
             StoredMessage(
@@ -155,7 +161,7 @@ def fetch(tables: Tables, messages: list[MessageRow], part: Part) -> tuple[list[
                 internal_at=message.internal_at,
                 size_bytes=message.size_bytes,
                 header_bytes=message.header_bytes,
-                data=_read_part(tables, message, part),
+                data=b"" if bytes_max > 0 and size_bytes > limit else _read_part(tables, message, part),
             )
         )
     return fetched, True
@@ -166,6 +172,21 @@ def _read_part(tables: Tables, message: MessageRow, part: Part) -> bytes:
         return b""
     bytes_max = message.header_bytes - len(message.prefix) if part is Part.HEADER else None
     return message.prefix + tables.read_body(message.body_id, bytes_max)
+
+
+def read_slice(tables: Tables, message: MessageRow, offset: int, length: int) -> bytes:
+    """Read at most ``length`` bytes of a message from an offset on."""
+    start = max(offset, 0)
+    length = min(max(length, 0), FETCH_BYTES_MAX, message.size_bytes - start)
+    if length <= 0:
+        return b""
+    start_of_body = len(message.prefix)
+    piece = message.prefix[start : start + length]
+    if len(piece) < length:
+        piece += tables.read_body(
+            message.body_id, length - len(piece), max(0, start + len(piece) - start_of_body)
+        )
+    return piece
 
 
 def claim_recent(tables: Tables, folder: FolderRow) -> list[int]:

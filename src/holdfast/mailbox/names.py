@@ -22,8 +22,8 @@ DELIMITER = "/"
 def clean_name(text: str) -> str:
     """Check a folder name and return it as it is stored: no trailing ``/``, the inbox as ``INBOX``.
 
-    ``%`` and ``*`` are allowed: people name folders "100 %", and RFC 3501 section 5.1 lets a server. In a LIST
-    pattern they match themselves too.
+    ``%`` and ``*`` are allowed: people name folders "100 %", and RFC 3501 section 5.1 leaves it to the
+    server. In a LIST pattern they match themselves too.
 
     Raises:
         Refusal: the name is empty, too long, too deep, or holds a character that is not allowed.

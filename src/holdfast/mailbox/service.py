@@ -45,6 +45,8 @@ def _perform(operation: store.Operation, tables: Tables, now: float, luck: rando
             return Performance(store.Delivered(outcomes), tuple(touched.items()))
         case store.FetchMessages():
             return _fetch(operation, tables)
+        case store.FetchSlice():
+            return _fetch_slice(operation, tables)
         case store.ReadChanges():
             return _read_changes(operation, tables)
         case store.OpenFolder():
@@ -158,8 +160,16 @@ def _read_changes(operation: store.ReadChanges, tables: Tables) -> Performance:
 def _fetch(operation: store.FetchMessages, tables: Tables) -> Performance:
     row = folders.known_folder(tables, operation.mailbox_id, operation.folder_id)
     found = messages.existing(tables, row, operation.uids)
-    fetched, complete = messages.fetch(tables, found, operation.part)
+    fetched, complete = messages.fetch(tables, found, operation.part, operation.bytes_max)
     return Performance(store.Messages(fetched, complete))
+
+
+def _fetch_slice(operation: store.FetchSlice, tables: Tables) -> Performance:
+    row = folders.known_folder(tables, operation.mailbox_id, operation.folder_id)
+    found = messages.existing(tables, row, [operation.uid])
+    if not found:
+        raise folders.Denied(RefusalReason.NONEXISTENT, "the message is gone")
+    return Performance(store.Slice(messages.read_slice(tables, found[0], operation.offset, operation.length)))
 
 
 def _require_quota(mailbox: MailboxRow, added_bytes: int, quota_bytes: int) -> None:

@@ -141,8 +141,8 @@ class Tables(Protocol):
     def add_references(self, body_id: int, count: int) -> None:
         """Change how many message rows share a body; with none left it is removed."""
 
-    def read_body(self, body_id: int, bytes_max: int | None) -> bytes:
-        """Read a body from its start; ``bytes_max`` None means all."""
+    def read_body(self, body_id: int, bytes_max: int | None, offset: int = 0) -> bytes:
+        """Read a body from an offset on; ``bytes_max`` None means all."""
 
     def add_message(self, row: MessageRow) -> None:
         """Add a message."""

@@ -10,13 +10,17 @@ See ``node.ports`` for how a node is driven.
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from dataclasses import dataclass, field
 
 from holdfast.access import events
+from holdfast.access.body_budget import BodyBudget
 from holdfast.access.imap_conversation import SessionSettings
 from holdfast.access.imap_session import (
     AskStore,
+    BytesReleased,
+    BytesWanted,
     ImapSession,
     PasswordGiven,
     ReadingPaused,
@@ -46,6 +50,7 @@ from holdfast.node.ports import (
 from holdfast.wire import store
 
 SIGN_IN_S = 60.0  # to be signed in
+UNREAD_S = 300.0  # for a client to read a piece of its answer
 INACTIVITY_S = 1800.0  # RFC 3501 section 5.4: at least 30 minutes
 SESSIONS_PER_MAILBOX_MAX = 100
 
@@ -60,6 +65,8 @@ class _Client:
         opened_at, active_at: when it came, and when it last said or read something.
         asked: the user whose password is being checked.
         check_at: when the password may be checked, or None.
+        unread_since: since when it has not read what it was answered, or None.
+        due_at: when the timer looks at it next.
         watched: the folder that its IDLE watches.
         counted_for: the mailbox whose sessions it was counted among.
         closing: it was told to close and only ``connection_lost`` is to come.
@@ -71,6 +78,8 @@ class _Client:
     active_at: float
     asked: PasswordGiven | None = None
     check_at: float | None = None
+    unread_since: float | None = None
+    due_at: float = math.inf
     watched: tuple[str, int] | None = None
     counted_for: MailboxId | None = None
     closing: bool = False
@@ -121,6 +130,8 @@ class AccessNode:
         self._watched: dict[tuple[str, int], _Watched] = {}
         self._failures = FailureMemory()
         self._session_counts: dict[MailboxId, int] = {}
+        self._budget = BodyBudget()
+        self._granting = False
         self._stopping = False
 
     # --- the world -------------------------------------------------------------------------------
@@ -146,16 +157,24 @@ class AccessNode:
     def timer(self, now: float) -> None:
         """Check passwords that had to wait, and end sessions that are silent for too long."""
         while self._due and self._due[0][0] <= now:
-            connection_id = heapq.heappop(self._due)[1]
+            due_at, connection_id = heapq.heappop(self._due)
             client = self._clients.get(connection_id)
-            if client is None:
-                continue
+            if client is None or due_at != client.due_at:
+                continue  # it is gone, or an earlier look is planned
+            client.due_at = math.inf
             if client.check_at is not None and client.check_at <= now:
                 self._check_password(connection_id, client)
             elif not client.closing and self._silent_until(client) <= now:
                 self._end_silent(now, connection_id, client)
             if not client.closing:
-                heapq.heappush(self._due, (self._next_due(client), connection_id))
+                self._plan_look(connection_id, client)
+
+    def _plan_look(self, connection_id: ConnectionId, client: _Client) -> None:
+        """Let the timer look at a client when it is due, unless it does so earlier anyway."""
+        due_at = self._next_due(client)
+        if due_at < client.due_at:
+            client.due_at = due_at
+            heapq.heappush(self._due, (due_at, connection_id))
 
     def stopping(self, now: float) -> None:
         """Say BYE to every session once its command is finished."""
@@ -181,7 +200,7 @@ class AccessNode:
         )
         client = _Client(session, peer, now, now)
         self._clients[connection_id] = client
-        heapq.heappush(self._due, (self._next_due(client), connection_id))
+        self._plan_look(connection_id, client)
         if self._stopping:
             session.say_goodbye("The server is stopping; connect again.")
         else:
@@ -209,18 +228,21 @@ class AccessNode:
         if client is None:
             return
         self._watch(connection_id, client, None)
+        self._budget.release(connection_id)
         if client.counted_for is not None:
             count = self._session_counts[client.counted_for] - 1
             if count:
                 self._session_counts[client.counted_for] = count
             else:
                 del self._session_counts[client.counted_for]
+        self._grant_shares(now)
 
     def connection_drained(self, now: float, connection_id: ConnectionId) -> None:
         """What was sent has left: a session that paused a long answer may go on."""
         client = self._live(connection_id)
         if client is not None:
             client.active_at = now
+            client.unread_since = None
             client.session.drained()
             self._perform(now, connection_id, client)
 
@@ -278,7 +300,7 @@ class AccessNode:
             return
         self._log(events.SIGN_IN_DELAYED, user=asked.user, source=source, wait_s=wait_s)
         client.check_at = now + wait_s
-        heapq.heappush(self._due, (client.check_at, connection_id))
+        self._plan_look(connection_id, client)
 
     def _check_password(self, connection_id: ConnectionId, client: _Client) -> None:
         assert client.asked is not None
@@ -377,6 +399,24 @@ class AccessNode:
             for event in asked:
                 self._perform_one(now, connection_id, client, event)
             asked = client.session.take_events()
+        self._watch_reader(now, connection_id, client)
+        self._grant_shares(now)
+
+    def _grant_shares(self, now: float) -> None:
+        """Let sessions go on that wait for a share of what may be held of messages."""
+        if self._granting:
+            return  # the outer call goes on until nobody can get one
+        self._granting = True
+        try:
+            while (connection_id := self._budget.grant()) is not None:
+                client = self._live(connection_id)
+                if client is None:
+                    self._budget.release(connection_id)
+                else:
+                    client.session.bytes_granted()
+                    self._perform(now, connection_id, client)
+        finally:
+            self._granting = False
 
     def _perform_one(
         self, now: float, connection_id: ConnectionId, client: _Client, event: SessionEvent
@@ -391,6 +431,12 @@ class AccessNode:
                     self._call_store(account.database, connection_id, event.operation)
                 else:
                     client.session.store_answered(_GONE)
+            case BytesWanted():
+                account = client.session.conversation.account
+                assert account is not None
+                self._budget.ask(connection_id, MailboxId(account.mailbox_id), event.byte_count)
+            case BytesReleased():
+                self._budget.release(connection_id)
             case PasswordGiven():
                 self._begin_sign_in(now, connection_id, client, event)
             case Watching():
@@ -416,7 +462,17 @@ class AccessNode:
 
     # --- silence ---------------------------------------------------------------------------------
 
+    def _watch_reader(self, now: float, connection_id: ConnectionId, client: _Client) -> None:
+        """Note since when a client has not read what waits for it."""
+        if not client.session.writing:
+            client.unread_since = None
+        elif client.unread_since is None:
+            client.unread_since = now
+            self._plan_look(connection_id, client)
+
     def _silent_until(self, client: _Client) -> float:
+        if client.unread_since is not None:
+            return client.unread_since + UNREAD_S
         if client.session.conversation.account is None:
             return client.opened_at + SIGN_IN_S
         return client.active_at + INACTIVITY_S

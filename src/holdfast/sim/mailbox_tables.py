@@ -172,9 +172,9 @@ class MemoryTables:
         else:
             self._delete(self._bodies, body_id)
 
-    def read_body(self, body_id: int, bytes_max: int | None) -> bytes:
-        """Read a body from its start."""
-        return self._bodies[body_id][0][:bytes_max]
+    def read_body(self, body_id: int, bytes_max: int | None, offset: int = 0) -> bytes:
+        """Read a body from an offset on."""
+        return self._bodies[body_id][0][offset : None if bytes_max is None else offset + bytes_max]
 
     def add_message(self, row: MessageRow) -> None:
         """Add a message."""

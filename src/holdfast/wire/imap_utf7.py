@@ -59,7 +59,7 @@ def decode_mailbox_name(encoded: bytes) -> str:
 
 
 def decode_mailbox_pattern(encoded: bytes) -> str:
-    """Read a pattern of mailbox names, in which an ``&`` that starts no modified UTF-7 is the character itself.
+    """Read a pattern of mailbox names; an ``&`` that starts no modified UTF-7 is the character itself.
 
     A pattern is asked, not kept: ``&*`` is what clients send that look for names with an ``&``.
 

@@ -130,12 +130,28 @@ class Part(enum.Enum):
 
 
 class FetchMessages(Structure, frozen=True):
-    """Ask for messages by UID; UIDs that are gone are left out of the answer."""
+    """Ask for messages by UID; UIDs that are gone are left out of the answer.
+
+    ``bytes_max`` bounds the data of the answer: a message whose part alone is
+    larger comes without data, as the only one. 0 stands for a bound of the
+    store's own, above which one message still comes whole.
+    """
 
     mailbox_id: MailboxId
     folder_id: int
     uids: list[int]
     part: Part
+    bytes_max: int = 0
+
+
+class FetchSlice(Structure, frozen=True):
+    """Ask for bytes of one message from an offset on; answered by ``Slice``, NONEXISTENT when it is gone."""
+
+    mailbox_id: MailboxId
+    folder_id: int
+    uid: int
+    offset: int
+    length: int
 
 
 class AppendMessage(Structure, frozen=True):
@@ -210,6 +226,7 @@ Operation = (
     | OpenFolder
     | ReadChanges
     | FetchMessages
+    | FetchSlice
     | AppendMessage
     | StoreFlags
     | CopyMessages
@@ -323,6 +340,12 @@ class Messages(Structure, frozen=True):
     complete: bool
 
 
+class Slice(Structure, frozen=True):
+    """The bytes asked for; fewer only where the message ends."""
+
+    data: bytes
+
+
 class Appended(Structure, frozen=True):
     """Where an appended message is now."""
 
@@ -391,6 +414,7 @@ Answer = (
     | FolderOpened
     | Changes
     | Messages
+    | Slice
     | Appended
     | FlagsStored
     | Copied
