@@ -71,6 +71,8 @@ class _Connection:
     """One client connection.
 
     Attributes:
+        committing_bytes: of the message whose commit the client waits for.
+        held_bytes: what it takes of the memory for messages being received.
         half_closed: the client says no more; close after the last answer.
         paused: whether reading is paused.
         closing: whether the driver was told to close it.
@@ -80,6 +82,8 @@ class _Connection:
 
     session: SmtpSession
     origin: Origin
+    committing_bytes: int = 0
+    held_bytes: int = 0
     half_closed: bool = False
     paused: bool = False
     closing: bool = False
@@ -109,6 +113,8 @@ class TransportNode:
         self._take_identity(organisation)
         self._connections: dict[ConnectionId, _Connection] = {}
         self._stopping = False
+        self._held_bytes = 0
+        self._receive_memory_bytes = organisation.receive_memory_bytes
         self._writes: list[QueueWrite] = []
         # Our own writes that are under way, and those that failed and wait for the next try.
         self._own_write_count = 0
@@ -164,6 +170,7 @@ class TransportNode:
         self._categorizer = Categorizer(organisation)
         self._bouncer.categorizer = self._categorizer
         self._intake.memory_s = organisation.duplicate_memory_s
+        self._receive_memory_bytes = organisation.receive_memory_bytes
         self._tracking.with_subject = organisation.tracking_subject
         self._take_identity(organisation)
         self._delivery.organisation_changed(now, self._categorizer)
@@ -291,7 +298,9 @@ class TransportNode:
         """A connection is gone, whoever closed it; what was not sent is lost."""
         self._intake.connection_lost(now, connection_id)
         self._admission.closed(connection_id)
-        self._connections.pop(connection_id, None)
+        connection = self._connections.pop(connection_id, None)
+        if connection is not None:
+            self._held_bytes -= connection.held_bytes
         self._flush(now)
 
     def tls_started(self, now: float, connection_id: ConnectionId) -> None:
@@ -327,6 +336,7 @@ class TransportNode:
                     except Refusal as refusal:
                         waiting += session.refused(refusal)
                     else:
+                        connection.committing_bytes = len(event.data)
                         self._writes.append(write)
                 case TlsWanted():
                     self._send(connection_id, session)
@@ -341,6 +351,7 @@ class TransportNode:
         if ends and not session.waiting and not session.ended:
             session.say_goodbye(421, "4.3.2", ends)
         self._send(connection_id, session)
+        self._weigh(connection)
         if session.ended or (connection.half_closed and not session.waiting):
             self._close(connection_id, connection)
         elif session.waiting and not connection.paused and session.buffered_bytes > PIPELINED_BYTES_MAX:
@@ -349,6 +360,21 @@ class TransportNode:
         elif connection.paused and not session.waiting:
             connection.paused = False
             self.outputs.append(ResumeReading(connection_id))
+
+    def _weigh(self, connection: _Connection) -> None:
+        """Count what a connection holds in memory; above the limit the message that grows is given up."""
+        session = connection.session
+        if not session.waiting:
+            connection.committing_bytes = 0
+        held_bytes = session.buffered_bytes + connection.committing_bytes
+        self._held_bytes += held_bytes - connection.held_bytes
+        connection.held_bytes = held_bytes
+        if self._held_bytes > self._receive_memory_bytes and session.receiving_data and held_bytes:
+            session.crowd_out()
+            self._log(
+                events.MESSAGE_CROWDED_OUT, source=connection.origin.client_ip, held_bytes=self._held_bytes
+            )
+            self._weigh(connection)
 
     def _send(self, connection_id: ConnectionId, session: SmtpSession) -> None:
         reply = session.take_reply()
