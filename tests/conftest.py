@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
+PATIENCE_S = 120
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -154,6 +156,24 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
                 server.stop()
             finally:
                 server.process.kill()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Wait for a fact about other processes; the only place where a test looks at a clock.
+
+    A process tells a test nothing when it has got somewhere, so the test looks
+    again and again. The patience is no measure of speed: it bounds a hang.
+    """
+
+    def wait(fact: Callable[[], bool]) -> None:
+        pause = threading.Event()
+        deadline = time.monotonic() + PATIENCE_S
+        while not fact():
+            assert time.monotonic() < deadline, "it does not come about"
+            pause.wait(0.05)
+
+    return wait
 
 
 @pytest.fixture

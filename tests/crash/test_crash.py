@@ -143,21 +143,11 @@ class Smtp:
         self._socket.close()
 
 
-def imap_client(server: Server) -> imaplib.IMAP4:
-    """Connect, as soon as the access role is back that was perhaps killed last."""
-    for _ in range(200):
-        try:
-            return imaplib.IMAP4("127.0.0.1", server.imap)
-        except ConnectionRefusedError:
-            subprocess.run(["sleep", "0.1"], check=True)
-    raise AssertionError("IMAP does not come back")
-
-
 def found_in_mailboxes(server: Server) -> Counter[str]:
     """Every message in every mailbox, by name and recipient."""
     found: Counter[str] = Counter()
     for address, password in server.passwords.items():
-        with imap_client(server) as client:
+        with imaplib.IMAP4("127.0.0.1", server.imap) as client:
             client.login(address, password)
             client.select("INBOX", readonly=True)
             _, answer = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (X-CRASH)])")
@@ -169,27 +159,22 @@ def found_in_mailboxes(server: Server) -> Counter[str]:
     return found
 
 
-def wait_until_settled(server: Server) -> dict[str, object]:
-    """Wait until the queue is empty and return the ledger."""
-    deadline = threading.Event()
-    timer = threading.Timer(PATIENCE_S, deadline.set)
-    timer.start()
-    try:
-        while True:
-            answer = server.holdfast("ledger", "--json")
-            # 3: management was killed a moment ago and is being started again.
-            assert answer.returncode in (0, 3), answer.stderr
-            ledger = json.loads(answer.stdout) if answer.returncode == 0 else {}
-            if ledger.get("queued") == 0:
-                return ledger
-            assert not deadline.wait(0.2), f"the queue does not empty: {answer}"
-    finally:
-        timer.cancel()
+def settled(server: Server) -> bool:
+    """Whether the queue is empty; no while management or access is still being started again."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", server.imap)) != 0:
+            return False
+    answer = server.holdfast("ledger", "--json")
+    assert answer.returncode in (0, 3), answer.stderr
+    return answer.returncode == 0 and json.loads(answer.stdout)["queued"] == 0
 
 
 @pytest.mark.process
 def test_what_got_its_250_is_in_one_mailbox_once(
-    make_server: Callable[[], Server], crash_luck: random.Random, request: pytest.FixtureRequest
+    make_server: Callable[[], Server],
+    crash_luck: random.Random,
+    request: pytest.FixtureRequest,
+    until: Callable[[Callable[[], bool]], None],
 ) -> None:
     server = make_server()
     server.start()
@@ -206,7 +191,8 @@ def test_what_got_its_250_is_in_one_mailbox_once(
     finally:
         load.stop()
 
-    ledger = wait_until_settled(server)
+    until(lambda: settled(server))
+    ledger = json.loads(server.holdfast("ledger", "--json").stdout)
     found = found_in_mailboxes(server)
     assert ledger["unaccounted"] in (0, []), ledger
     lost = [name for name in load.promised if not found[name]]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import imaplib
 import resource
 import smtplib
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -51,7 +51,9 @@ def subjects(server: Server) -> list[bytes]:
 
 
 @pytest.mark.process
-def test_a_full_disk_refuses_for_now_and_recovers(server: Server) -> None:
+def test_a_full_disk_refuses_for_now_and_recovers(
+    server: Server, until: Callable[[Callable[[], bool]], None]
+) -> None:
     assert send(server, "before") == 250
     (pid,) = server.role_pids("transport")
     size = max(path.stat().st_size for path in server.home.glob("queue.sqlite*"))
@@ -68,14 +70,6 @@ def test_a_full_disk_refuses_for_now_and_recovers(server: Server) -> None:
     assert send(server, "after") == 250
     taken.append("after")
     assert server.role_pids("transport") == [pid], "it went on without a restart"
-    wait_until_empty(server)
+    until(lambda: server.json("ledger")["queued"] == 0)
     assert subjects(server) == sorted(name.encode() for name in taken)
     assert server.json("ledger")["unaccounted"] == 0
-
-
-def wait_until_empty(server: Server) -> None:
-    for _ in range(300):
-        if server.json("ledger")["queued"] == 0:
-            return
-        subprocess.run(["sleep", "0.1"], check=True)
-    raise AssertionError(server.json("ledger"))

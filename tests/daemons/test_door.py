@@ -22,7 +22,9 @@ class Server(Protocol):
     def holdfast(self, *words: str) -> subprocess.CompletedProcess[str]: ...
 
 
-def test_a_connector_moves_to_another_port_while_its_clients_go_on(server: Server, tmp_path: Path) -> None:
+def test_a_connector_moves_to_another_port_while_its_clients_go_on(
+    server: Server, tmp_path: Path, until: Callable[[Callable[[], bool]], None]
+) -> None:
     from holdfast.directory.toml_format import write_organisation
     from holdfast.drivers.role_link import read_organisation
 
@@ -47,11 +49,3 @@ def test_a_connector_moves_to_another_port_while_its_clients_go_on(server: Serve
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def until(fact: Callable[[], bool]) -> None:
-    for _ in range(100):
-        if fact():
-            return
-        subprocess.run(["sleep", "0.05"], check=True)
-    raise AssertionError("it does not come about")

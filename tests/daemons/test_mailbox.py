@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +24,9 @@ class Server(Protocol):
     def holdfast(self, *words: str) -> subprocess.CompletedProcess[str]: ...
 
 
-def test_a_database_that_is_declared_is_served_without_a_restart(server: Server, tmp_path: Path) -> None:
+def test_a_database_that_is_declared_is_served_without_a_restart(
+    server: Server, tmp_path: Path, until: Callable[[Callable[[], bool]], None]
+) -> None:
     from holdfast.directory.model import MailboxDatabase
     from holdfast.directory.toml_format import write_organisation
     from holdfast.drivers.role_link import read_organisation
@@ -36,7 +39,7 @@ def test_a_database_that_is_declared_is_served_without_a_restart(server: Server,
     imported = server.holdfast("organisation", "import", str(path))
     assert imported.returncode == 0, imported.stderr
     # The verb returned when every role had been told; the file itself is opened a moment later.
-    until_exists(store_socket(server.home, "DB02"))
+    until(store_socket(server.home, "DB02").exists)
 
     async def main() -> None:
         client = await StoreClient.connect(store_socket(server.home, "DB02"))
@@ -46,11 +49,3 @@ def test_a_database_that_is_declared_is_served_without_a_restart(server: Server,
         client.close()
 
     asyncio.run(main())
-
-
-def until_exists(path: Path) -> None:
-    for _ in range(100):
-        if path.exists():
-            return
-        subprocess.run(["sleep", "0.05"], check=True)
-    raise AssertionError(f"{path} does not appear")

@@ -22,6 +22,9 @@ from holdfast.daemons.supervisor import RESTART, ROLES, STOP_ORDER, _how_it_ende
 pytestmark = pytest.mark.process
 
 
+Until = Callable[[Callable[[], bool]], None]
+
+
 class Server(Protocol):
     home: Path
     smtp: int
@@ -37,16 +40,6 @@ class Server(Protocol):
     def holdfast(self, *words: str) -> subprocess.CompletedProcess[str]: ...
 
 
-def until(fact: Callable[[], bool], process: subprocess.Popen[str], log: list[str]) -> None:
-    """Look until something is so; each look takes a command's time, so it does not spin."""
-    for _ in range(300):
-        if fact():
-            return
-        assert process.poll() is None, "\n".join(log)
-        subprocess.run(["sleep", "0.05"], check=True)
-    raise AssertionError("\n".join(log))
-
-
 def test_every_role_is_stopped_exactly_once() -> None:
     assert sorted(name for names in STOP_ORDER for name in names) == sorted(ROLES)
     assert RESTART.first_s < 1
@@ -57,14 +50,14 @@ def test_the_end_of_a_role_is_told_in_words() -> None:
     assert _how_it_ended(1) == "exit code 1"
 
 
-def test_a_killed_role_comes_back_and_the_others_go_on(server: Server) -> None:
+def test_a_killed_role_comes_back_and_the_others_go_on(server: Server, until: Until) -> None:
     before = {role: server.role_pids(role) for role in ROLES}
     assert all(len(pids) == 1 for pids in before.values()), before
     server.kill("transport")
-    until(lambda: server.role_pids("transport") not in ([], before["transport"]), server.process, server.log)
+    until(lambda: server.role_pids("transport") not in ([], before["transport"]))
     for role in ("management", "mailbox", "access"):
         assert server.role_pids(role) == before[role]
-    until(lambda: port_answers(server.smtp), server.process, server.log)
+    until(lambda: port_answers(server.smtp))
     with smtplib.SMTP("127.0.0.1", server.smtp) as client:
         assert client.noop()[0] == 250
     assert any("DRV-0103" in line and "SIGKILL" in line for line in server.log)
@@ -87,13 +80,15 @@ def test_a_clean_stop_ends_every_process_and_the_second_start_finds_its_state(se
     assert ledger["unaccounted"] in (0, [])
 
 
-def test_when_the_supervisor_is_killed_the_roles_stop_and_the_next_start_works(server: Server) -> None:
+def test_when_the_supervisor_is_killed_the_roles_stop_and_the_next_start_works(
+    server: Server, until: Until
+) -> None:
     server.kill("supervisor")
     server.start()
-    until(lambda: all(len(server.role_pids(role)) == 1 for role in ROLES), server.process, server.log)
+    until(lambda: all(len(server.role_pids(role)) == 1 for role in ROLES))
 
 
-def test_sighup_takes_a_replaced_certificate(server: Server) -> None:
+def test_sighup_takes_a_replaced_certificate(server: Server, until: Until) -> None:
     def certificate() -> bytes:
         import ssl
 
@@ -108,7 +103,7 @@ def test_sighup_takes_a_replaced_certificate(server: Server) -> None:
         (server.home / "tls" / name).unlink()
     ensure_certificate(server.home / "tls", ("new.example.test",))
     server.process.send_signal(signal.SIGHUP)
-    until(lambda: certificate() != before, server.process, server.log)
+    until(lambda: certificate() != before)
 
 
 def test_a_mailbox_that_is_added_takes_mail_at_once(server: Server, tmp_path: Path) -> None:
@@ -174,6 +169,7 @@ def test_a_second_server_on_the_same_home_is_refused_at_once(server: Server) -> 
 
 def test_a_damaged_mailbox_database_does_not_stop_mail_from_being_taken(
     make_server: Callable[[], Server],
+    until: Until,
 ) -> None:
     server = make_server()
     damaged = server.home / "mailbox" / "DB01.sqlite"
@@ -184,11 +180,11 @@ def test_a_damaged_mailbox_database_does_not_stop_mail_from_being_taken(
         client.sendmail("a@outside.example", "alice@example.test", "Subject: waits\r\n\r\n")
     assert any("DRV-0301" in line for line in server.log)
     damaged.unlink()
-    until(lambda: server.json("ledger")["delivered"] == 1, server.process, server.log)  # type: ignore[index]  # JSON
+    until(lambda: server.json("ledger")["delivered"] == 1)  # type: ignore[index]  # JSON
 
 
 def test_a_server_that_is_declared_after_an_empty_start_serves(
-    make_server: Callable[[], Server], tmp_path: Path
+    make_server: Callable[[], Server], tmp_path: Path, until: Until
 ) -> None:
     # Found by a reviewer: transport had asked who it was before anybody had said so.
     declared = make_server()
@@ -209,7 +205,7 @@ def test_a_server_that_is_declared_after_an_empty_start_serves(
             [*command, "organisation", "import", str(path)], capture_output=True, text=True, check=False
         )
         assert imported.returncode == 0, imported.stderr
-        until(lambda: port_answers(declared.smtp), process, [imported.stderr])
+        until(lambda: port_answers(declared.smtp))
         with smtplib.SMTP("127.0.0.1", declared.smtp) as client:
             assert client.ehlo()[1].startswith(b"demo.example.test")
             client.sendmail("a@outside.example", "alice@example.test", "Subject: declared\r\n\r\n")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import smtplib
-import subprocess
 import urllib.request
+from collections.abc import Callable
 from typing import Protocol
 
 import pytest
@@ -41,14 +41,13 @@ def test_names_follow_the_rules() -> None:
             assert family.documentation.endswith(".")
 
 
-def test_messages_connections_and_answers_are_counted(server: Server) -> None:
+def test_messages_connections_and_answers_are_counted(
+    server: Server, until: Callable[[Callable[[], bool]], None]
+) -> None:
     with smtplib.SMTP("127.0.0.1", server.smtp) as client:
         client.sendmail("a@outside.example", "alice@example.test", "Subject: one\r\n\r\n")
         assert sample(server.metrics, "holdfast_connections_open", role="transport") == 1
-    for _ in range(100):
-        if server.json("ledger")["delivered"] == 1:
-            break
-        subprocess.run(["sleep", "0.05"], check=True)
+    until(lambda: server.json("ledger")["delivered"] == 1)
     assert sample(server.metrics, "holdfast_messages_accepted_total", role="transport") == 1
     assert sample(server.metrics, "holdfast_messages_finished_total", role="transport") == 1
     assert sample(server.metrics, "holdfast_messages_queued", role="transport") == 0

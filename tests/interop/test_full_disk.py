@@ -50,16 +50,8 @@ def send(server: Server, name: str) -> int:
         return code
 
 
-def until_empty(server: Server) -> None:
-    for _ in range(300):
-        if server.json("ledger")["queued"] == 0:
-            return
-        subprocess.run(["sleep", "0.2"], check=True)
-    raise AssertionError(server.json("ledger"))
-
-
 def test_a_full_file_system_loses_nothing_and_recovers(
-    small_disk: Path, make_server: Callable[..., Server]
+    small_disk: Path, make_server: Callable[..., Server], until: Callable[[Callable[[], bool]], None]
 ) -> None:
     server = make_server(small_disk / "home")
     server.start()
@@ -77,7 +69,7 @@ def test_a_full_file_system_loses_nothing_and_recovers(
     filler.unlink()
     assert send(server, "after") == 250
     taken += 1
-    until_empty(server)
+    until(lambda: server.json("ledger")["queued"] == 0)
     ledger = server.json("ledger")
     assert (ledger["accepted"], ledger["delivered"], ledger["unaccounted"]) == (taken, taken, 0)
     rows = server.json("mailbox", "list")["mailboxes"]
