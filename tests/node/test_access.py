@@ -7,6 +7,7 @@ import random
 import msgspec
 import pytest
 
+from holdfast.access.imap_conversation import SessionSettings
 from holdfast.directory.model import (
     ImapListener,
     Mailbox,
@@ -63,8 +64,8 @@ NOTHING_NEW = store.Changes(1, [], [], [], True)
 class Desk:
     """A node with its outputs laid out; nothing is answered by itself."""
 
-    def __init__(self) -> None:
-        self.node = AccessNode(ORGANISATION, "mail1", random.Random(1))
+    def __init__(self, settings: SessionSettings | None = None) -> None:
+        self.node = AccessNode(ORGANISATION, "mail1", random.Random(1), settings)
         self.now = 1000.0
         self.node.store_connected(self.now, "db1")
         self.node.outputs.clear()
@@ -344,3 +345,25 @@ def test_a_client_that_does_not_read_its_answer_is_sent_away(desk: Desk) -> None
     assert desk.take() == []
     desk.until(2.0)
     assert [type(output) for output in desk.take()] == [Log, Close]
+
+
+def test_connections_are_limited_in_all_and_by_source() -> None:
+    desk = Desk(SessionSettings(connection_count_max=3, strangers_per_source_max=2))
+    desk.sign_in(1)
+    for number in (2, 3):
+        desk.open(number)
+        assert desk.sent().startswith("* OK")
+    desk.open(4, "192.0.2.9")
+    outputs = desk.take()
+    assert [type(output) for output in outputs] == [Log, Send, Close]
+    assert Send(ConnectionId(4), b"* BYE Too many connections; try again later.\r\n") in outputs
+    desk.node.connection_lost(desk.now, ConnectionId(4))
+    desk.node.connection_lost(desk.now, ConnectionId(1))
+    desk.take()
+    desk.open(5)
+    assert [type(output) for output in desk.take()] == [Send, Close], "strangers; said once a minute"
+    desk.open(6, "192.0.2.9")
+    assert desk.sent().startswith("* OK"), "another source"
+    desk.now += 61.0
+    desk.open(7)
+    assert desk.logged() == ["ACC-0106"]

@@ -53,6 +53,7 @@ def sent(output: MailboxOutput) -> tuple[ConnectionId, int, store.Answer]:
         (store.Deliver([]), True),
         (store.Expunge(ALICE, 1, None), True),
         (store.FetchMessages(ALICE, 1, [1], store.Part.ALL), False),
+        (store.FetchSlice(ALICE, 1, 1, 0, 10), False),
         (store.ReadUsage([ALICE]), False),
         (store.ReadChanges(ALICE, 1, 0, False), False),
         (store.ReadChanges(ALICE, 1, 0, True), True),

@@ -15,6 +15,8 @@ ALICE = MailboxId("alice")
 OPERATIONS: list[store.Operation] = [
     store.Deliver([store.Delivery(NetworkMessageId("n"), b"\x00\xff", 1.5, [store.Target(ALICE, b"p", 9)])]),
     store.FetchMessages(ALICE, 1, [1, 2], store.Part.HEADER),
+    store.FetchMessages(ALICE, 1, [1, 2], store.Part.ALL, 1000),
+    store.FetchSlice(ALICE, 1, 2, 3, 4),
     store.StoreFlags(ALICE, 1, [], store.FlagAction.REPLACE, ["\\Seen"]),
     store.Expunge(ALICE, 1, None),
     store.Watch(ALICE, 1, False),
@@ -22,6 +24,7 @@ OPERATIONS: list[store.Operation] = [
 ANSWERS: list[store.Answer] = [
     store.Delivered([[store.Outcome.DUPLICATE]]),
     store.Changes(4, [1], [store.MessageState(2, ("\\Seen",), 4)], [], True),
+    store.Slice(b"abc"),
     store.Messages([store.StoredMessage(1, "i", 1.0, 3, 2, b"abc")], False),
     store.Refused(store.RefusalReason.OVERQUOTA, "full"),
     store.Changed(1, 2),

@@ -32,6 +32,15 @@ SESSION_REFUSED = declare(
     "A client opens connections without closing them, or one account is used on very many devices. Close "
     "some of the clients.",
 )
+CONNECTION_REFUSED = declare(
+    "ACC-0106",
+    Severity.WARNING,
+    "IMAP connections were refused, {refused_count} since this was last said: {reason}; the last came from "
+    "{source}",
+    "There are as many connections as are allowed, in all or from one source (an IPv4 address, or a /64 of "
+    "IPv6). One source with very many is a client that does not close its connections, many users behind one "
+    "address, or an attack; block it at the firewall in that case. Said once a minute at most.",
+)
 SESSION_TIMED_OUT = declare(
     "ACC-0105",
     Severity.INFO,

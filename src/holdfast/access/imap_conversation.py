@@ -34,6 +34,9 @@ class SessionSettings:
         bad_command_count_max: BAD answers in a row after which the session ends.
         sign_in_count_max: failed sign-ins after which the session ends.
         pipelined_bytes_max: what a client may send ahead while a command runs.
+        connection_count_max: connections at a time.
+        connection_count_per_source_max: of them from one source, an IPv4 address or an IPv6 /64.
+        strangers_per_source_max: of these not signed in yet.
     """
 
     message_bytes_max: int = MESSAGE_BYTES_MAX
@@ -41,6 +44,9 @@ class SessionSettings:
     bad_command_count_max: int = 20
     sign_in_count_max: int = 3
     pipelined_bytes_max: int = 64 << 10
+    connection_count_max: int = 5_000
+    connection_count_per_source_max: int = 500
+    strangers_per_source_max: int = 100
 
 
 class No(Exception):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from holdfast.access import events
 from holdfast.access.body_budget import BodyBudget
+from holdfast.access.crowd import Crowd
 from holdfast.access.imap_conversation import SessionSettings
 from holdfast.access.imap_session import (
     AskStore,
@@ -53,6 +54,7 @@ SIGN_IN_S = 60.0  # to be signed in
 UNREAD_S = 300.0  # for a client to read a piece of its answer
 INACTIVITY_S = 1800.0  # RFC 3501 section 5.4: at least 30 minutes
 SESSIONS_PER_MAILBOX_MAX = 100
+REFUSALS_SAID_EVERY_S = 60.0  # a flood of connections must not become one of log lines
 
 _GONE = store.Refused(store.RefusalReason.UNAVAILABLE, "The mailbox cannot be reached now; try again later.")
 
@@ -131,6 +133,9 @@ class AccessNode:
         self._failures = FailureMemory()
         self._session_counts: dict[MailboxId, int] = {}
         self._budget = BodyBudget()
+        self._crowd = Crowd(self._settings)
+        self._refused_count = 0
+        self._refusal_said_at = -math.inf
         self._granting = False
         self._stopping = False
 
@@ -201,11 +206,23 @@ class AccessNode:
         client = _Client(session, peer, now, now)
         self._clients[connection_id] = client
         self._plan_look(connection_id, client)
+        too_many = self._crowd.came(connection_id, peer.address)
         if self._stopping:
             session.say_goodbye("The server is stopping; connect again.")
+        elif too_many:
+            self._say_refused(now, too_many, peer.address)
+            session.say_goodbye("Too many connections; try again later.")
         else:
             session.greet()
         self._perform(now, connection_id, client)
+
+    def _say_refused(self, now: float, reason: str, source: str) -> None:
+        self._refused_count += 1
+        if now - self._refusal_said_at >= REFUSALS_SAID_EVERY_S:
+            self._log(
+                events.CONNECTION_REFUSED, refused_count=self._refused_count, reason=reason, source=source
+            )
+            self._refusal_said_at, self._refused_count = now, 0
 
     def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> None:
         """A client said something."""
@@ -228,6 +245,7 @@ class AccessNode:
         if client is None:
             return
         self._watch(connection_id, client, None)
+        self._crowd.left(connection_id)
         self._budget.release(connection_id)
         if client.counted_for is not None:
             count = self._session_counts[client.counted_for] - 1
@@ -271,6 +289,8 @@ class AccessNode:
             self._failures.succeeded(source, account.address)
             account = self._count_session(client, account)
             crowded = account is None
+        if account is not None:
+            self._crowd.signed_in(connection_id)
         client.session.password_checked(account)
         if crowded:
             client.session.say_goodbye("Too many sessions of this user.")
