@@ -11,6 +11,7 @@ from __future__ import annotations
 import imaplib
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -102,7 +103,7 @@ class Postfix:
         _wait_for_port(self.port)
 
     def _write_configuration(self, directory: Path) -> None:
-        owner = shutil._get_uid("postfix")  # type: ignore[attr-defined]  # the name look-up that chown uses
+        owner = pwd.getpwnam("postfix").pw_uid
         directory.chmod(0o755)
         self._configuration.mkdir()
         for name in ("spool", "data", "mail"):
