@@ -124,3 +124,22 @@ def test_answers_that_were_cut_and_messages_that_are_gone(client, world, monkeyp
     monkeypatch.setattr(imap_search, "NUMBERS_PER_CHUNK", 1)
     assert client.do("t SEARCH ALL")[:2] == ["* SEARCH 1 3", "t OK SEARCH completed."]
     assert client.do("t UID SEARCH ALL")[:2] == ["* SEARCH 1 3", "* 2 EXPUNGE"]
+
+
+def test_other_sessions_go_on_while_a_search_reads_every_body(world) -> None:
+    searcher, other = world.sign_in(), world.sign_in("bob@example.test")
+    for number in range(200):
+        searcher.append("INBOX", b"Subject: %d\r\n\r\nhay" % number)
+    searcher.do("t SELECT INBOX")
+    world.hold_store = True
+    searcher.send(b"t SEARCH BODY needle\r\n")
+    rounds = 0
+    while world.held:
+        assert other.do("o NOOP") == ["o OK NOOP completed."]
+        assert searcher.inbox == b""
+        call = world.held.popleft()
+        world._call(call)
+        world.pump()
+        rounds += 1
+    assert rounds > 4, "no answer of the store makes the search judge more than some messages"
+    assert searcher.lines() == ["* SEARCH", "t OK SEARCH completed."]
