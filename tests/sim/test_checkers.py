@@ -258,3 +258,42 @@ def test_groups_are_opened_once_and_aliases_known() -> None:
 def test_markers() -> None:
     assert marker_of(DATA) == "L1"
     assert marker_of(b"none") == ""
+
+
+def read_once() -> Made:
+    """One letter, delivered, and its 250 was read."""
+    made = Made((ALICE, BOB))
+    facts = MessageFacts(1, "<L1@sender.example>", "id-1", 1, "", "")
+    writer = TrackingWriter("hub", with_subject=False)
+    for event_id in (EventId.RECEIVE, EventId.DELIVER):
+        made.disk.apply([TrackOnly(writer.line(0.0, event_id, "SMTP", facts, (ALICE, BOB)))])
+    made.store(1)
+    made.store(1, BOB_BOX)
+    made.acknowledge(ALICE, BOB)
+    made.letter.try_count = 1
+    made.letter.confirmed.append((ALICE, BOB))
+    return made
+
+
+@pytest.mark.parametrize(("copy_count", "died_too_soon"), [(1, False), (1, True), (2, False)])
+def test_what_was_sent_twice_on_purpose_comes_twice(copy_count: int, died_too_soon: bool) -> None:
+    made = read_once()
+    if died_too_soon:
+        made.disk.uncertain = {b"f": (NetworkMessageId("id-1"), 0.0)}
+        made.checker.transport_ended()
+    again = Letter("L1", "", (ALICE, BOB), DATA, tried=[(ALICE, BOB)], acknowledged=[(ALICE, BOB)])
+    made.checker.repeated(again)
+    again.pending = []
+    for uid in range(2, copy_count + 1):
+        made.store(uid)
+        made.store(uid, BOB_BOX)
+    if copy_count == 1 and not died_too_soon:
+        expect("once, which was sent twice", made.checker.check_end)
+    else:
+        made.checker.check_end()
+
+
+def test_an_answer_that_was_read_and_is_uncertain_for_ever_is_found() -> None:
+    made = read_once()
+    made.disk.uncertain = {b"f": (NetworkMessageId("id-1"), 0.0)}
+    expect("still uncertain", made.checker.check_end)

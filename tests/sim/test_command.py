@@ -58,7 +58,7 @@ def test_the_standard_output_is_the_default(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["--seed", "1", "--scenario", "storm"], 'there is no scenario "storm"; there are: full-disk'),
+        (["--seed", "1", "--scenario", "storm"], 'there is no scenario "storm"; there are: clock-steps'),
         (["--seed", "-1"], "0 or more"),
         (["--seed", "x"], "invalid"),
         ([], "--seed"),

@@ -270,3 +270,25 @@ class GoesByTheWallClock(TransportNode):
 
 def test_deadlines_by_the_wall_clock_are_found() -> None:
     assert first_failure(Parts(transport=GoesByTheWallClock), "clock-steps").failure is not None
+
+
+class TakesReadAnswersForLost(TransportNode):
+    """After a crash it takes every message since the start for one whose 250 may be lost."""
+
+    def _settle(self, now: float) -> None:
+        pass
+
+
+class DropsWhatEqualsAnEarlierMessage(TransportNode):
+    """Never believes that a 250 was read."""
+
+    def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> None:
+        self._intake.connection_lost(now, connection_id)
+        super().bytes_received(now, connection_id, data)
+
+
+@pytest.mark.parametrize("node", [TakesReadAnswersForLost, DropsWhatEqualsAnEarlierMessage])
+def test_a_dropped_repetition_on_purpose_is_found(node: type[TransportNode]) -> None:
+    failure = first_failure(Parts(transport=node)).failure
+    assert failure is not None
+    assert "sent twice" in failure or "still uncertain" in failure

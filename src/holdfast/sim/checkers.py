@@ -7,7 +7,10 @@ the nodes' memory.
 **mail**: every 250 that a sender read is in the queue or in the inbox of each
 of its recipients; nothing is in an inbox twice, or that nobody finished
 sending, or that was refused; what is stored ends with the very bytes that were
-sent. **mailbox**: UIDs only grow and nothing vanishes. **ledger**: accepted =
+sent. Who sends a letter a second time on purpose, after the server knew that the
+first 250 was read, gets it delivered a second time, unless the process died
+before that knowledge was durable; soon after the last fault it is.
+**mailbox**: UIDs only grow and nothing vanishes. **ledger**: accepted =
 delivered + queued + bounced + dropped, unaccounted 0.
 """
 
@@ -63,6 +66,8 @@ class MailChecker:
         self._received_markers: dict[str, str] = {}  # by network message id
         self._bounced_markers: dict[str, str] = {}  # by the bounce's Message-ID
         self._letters: dict[str, Letter] = {}
+        self._repeats: dict[str, Letter] = {}
+        self._doubtful: list[str] = []  # letters whose repetition may be taken for a second try
         self._queued_markers: dict[int, str] = {}
         self._last_uid: dict[MailboxId, int] = {}
         self._copies: dict[MailboxId, dict[str, int]] = {}
@@ -77,6 +82,46 @@ class MailChecker:
     def posted(self, letter: Letter) -> None:
         """A sender has a letter for us."""
         self._letters[letter.marker] = letter
+
+    def repeated(self, again: Letter) -> None:
+        """A sender sends a letter a second time, on purpose."""
+        self._repeats[again.marker] = again
+
+    def transport_ended(self) -> None:
+        """The process is gone; what lies on its disk as uncertain may be taken for a second try later."""
+        self._doubtful += self._uncertain_markers()
+
+    def _uncertain_markers(self) -> list[str]:
+        self._read_tracking()
+        return [self._received_markers.get(known, "") for known, _ in self._disk.uncertain.values()]
+
+    def _check_repeats(self) -> None:
+        """Check that what was sent twice on purpose came twice.
+
+        Raises:
+            Violation: a letter was taken for a second try of itself, or may be after the next crash.
+        """
+        for marker, again in self._repeats.items():
+            if marker in self._doubtful or not again.acknowledged:
+                continue
+            first = self._letters[marker]
+            for recipients in again.acknowledged:
+                for mailbox_id in self._reached(recipients) if recipients in first.confirmed else ():
+                    count = self._copies[mailbox_id].get(marker, 0)
+                    if count < 2 and not self._was_given_up(first, mailbox_id):
+                        raise Violation(f"mailbox {mailbox_id} holds {marker} once, which was sent twice")
+        uncertain = self._uncertain_markers()
+        for marker, letter in self._letters.items():
+            each_read = all(
+                each.try_count == len(each.confirmed)
+                for each in (letter, self._repeats.get(marker))
+                if each is not None
+            )
+            if marker in uncertain and each_read and marker not in self._doubtful:
+                raise Violation(f"{marker} is still uncertain, though every 250 for it was read")
+
+    def _reached(self, recipients: tuple[str, ...]) -> list[MailboxId]:
+        return [found for recipient in recipients for found in self.mailboxes_of(recipient)]
 
     def mailboxes_of(self, recipient: str) -> list[MailboxId]:
         """Who gets a letter for a recipient: groups opened, each mailbox once, in order."""
@@ -201,7 +246,9 @@ class MailChecker:
         if not message.data.endswith(b"\r\n" + letter.data):
             raise Violation(f"mailbox {mailbox_id} holds {marker} with other bytes than were sent")
         copies[marker] = copies.get(marker, 0) + 1
-        tries = [taken for taken in letter.tried if self._reaches(taken, mailbox_id)]
+        again = self._repeats.get(marker)
+        all_tries = letter.tried + (again.tried if again is not None else [])
+        tries = [taken for taken in all_tries if self._reaches(taken, mailbox_id)]
         if not tries:
             raise Violation(f"mailbox {mailbox_id} holds {marker}, which was never sent to it to the end")
         # Two tries to different recipients are two messages to us; the same try again is one.
@@ -276,6 +323,7 @@ class MailChecker:
             Violation: something still waits, or is not where it should be.
         """
         self.check_durable()
+        self._check_repeats()
         for number, message in self._disk.messages.items():
             waiting = " ".join(message.recipients)
             raise Violation(f"queue number {number} still waits for {waiting} long after the last fault")

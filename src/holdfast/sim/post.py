@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from holdfast.directory.model import Organisation
 from holdfast.sim.network import Endpoint, Network
@@ -88,7 +89,18 @@ class Sender:
         network: Network,
         rates: Rates,
         acknowledged: Callable[[Letter, tuple[str, ...]], None],
+        repeated: Callable[[Letter], None] = lambda letter: None,
     ) -> None:
+        """Make a sender that has no letters yet.
+
+        Args:
+            place: its IP address.
+            world: its clock.
+            network: what it connects through.
+            rates: how it behaves.
+            acknowledged: is told when it has read a 250.
+            repeated: is told of a letter that it is going to send a second time, on purpose.
+        """
         self.place = place
         self.letters: list[Letter] = []
         self.calm = False
@@ -99,11 +111,16 @@ class Sender:
         self._luck = world.luck(f"sender {place}")
         self._session: _Session | None = None
         self._waking = False
+        self._repeated = repeated
+        self._repeat_luck = world.luck(f"repeats {place}")
+        self._settled: list[str] = []  # letters of which it is decided whether they are repeated
+        self._repeat_count = 0  # that are still to be posted
 
     @property
     def finished(self) -> bool:
         """Whether every letter has its final answers and no session is open."""
-        return self._session is None and all(letter.finished for letter in self.letters)
+        done = self._session is None and not self._repeat_count
+        return done and all(letter.finished for letter in self.letters)
 
     def post(self, letter: Letter) -> None:
         """Take a letter to send, soon."""
@@ -171,8 +188,28 @@ class Sender:
         """A session ended, however it did."""
         assert self._session is session
         self._session = None
+        self._repeat_some()
         if any(not letter.finished for letter in self.letters):
             self._wake(some(self._luck, CALM_RETRY_S if self.calm else self._rates.retry_s))
+
+    def _repeat_some(self) -> None:
+        """Let some letters come once more: those whose sender and server agree that they were taken."""
+        for letter in self.letters:
+            if not letter.finished or letter.marker in self._settled:
+                continue
+            self._settled.append(letter.marker)
+            draw = self._repeat_luck.random()
+            if letter.confirmed and draw < self._rates.repeat_rate:
+                self._repeat_count += 1
+                again = Letter(letter.marker, letter.reverse_path, letter.confirmed[-1], letter.data)
+                delay_s = some(self._repeat_luck, self._rates.repeat_s)
+                self._world.after(delay_s, "", partial(self._repeat, again))
+
+    def _repeat(self, again: Letter) -> None:
+        self._repeat_count -= 1
+        self._repeated(again)
+        self._world.note(f"{self.place} sends {again.marker} once more on purpose")
+        self.post(again)
 
 
 class _Session:

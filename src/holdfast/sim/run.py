@@ -34,6 +34,7 @@ from holdfast.sim.transport_process import TransportProcess
 from holdfast.sim.world import EPOCH_S, Violation, World, some
 from holdfast.wire import store
 
+SETTLED_S = 60.0  # after which it is durable that answers were read
 EVENT_COUNT_MAX = 400_000  # a run that needs more is stuck in a loop
 
 
@@ -112,9 +113,17 @@ class Simulation:
                 if mailbox.quota_bytes is not None
             ),
         )
+        self.transport.ended = self.checker.transport_ended
         self.faults = Faults(self)
         self.senders = [
-            Sender(sender_place(index), self.world, self.network, self.rates, self.checker.acknowledged)
+            Sender(
+                sender_place(index),
+                self.world,
+                self.network,
+                self.rates,
+                self.checker.acknowledged,
+                self.checker.repeated,
+            )
             for index in range(max(1, self.rates.sender_count))
         ]
         self._letter_count = 0
@@ -164,6 +173,9 @@ class Simulation:
             sender.grow_calm()
         until = self.world.now + self.rates.liveness_s
         while not self._all_done() and self._step(until, before_event):
+            pass
+        settled_at = self.world.now + SETTLED_S
+        while self._step(settled_at, before_event):
             pass
         self.world.note("the end")
         self.checker.check_end()

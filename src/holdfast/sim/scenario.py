@@ -38,6 +38,8 @@ class Rates:
     pipelining_rate: float = 0.5
     group_rate: float = 0.2
     unknown_rate: float = 0.1
+    repeat_rate: float = 0.0  # letters that are sent once more on purpose, after the 250 was read
+    repeat_s: float = 5.0  # how long after
     local_rate: float = 0.0  # letters in the name of one of us, who gets the bounces
     reply_wait_s: float = 60.0  # how long a sender waits for an answer
     retry_s: float = 5.0

@@ -37,7 +37,10 @@ class Letter:
         marker: the unique word in its header; finds it again in any store.
         pending: recipients without a final answer.
         tried: the recipients of every try whose final dot was sent, without repetitions.
+        try_count: how often a final dot was sent.
         acknowledged: the recipients of each try that got 250, in order.
+        confirmed: those of them after which the server answered something else, so that it knows
+            that the 250 was read.
         refused: recipients that got 5xx, with the reply.
     """
 
@@ -47,7 +50,9 @@ class Letter:
     data: bytes
     pending: list[str] = field(default_factory=list)
     tried: list[tuple[str, ...]] = field(default_factory=list)
+    try_count: int = 0
     acknowledged: list[tuple[str, ...]] = field(default_factory=list)
+    confirmed: list[tuple[str, ...]] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -103,6 +108,7 @@ class SmtpClient:
         self._expected: deque[str] = deque()
         self._taken: list[str] = []
         self._mail_taken = False
+        self._unconfirmed: tuple[Letter, tuple[str, ...]] | None = None
         self._offers: set[str] = set()
         # What to do with the connection after what was returned is written.
         self.wish: str = ""  # "", "end" (write no more), "abort", "close"
@@ -126,6 +132,10 @@ class SmtpClient:
         return written
 
     def _reply(self, code: int, lines: list[bytes]) -> bytes:
+        if self._unconfirmed is not None and code != 421:
+            letter, taken = self._unconfirmed
+            letter.confirmed.append(taken)
+            self._unconfirmed = None
         if code == 421:
             self._stage, self.wish = _Stage.DONE, "close"
             return b""
@@ -212,6 +222,7 @@ class SmtpClient:
             self.wish = "end" if self._habit is Habit.END_IN_DATA else "abort"
             # Leaving out just the CRLF after the dot is the sharpest place to break off.
             return stuffed[:-2] if len(stuffed) % 2 else stuffed[: len(stuffed) // 2]
+        letter.try_count += 1
         if tuple(self._taken) not in letter.tried:
             letter.tried.append(tuple(self._taken))
         if self._habit is Habit.DROP_AFTER_DOT:
@@ -228,6 +239,7 @@ class SmtpClient:
             letter.acknowledged.append(taken)
             letter.pending = [each for each in letter.pending if each not in taken]
             self._acknowledged(letter, taken)
+            self._unconfirmed = (letter, taken)
         elif code >= 500 and taken:
             self._refuse(list(taken), lines)
         if self._habit is not Habit.PROPER:

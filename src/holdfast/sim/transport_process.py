@@ -137,6 +137,7 @@ class TransportProcess(Process):
         self.node: TransportNode
         self.connections: dict[ConnectionId, Endpoint] = {}
         self.links: dict[str, _StoreLink] = {}
+        self.ended: Callable[[], None] = lambda: None  # told when a life is over, by a crash or cleanly
         self.calm = False  # no read fails any more
         self._factory = factory
         self._writer: Writer
@@ -159,6 +160,7 @@ class TransportProcess(Process):
     def forget(self) -> None:
         self.network.listen(PLACE, None)
         self._writer.crash()
+        self.ended()
         for endpoint in self.connections.values():
             endpoint.abort()
         self.connections.clear()
