@@ -174,6 +174,7 @@ def small_pieces(monkeypatch):
         "(BODY.PEEK[HEADER] BODY.PEEK[TEXT] BODY.PEEK[1]<10.500> BODY.PEEK[2.MIME] BODY.PEEK[9])",
         "(ENVELOPE BODY BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (subject)] BODY.PEEK[1.HEADER])",
         "(ENVELOPE INTERNALDATE)",
+        "(BODY.PEEK[HEADER.FIELDS (subject)] BODY.PEEK[TEXT])",
     ],
 )
 def test_a_large_message_is_answered_as_a_small_one(items: str, make_world, monkeypatch) -> None:
@@ -182,7 +183,7 @@ def test_a_large_message_is_answered_as_a_small_one(items: str, make_world, monk
         monkeypatch.setattr(imap_reading, "PIECE_BYTES", piece_bytes)
         monkeypatch.setattr(imap_fetch, "PIECE_BYTES", piece_bytes)
         client = make_world().sign_in()
-        for message in (MESSAGE, BIG, MESSAGE, b"S: y" * 500):
+        for message in (MESSAGE, BIG, MESSAGE, b"S: y" * 500, b"Subject: " + b"y " * 500 + b"\r\n\r\n" + BIG):
             client.append("INBOX", message)
         client.do("t SELECT INBOX")
         client.send(f"t FETCH 1:* {items}\r\n".encode())
