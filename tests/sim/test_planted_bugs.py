@@ -21,6 +21,7 @@ from holdfast.sim.disk import Job, QueueDisk
 from holdfast.sim.mailbox_process import MailboxProcess
 from holdfast.sim.run import Parts, Result, crash_everywhere, simulate
 from holdfast.sim.scenario import load_scenario
+from holdfast.transport.intake import Intake
 from holdfast.transport.queue import AddMessage, QueueWrite, RecoveredQueue
 from holdfast.wire import store
 
@@ -292,3 +293,26 @@ def test_a_dropped_repetition_on_purpose_is_found(node: type[TransportNode]) -> 
     failure = first_failure(Parts(transport=node)).failure
     assert failure is not None
     assert "sent twice" in failure or "still uncertain" in failure
+
+
+class SettlesOneByOne(Intake):
+    """Stops when a second try that was pipelined several times is read."""
+
+    def client_spoke(self, connection_id: ConnectionId) -> None:
+        for answer in self._unread.pop(connection_id, ()):
+            self._forget_answer(answer)
+            if answer.duplicate:
+                self._settle_first_tries(answer)
+            self._settle(answer.fingerprint)
+
+
+class StopsAtPipelinedSecondTries(TransportNode):
+    def started(self, now: float) -> None:
+        self._intake.__class__ = SettlesOneByOne
+        super().started(now)
+
+
+def test_a_stop_by_second_tries_that_are_pipelined_is_found() -> None:
+    failure = first_failure(Parts(transport=StopsAtPipelinedSecondTries)).failure
+    assert failure is not None
+    assert "KeyError" in failure

@@ -167,6 +167,8 @@ class Sender:
             return Habit.DROP_IN_DATA if variant < 0.7 else Habit.END_IN_DATA
         if after_dot < self._rates.drop_after_dot_rate:
             return Habit.DROP_AFTER_DOT
+        if self._repeat_luck.random() < self._rates.burst_rate:
+            return Habit.BURST
         return Habit.END_AFTER_DOT if half < self._rates.half_close_rate else Habit.PROPER
 
     def connect(self, session: _Session) -> Endpoint:

@@ -46,6 +46,7 @@ class Rates:
     drop_in_data_rate: float = 0.0
     drop_after_dot_rate: float = 0.0
     half_close_rate: float = 0.0
+    burst_rate: float = 0.0  # letters that are pipelined several times, whole
     # The network.
     delay_s: float = 0.001
     segment_bytes_max: int = 1400

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 REPLY_BYTES_MAX = 64 << 10
+BURST_COUNT = 2  # messages beyond the first
 
 
 class Habit(enum.Enum):
@@ -26,6 +27,7 @@ class Habit(enum.Enum):
     DROP_IN_DATA = "drop in data"  # breaks the connection in the middle of the message
     DROP_AFTER_DOT = "drop after dot"  # breaks it after the final dot, before the answer
     END_AFTER_DOT = "end after dot"  # writes no more after the final dot, still reads
+    BURST = "burst"  # writes the same message again and again, whole, before it reads an answer
     END_IN_DATA = "end in data"  # writes no more in the middle of the message
 
 
@@ -36,7 +38,8 @@ class Letter:
     Attributes:
         marker: the unique word in its header; finds it again in any store.
         pending: recipients without a final answer.
-        tried: the recipients of every try whose final dot was sent, without repetitions.
+        tried: the recipients of every try whose final dot was sent, without repetitions but
+            those that are messages of their own.
         try_count: how often a final dot was sent.
         acknowledged: the recipients of each try that got 250, in order.
         confirmed: those of them after which the server answered something else, so that it knows
@@ -69,6 +72,7 @@ class _Stage(enum.Enum):
     HELLO = "EHLO"
     ENVELOPE = "envelope"
     FINAL = "final dot"
+    BURST = "burst"
     RESET = "RSET"
     QUIT = "QUIT"
     DONE = "done"
@@ -108,6 +112,7 @@ class SmtpClient:
         self._expected: deque[str] = deque()
         self._taken: list[str] = []
         self._mail_taken = False
+        self._burst: deque[int] = deque()  # the codes that the rest of a burst should get
         self._unconfirmed: tuple[Letter, tuple[str, ...]] | None = None
         self._offers: set[str] = set()
         # What to do with the connection after what was returned is written.
@@ -154,6 +159,8 @@ class SmtpClient:
                 return self._envelope_reply(code, lines)
             case _Stage.FINAL:
                 return self._final_reply(code, lines)
+            case _Stage.BURST:
+                return self._burst_reply(code)
             case _Stage.RESET:
                 return self._begin_letter() if code == 250 else self._quit()
             case _:
@@ -229,7 +236,25 @@ class SmtpClient:
             self._stage, self.wish = _Stage.DONE, "abort"
         elif self._habit is Habit.END_AFTER_DOT:
             self.wish = "end"
+        elif self._habit is Habit.BURST:
+            return stuffed + self._rest_of_burst(letter, stuffed)
         return stuffed
+
+    def _rest_of_burst(self, letter: Letter, stuffed: bytes) -> bytes:
+        """The same message some more times; each is one that the server may deliver."""
+        commands = [f"MAIL FROM:<{letter.reverse_path}>", *(f"RCPT TO:<{each}>" for each in self._taken)]
+        whole = "".join(f"{command}\r\n" for command in (*commands, "DATA")).encode() + stuffed
+        letter.tried += [tuple(self._taken)] * BURST_COUNT
+        letter.try_count += BURST_COUNT
+        self._burst = deque([*[250] * len(commands), 354, 250] * BURST_COUNT)
+        return whole * BURST_COUNT
+
+    def _burst_reply(self, code: int) -> bytes:
+        if code != self._burst.popleft():
+            # What follows would be taken for commands.
+            self._stage, self.wish = _Stage.DONE, "abort"
+            return b""
+        return b"" if self._burst else self._begin_letter()
 
     def _final_reply(self, code: int, lines: list[bytes]) -> bytes:
         letter = self._letter
@@ -239,9 +264,13 @@ class SmtpClient:
             letter.acknowledged.append(taken)
             letter.pending = [each for each in letter.pending if each not in taken]
             self._acknowledged(letter, taken)
-            self._unconfirmed = (letter, taken)
+            if self._habit is not Habit.BURST:  # the next answer is to what was written before
+                self._unconfirmed = (letter, taken)
         elif code >= 500 and taken:
             self._refuse(list(taken), lines)
+        if self._burst and code == 250:
+            self._stage = _Stage.BURST
+            return b""
         if self._habit is not Habit.PROPER:
             self._stage, self.wish = _Stage.DONE, "close"
             return b""
