@@ -114,6 +114,7 @@ class World:
         self.hold_drain = False
         self.hold_passwords = False
         self.held: deque[AccessOutput] = deque()
+        self.full = False  # the disk takes no writes
         self.refusals: dict[type, store.Refused] = {}
         self.cut_messages_to: int | None = None
         self.node.store_connected(self.now, "db1")
@@ -213,6 +214,10 @@ class World:
             change = self.watches.add if call.operation.wanted else self.watches.discard
             change(call.operation.folder_id)
             self.node.store_answered(self.now, call.number, store.Done())
+            return
+        if self.full and getattr(call.operation, "claim_recent", False):
+            reason = store.RefusalReason.UNAVAILABLE
+            self.node.store_answered(self.now, call.number, store.Refused(reason, "the disk is full"))
             return
         if type(call.operation) in self.refusals:
             self.node.store_answered(self.now, call.number, self.refusals[type(call.operation)])

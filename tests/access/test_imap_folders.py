@@ -157,3 +157,16 @@ def test_renaming_the_inbox_sends_others_who_selected_it_away(world) -> None:
     assert reader.do("t FETCH 1 BODY[]")[-1].startswith(("t NO", "* BYE"))
     assert renamer.do("t CHECK") == ["t NO CHECK failed. Command not valid in this state."]
     assert "* OK [UIDNEXT 1] Predicted next UID" in renamer.do("t SELECT INBOX")
+
+
+def test_mail_can_be_read_while_the_disk_is_full(world) -> None:
+    # Found by a reviewer: SELECT claims the recent messages, which is a write, and was refused.
+    client = world.sign_in()
+    client.append("INBOX", MESSAGE)
+    world.full = True
+    lines = client.do("t SELECT INBOX")
+    assert "* 1 EXISTS" in lines
+    assert lines[-1] == "t OK [READ-WRITE] SELECT completed."
+    other = world.sign_in()
+    other.append("INBOX", MESSAGE)
+    assert "* 2 EXISTS" in client.do("t NOOP")

@@ -21,18 +21,21 @@ def client(world):
 
 
 def test_append_keeps_bytes_date_and_flags(client) -> None:
-    client.append("other", b"\x00\xff no header", '(\\Seen k) "17-Jul-1996 02:44:25 -0700"')
+    client.append("other", b"\x01\xff no header", '(\\Seen k) "17-Jul-1996 02:44:25 -0700"')
     client.do("t SELECT other")
     client.send(b"t FETCH 1 (FLAGS INTERNALDATE BODY.PEEK[])\r\n")
     assert client.read() == (
         b'* 1 FETCH (FLAGS (\\Recent \\Seen k) INTERNALDATE "17-Jul-1996 09:44:25 +0000" '
-        b"BODY[] {12}\r\n\x00\xff no header)\r\nt OK FETCH completed.\r\n"
+        b"BODY[] {12}\r\n\x01\xff no header)\r\nt OK FETCH completed.\r\n"
     )
 
 
 def test_append_answers(client, world) -> None:
     assert client.append("nowhere", MESSAGE) == ["a NO [TRYCREATE] APPEND failed. No such mailbox."]
     assert client.append("other", b"")[-1].startswith("a NO APPEND failed. An empty message")
+    assert client.append("other", b"a\0b\r\n")[-1].startswith(
+        "a NO [CANNOT] APPEND failed. A message with a NUL"
+    )
     assert client.append("other", MESSAGE) == ["a OK [APPENDUID 1000000007 1] APPEND completed."]
     assert client.do("a APPEND")[-1].startswith("a BAD")
 

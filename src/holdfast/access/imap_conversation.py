@@ -15,6 +15,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
 from holdfast.access.imap_selected import SelectedFolder
 from holdfast.access.sign_in import Account
 from holdfast.wire import store
@@ -233,6 +235,23 @@ def ask(operation: store.Operation, expected: type[AnswerType]) -> Generator[Ste
     return answer
 
 
+def claim_or_look(
+    operation: store.OpenFolder | store.ReadChanges,
+) -> Generator[Step, StepResult, StepResult]:
+    r"""Open or follow a folder; where \Recent cannot be claimed, because the disk is full, without claiming.
+
+    Reading one's mail must not depend on a disk that can be written.
+    """
+    answer = yield Ask(operation)
+    if (
+        operation.claim_recent
+        and isinstance(answer, store.Refused)
+        and answer.reason is store.RefusalReason.UNAVAILABLE
+    ):
+        answer = yield Ask(msgspec.structs.replace(operation, claim_recent=False))
+    return answer
+
+
 def drain_if_long(conversation: Conversation) -> Generator[Step, StepResult, None]:
     """Let a long answer leave before more of it is made; this bounds what a slow reader costs."""
     if len(conversation.out) >= conversation.settings.send_bytes_max:
@@ -274,7 +293,7 @@ def refresh(conversation: Conversation) -> Generator[Step, StepResult, None]:
     selected = conversation.selected
     if selected is None:
         return
-    answer = yield Ask(
+    answer = yield from claim_or_look(
         store.ReadChanges(
             mailbox_id=conversation.signed_in().mailbox_id,
             folder_id=selected.folder_id,

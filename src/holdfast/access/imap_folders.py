@@ -11,7 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from holdfast.access.imap_conversation import Bad, Conversation, Farewell, No, Step, StepResult, ask, refresh
+from holdfast.access.imap_conversation import (
+    Bad,
+    Conversation,
+    Farewell,
+    No,
+    Step,
+    StepResult,
+    ask,
+    claim_or_look,
+    refresh,
+)
 from holdfast.access.imap_selected import SYSTEM_FLAGS, SelectedFolder
 from holdfast.wire import store
 from holdfast.wire.imap import Arguments, format_mailbox, parse_status_items
@@ -197,12 +207,14 @@ def _open(conversation: Conversation, arguments: Arguments, *, read_only: bool) 
         None,
         before,
     )  # also when the new one cannot be opened (section 6.3.1)
-    opened = yield from ask(
+    opened = yield from claim_or_look(
         store.OpenFolder(
             mailbox_id=conversation.signed_in().mailbox_id, name=name, claim_recent=not read_only
-        ),
-        store.FolderOpened,
+        )
     )
+    if isinstance(opened, store.Refused):
+        raise No(opened.text, opened.reason.value)
+    assert isinstance(opened, store.FolderOpened), opened
     if not opened.folder.selectable:
         raise No("No such mailbox; there are only folders below this name.", "NONEXISTENT")
     selected = SelectedFolder(opened, read_only=read_only)

@@ -33,6 +33,9 @@ def append(conversation: Conversation, arguments: Arguments) -> Run:
     wanted = parse_append(arguments)
     if not wanted.message:
         raise No("An empty message is not stored.")  # RFC 3502 section 6.3.11: this cancels the APPEND
+    if b"\0" in wanted.message:
+        # RFC 3501 section 9, CHAR8: no FETCH could give it back.
+        raise No("A message with a NUL is not stored.", "CANNOT")
     account = conversation.signed_in()
     operation = store.AppendMessage(
         mailbox_id=account.mailbox_id,
