@@ -135,3 +135,66 @@ def test_declared_dependencies_are_the_pinned_ones() -> None:
     declared = {re.split(r"[<>=]", each)[0] for each in project["dependencies"]}
     wanted = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
     assert declared | {"setuptools"} == {line for line in wanted if line and not line.startswith("#")}
+
+
+RFC_SECTION = r"\d+(?:\.\d+)*"
+RFC_SECTIONS = rf"{RFC_SECTION}(?:(?:, and |, | and | to ){RFC_SECTION})*"
+RFC_MENTION = re.compile(rf"\bRFC[ -]?(\d{{4,5}})\b(?: sections? ({RFC_SECTIONS})| (\d+(?:\.\d+)+))?")
+RFC_JUDGEMENT = re.compile(r"yes(: .+)?|(partial|no|planned): .+")
+
+
+def rfc_mentions(text: str) -> set[tuple[str, str]]:
+    """Tables and sections that a module names; ``all`` where it names no section."""
+    text = re.sub(r"\s+", " ", re.sub(r"\n\s*#", "\n", text))
+    return {
+        (f"rfc{match[1]}", section)
+        for match in RFC_MENTION.finditer(text)
+        for section in re.findall(RFC_SECTION, match[2] or match[3] or "") or ["all"]
+    }
+
+
+def rfc_index_faults(index: dict[str, dict[str, str]], mentions: set[tuple[str, str]]) -> list[str]:
+    """Where the index of standards and the code disagree."""
+    faults = []
+    for table, section in sorted(mentions):
+        judgement = index.get(table, {}).get(section, "")
+        if table not in index:
+            faults.append(f"{table} has no table")
+        elif not judgement and section != "all":
+            faults.append(f"{table} {section} is named in the code and not in the index")
+        elif judgement.startswith(("no:", "planned:")):
+            faults.append(f"{table} {section} is named in the code, the index says {judgement!r}")
+    for table, sections in index.items():
+        named = {section for rfc, section in mentions if rfc == table}
+        for section, judgement in sections.items():
+            modules = re.findall(r"[a-z_]+/[a-z_]+\.py", judgement)
+            known = (
+                any(each == section or each.startswith(section + ".") for each in named)
+                or section.rpartition(".")[0] in named
+                or (section == "all" and bool(named))
+            )
+            if section == "title":
+                continue
+            if not RFC_JUDGEMENT.fullmatch(judgement) or not re.fullmatch(rf"all|{RFC_SECTION}", section):
+                faults.append(f"{table} {section} is malformed: {judgement!r}")
+            elif not all((SOURCE / module).exists() for module in modules):
+                faults.append(f"{table} {section} names a module that does not exist")
+            elif judgement.startswith(("yes", "partial")) and not known and not modules:
+                faults.append(f"{table} {section} is named by no module, and the index names none")
+    return faults
+
+
+def test_rfc_index_and_code_agree() -> None:
+    index = tomllib.loads((ROOT / "docs" / "rfc-index.toml").read_text(encoding="utf-8"))
+    mentions = set().union(*(rfc_mentions(path.read_text(encoding="utf-8")) for path in MODULES))
+    assert all(table.get("title") for table in index.values())
+    assert rfc_index_faults(index, mentions) == []
+
+
+def test_rfc_index_can_disagree() -> None:
+    mentions = rfc_mentions("# RFC 5321 section\n    # 5.1 and 7.3; RFC 1870\n")
+    assert mentions == {("rfc5321", "5.1"), ("rfc5321", "7.3"), ("rfc1870", "all")}
+    index = {"rfc5321": {"title": "SMTP", "5.1": "planned: later", "6.1": "yes", "6.2": "perhaps"}}
+    assert [fault.split()[:2] for fault in rfc_index_faults(index, mentions)] == [
+        ["rfc1870", "has"], ["rfc5321", "5.1"], ["rfc5321", "7.3"], ["rfc5321", "6.1"], ["rfc5321", "6.2"],
+    ]  # fmt: skip
