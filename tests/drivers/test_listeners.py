@@ -27,7 +27,8 @@ def run(test: Callable[[Listeners, list[str]], Awaitable[None]], directory: Path
     async def main() -> None:
         failures: list[str] = []
         failed = lambda _, text: failures.append(text)  # noqa: E731 - shorter than a function of its own
-        listeners = Listeners(Greeter, lambda: server_context(directory), failed)
+        opened = lambda binding: failures.append(f"{binding} is open")  # noqa: E731 - as above
+        listeners = Listeners(Greeter, lambda: server_context(directory), failed, opened)
         try:
             await test(listeners, failures)
         finally:
@@ -100,6 +101,7 @@ def test_a_port_in_use_is_named_with_its_owner_and_opened_when_it_is_free(tmp_pa
             while taken not in listeners.open_bindings:  # noqa: ASYNC110 - it has no event to tell a test
                 await asyncio.sleep(0.01)
             assert await greeting(taken.port) == b"hello"
+            assert failures[-1] == f"127.0.0.1:{taken.port} is open"
 
         run(test, tmp_path)
 

@@ -58,6 +58,8 @@ class ManagementService:
         """Make a service that is not yet serving."""
         self.home = home
         self.server_name = server_name
+        # Where metrics can be read now, for `holdfast status`; set by whoever opens the port.
+        self.open_ports: Callable[[], str] = lambda: ""
         self.allowed_uids = trusted_user_ids()
         self.roles = Roles(apply_timeout_s=apply_timeout_s)
         self.metrics = MetricsServer(self.metrics_page)
@@ -261,9 +263,8 @@ class ManagementService:
     def _states(self, running: asyncio.AbstractEventLoop) -> Callable[[], list[RoleState]]:
         def states() -> list[RoleState]:
             found = asyncio.run_coroutine_threadsafe(self.roles.states(), running).result()
-            ours = RoleState(
-                "management", os.getpid(), self.organisation.revision, {"started_at": self._started_at}
-            )
+            state: dict[str, str | int | float] = {"started_at": self._started_at, "ports": self.open_ports()}
+            ours = RoleState("management", os.getpid(), self.organisation.revision, state)
             return [ours, *found]
 
         return states

@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 from holdfast.daemons.role import RoleProcess
 from holdfast.directory.model import Organisation, Server
 from holdfast.drivers import clock
-from holdfast.drivers.events import PORT_NOT_OPENED
+from holdfast.drivers.events import PORT_NOT_OPENED, PORT_OPENED_LATE
 from holdfast.drivers.listeners import Binding, Listeners
 from holdfast.drivers.role_link import RoleLink
 from holdfast.drivers.runner import NodeRunner
@@ -45,7 +45,10 @@ class Door(Generic[Output]):
         self._bindings = bindings
         self._opened = opened
         self._listeners = Listeners(
-            lambda: Connection(runner.connections, self._client_came), runner.tls_context, self._failed
+            lambda: Connection(runner.connections, self._client_came),
+            runner.tls_context,
+            self._failed,
+            self._opened_late,
         )
         self._link = RoleLink(
             process.home,
@@ -98,6 +101,10 @@ class Door(Generic[Output]):
             PORT_NOT_OPENED, role=self._process.role, host=binding.host, port=binding.port, reason=reason
         )
         self._process.log.write(event)
+
+    def _opened_late(self, binding: Binding) -> None:
+        role = self._process.role
+        self._process.log.write(happened(PORT_OPENED_LATE, role=role, host=binding.host, port=binding.port))
 
     def _state(self) -> dict[str, str | int | float]:
         return self._process.state(

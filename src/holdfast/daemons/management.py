@@ -11,7 +11,7 @@ import sys
 from holdfast.admin.service import ManagementService
 from holdfast.daemons.role import RoleProcess, run_role
 from holdfast.directory.model import Organisation
-from holdfast.drivers.events import MANAGEMENT_LISTENING, METRICS_LISTENING, PORT_NOT_OPENED
+from holdfast.drivers.events import MANAGEMENT_LISTENING, METRICS_LISTENING, PORT_NOT_OPENED, PORT_OPENED_LATE
 from holdfast.drivers.listeners import Binding, Listeners, parse_binding
 from holdfast.drivers.management_socket import management_socket, open_listener
 from holdfast.kernel.events import happened
@@ -39,7 +39,10 @@ async def serve(process: RoleProcess) -> int:
         )
         process.log.write(event)
 
-    listeners = Listeners(service.metrics.protocol, _no_tls, not_opened)
+    def opened_late(binding: Binding) -> None:
+        process.log.write(happened(PORT_OPENED_LATE, role="management", host=binding.host, port=binding.port))
+
+    listeners = Listeners(service.metrics.protocol, _no_tls, not_opened, opened_late)
 
     async def follow(organisation: Organisation) -> None:
         """Serve metrics where the organisation says."""
@@ -48,6 +51,7 @@ async def serve(process: RoleProcess) -> int:
         for binding in set(listeners.open_bindings) - before:
             process.log.write(happened(METRICS_LISTENING, address=f"{binding.host}:{binding.port}"))
 
+    service.open_ports = lambda: ", ".join(str(each) for each in listeners.open_bindings)
     service.on_organisation = lambda organisation: process.start(follow(organisation))
     process.watch_signals(lambda: process.start(service.reload()))
     await service.start(open_listener(process.home))

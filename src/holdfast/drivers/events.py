@@ -16,6 +16,12 @@ PORT_NOT_OPENED = declare(
     "it is not one of this machine. Ports below 1024 need a right that the packaged systemd unit gives. "
     "Nothing needs a restart: Holdfast tries again by itself, and serves its other ports meanwhile.",
 )
+PORT_OPENED_LATE = declare(
+    "DRV-0002",
+    Severity.INFO,
+    "{role} serves {host} port {port} now",
+    "What kept the port from being opened (DRV-0001) is gone. Nothing needs to be done.",
+)
 LOG_LINES_LOST = declare(
     "DRV-0006",
     Severity.WARNING,

@@ -49,6 +49,7 @@ class Listeners:
         connection: Callable[[], asyncio.Protocol],
         context: Callable[[], ssl.SSLContext],
         failed: Callable[[Binding, str], None],
+        opened_late: Callable[[Binding], None],
     ) -> None:
         """Start with none.
 
@@ -56,10 +57,12 @@ class Listeners:
             connection: makes the protocol of a new connection.
             context: gives the context for implicit TLS.
             failed: is told each time a binding cannot be opened, and why.
+            opened_late: is told when such a binding is open after all.
         """
         self._connection = connection
         self._context = context
         self._failed = failed
+        self._opened_late = opened_late
         self._servers: dict[Binding, asyncio.Server] = {}
         self._retries: dict[Binding, asyncio.Task[None]] = {}
 
@@ -100,6 +103,7 @@ class Listeners:
                     self._failed(binding, error.text)
                 continue
             del self._retries[binding]
+            self._opened_late(binding)
             return
 
     async def _open(self, binding: Binding) -> None:

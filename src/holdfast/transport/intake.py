@@ -13,7 +13,9 @@ is *uncertain*
 
 A message with an uncertain fingerprint is a second try: it gets its 250 and no
 second copy. Every other message is one in its own right, also when it equals
-an earlier one: who sends the same thing twice on purpose gets it twice.
+an earlier one: who sends the same thing twice on purpose gets it twice. The one
+exception is a client that pipelines it several times right after a lost first
+try: what comes before it has read an answer counts as the second try.
 
 The queue database keeps a row per fingerprint, put in by the message's own
 commit. That the 250 was read is written lazily (``SettleAnswers``): with the
