@@ -160,7 +160,7 @@ def test_renaming_the_inbox_sends_others_who_selected_it_away(world) -> None:
 
 
 def test_mail_can_be_read_while_the_disk_is_full(world) -> None:
-    # Found by a reviewer: SELECT claims the recent messages, which is a write, and was refused.
+    # It happened: SELECT claims the recent messages, which is a write, and was refused.
     client = world.sign_in()
     client.append("INBOX", MESSAGE)
     world.full = True

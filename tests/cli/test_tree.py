@@ -108,6 +108,6 @@ def test_an_unknown_noun_is_no_command(tree: Tree) -> None:
 
 
 def test_a_file_without_an_end_is_refused() -> None:
-    # Found by a reviewer: `organisation import /dev/zero` read until it was killed.
+    # It happened: `organisation import /dev/zero` read until it was killed.
     with pytest.raises(click.UsageError, match="larger than"):
         _read_file("/dev/zero")

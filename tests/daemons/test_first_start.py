@@ -79,7 +79,7 @@ def test_a_directory_database_of_a_newer_version_is_refused(tmp_path: Path) -> N
 
 
 def test_a_port_that_another_process_holds_is_not_claimed_as_ours(tmp_path: Path) -> None:
-    # Found by a reviewer: the line to send a first message led to somebody else's server.
+    # It happened: the line to send a first message led to somebody else's server.
     home = tmp_path / "home"
     prepare(home, demonstration=True)
     text = welcome(home, new=False, open_bindings=frozenset({"127.0.0.1:2143"}))

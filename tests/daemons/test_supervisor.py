@@ -186,7 +186,7 @@ def test_a_damaged_mailbox_database_does_not_stop_mail_from_being_taken(
 def test_a_server_that_is_declared_after_an_empty_start_serves(
     make_server: Callable[[], Server], tmp_path: Path, until: Until
 ) -> None:
-    # Found by a reviewer: transport had asked who it was before anybody had said so.
+    # It happened: transport had asked who it was before anybody had said so.
     declared = make_server()
     declared.start()
     path = tmp_path / "organisation.toml"

@@ -33,7 +33,7 @@ def test_second_start_keeps_the_certificate(tmp_path: Path) -> None:
 
 
 def test_one_that_we_made_follows_our_name_and_another_s_does_not(tmp_path: Path) -> None:
-    # Found by a reviewer: a server that was declared after its first start kept "localhost".
+    # It happened: a server that was declared after its first start kept "localhost".
     assert tls.ensure_certificate(tmp_path, ("localhost",))
     assert tls.ensure_certificate(tmp_path, ("mail.example.test",))
     tls.ensure_certificate(tmp_path / "other", ("bought.example.test",))
@@ -44,7 +44,7 @@ def test_one_that_we_made_follows_our_name_and_another_s_does_not(tmp_path: Path
 
 
 def test_two_roles_that_start_at_once_make_one_pair(tmp_path: Path) -> None:
-    # Found by a reviewer: the pair of two makers did not belong together.
+    # It happened: the pair of two makers did not belong together.
     from concurrent.futures import ThreadPoolExecutor
 
     for number in range(10):

@@ -17,7 +17,7 @@ def begin(world: Any, number: int) -> None:
 
 
 def test_messages_that_take_too_much_together_are_put_off(make_world: MakeWorld) -> None:
-    # Found by a reviewer: the limit of each message alone let one host ask for gigabytes.
+    # It happened: the limit of each message alone let one host ask for gigabytes.
     world = make_world()
     organisation = replace(world.organisation, receive_memory_bytes=20_000)
     world.do(world.node.organisation_changed, organisation)
@@ -53,7 +53,7 @@ def test_a_message_that_waits_for_its_commit_counts_too(make_world: MakeWorld) -
 
 
 def test_postmaster_without_a_domain_is_delivered(make_world: MakeWorld) -> None:
-    # RFC 5321 section 4.5.1; found by a reviewer: it was taken for an address of the host's own name.
+    # RFC 5321 section 4.5.1; it happened: it was taken for an address of the host's own name.
     world = make_world()
     world.connect_stores()
     world.connect()
