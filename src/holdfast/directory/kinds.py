@@ -8,6 +8,7 @@ unit (``quota`` for ``quota_bytes``), because its value carries one (``2GB``).
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import typing
 from collections.abc import Callable, Mapping
@@ -16,11 +17,14 @@ from dataclasses import dataclass
 from holdfast.directory.model import (
     AcceptedDomain,
     DistributionGroup,
+    DsnText,
     FailoverRelationship,
     Mailbox,
     MailboxDatabase,
     Organisation,
     ReceiveConnector,
+    RequiredTls,
+    ResourceThreshold,
     Scope,
     SendConnector,
     Server,
@@ -40,6 +44,9 @@ DirectoryObject = (
     | DistributionGroup
     | Scope
     | FailoverRelationship
+    | RequiredTls
+    | DsnText
+    | ResourceThreshold
 )
 
 
@@ -101,6 +108,9 @@ KINDS: tuple[Kind, ...] = (
     Kind(DistributionGroup, "distribution group", "distribution_groups", "address"),
     Kind(Scope, "scope", "scopes"),
     Kind(FailoverRelationship, "failover relationship", "failover_relationships"),
+    Kind(RequiredTls, "required tls", "required_tls", "domain"),
+    Kind(DsnText, "dsn text", "dsn_texts"),
+    Kind(ResourceThreshold, "resource threshold", "resource_thresholds", "resource"),
 )
 
 _BY_TYPE = {kind.type: kind for kind in KINDS}
@@ -125,7 +135,8 @@ def objects_of(organisation: Organisation, kind: Kind) -> tuple[DirectoryObject,
 
 def name_of(item: DirectoryObject) -> str:
     """The name or address that is the identity of an object."""
-    return str(getattr(item, kind_of(type(item)).name_attribute))
+    name = getattr(item, kind_of(type(item)).name_attribute)
+    return str(name.value if isinstance(name, enum.Enum) else name)
 
 
 def subject_of(item: DirectoryObject) -> str:

@@ -21,13 +21,18 @@ from holdfast.drivers.store_client import StoreLink, store_socket
 from holdfast.drivers.tcp import Connections, Drained
 from holdfast.kernel.ids import MailboxId
 from holdfast.node.ports import (
+    Abort,
     CallStore,
     CheckPassword,
     CommitQueue,
+    Connect,
+    FetchPolicy,
     Log,
     Node,
+    OutboundOutput,
     Output,
     ReadQueued,
+    Resolve,
 )
 from holdfast.wire import store
 
@@ -147,8 +152,14 @@ class NodeRunner(Generic[Output]):
                 self.log.write(output.event)
             case CommitQueue() | ReadQueued():
                 self.perform_queue(output)
+            case Connect() | Abort() | Resolve() | FetchPolicy():
+                self.perform_outbound(output)
             case _:
                 self.connections.perform(output)
+
+    def perform_outbound(self, output: OutboundOutput) -> None:
+        """Only transport goes out."""
+        raise AssertionError(output)
 
     def perform_queue(self, output: CommitQueue | ReadQueued) -> None:
         """Only transport has a queue."""

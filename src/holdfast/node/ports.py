@@ -24,7 +24,9 @@ from holdfast.directory.model import Organisation
 from holdfast.kernel.events import LogEvent
 from holdfast.kernel.ids import ConnectionId, MailboxId
 from holdfast.transport.queue import QueueWrite
+from holdfast.transport.tls_policy import TlsDemand
 from holdfast.wire import store
+from holdfast.wire.dns_answers import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,63 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """Begin TLS on a connection after what was sent before; ``tls_started`` reports success."""
+    """Begin TLS on a connection after what was sent before; ``tls_started`` reports success.
+
+    Attributes:
+        connector: on a client's connection: the receive connector, whose certificate is shown.
+        demand: on a connection of ours to a next hop: what is needed. A handshake that fails, or
+            does not satisfy it, is reported by ``connection_lost`` with the reason; one that is
+            only reported is told in the facts of ``tls_started``.
+    """
 
     connection_id: ConnectionId
+    connector: str = ""
+    demand: TlsDemand | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open a connection to a next hop.
+
+    The node numbers these itself, from -1 downwards, so that they never meet those of clients.
+    ``outbound_connected`` reports success, ``connection_lost`` with a reason that it failed. All else
+    is as with a client's connection: Send, Close, StartTls, PauseReading, ResumeReading;
+    ``bytes_received``, ``connection_ended``, ``connection_lost``.
+
+    Attributes:
+        source_address: ours; empty lets the system choose.
+        tls: for TLS from the first byte (port 465): what is needed; ``tls_started`` comes right after
+            ``outbound_connected``.
+        timeout_s: after so long it has failed.
+    """
+
+    connection_id: ConnectionId
+    address: str
+    port: int
+    source_address: str = ""
+    tls: TlsDemand | None = None
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Drop a connection at once; ``connection_lost`` follows."""
+
+    connection_id: ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Ask DNS; ``resolved`` gives the answer, always, in bounded time."""
+
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPolicy:
+    """Fetch the MTA-STS policy of a domain over HTTPS (RFC 8461 section 3.3); ``policy_fetched`` reports."""
+
+    domain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +162,10 @@ class Log:
 
 
 ConnectionOutput = Send | Close | StartTls | PauseReading | ResumeReading
-TransportOutput = ConnectionOutput | CallStore | CheckPassword | CommitQueue | ReadQueued | Log
+OutboundOutput = Connect | Abort | Resolve | FetchPolicy
+TransportOutput = (
+    ConnectionOutput | OutboundOutput | CallStore | CheckPassword | CommitQueue | ReadQueued | Log
+)
 AccessOutput = ConnectionOutput | CallStore | CheckPassword | Log
 
 

@@ -11,14 +11,18 @@ from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import Severity
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import (
+    Abort,
     CallStore,
     CheckPassword,
     Close,
     CommitQueue,
+    Connect,
+    FetchPolicy,
     Log,
     PauseReading,
     Peer,
     ReadQueued,
+    Resolve,
     ResumeReading,
     Send,
     StartTls,
@@ -234,6 +238,8 @@ class TransportProcess(Process):
                 self.world.note(f"log {event.kind.event_id} {event.message()}")
                 if event.kind.severity is Severity.BROKEN:
                     raise Violation(f"the transport calls itself broken: {event.message()}")
+            case Connect() | Abort() | Resolve() | FetchPolicy():
+                raise Violation("the transport goes out, where the organisation has no send connector")
             case _:
                 assert_never(output)
 

@@ -13,11 +13,101 @@ Source: exchange-behaviour QU-4, QU-6; RFC 5321 section 6.1.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from holdfast.kernel.ids import NetworkMessageId
+
+
+class DeliveryType(enum.Enum):
+    """How a next hop is reached (exchange-behaviour RT-11)."""
+
+    MAILBOX = "mailbox"  # a mailbox database of this server
+    SERVER = "server"  # transport servers of ours, in this or another site
+    SMART_HOST = "smart-host"
+    DNS = "dns"
+    UNREACHABLE = "unreachable"  # no connector leads there, now
+
+
+class NextHopKey(NamedTuple):
+    """Where parts of messages go together; each distinct key is one queue (exchange-behaviour RT-11).
+
+    Attributes:
+        delivery_type: how.
+        domain: the mailbox database, site, recipient domain (DNS), or the smart hosts joined by commas.
+        connector: the send connector; empty where none is involved.
+    """
+
+    delivery_type: DeliveryType
+    domain: str
+    connector: str = ""
+
+    def __str__(self) -> str:
+        """As people read and type it: ``dns:example.org``, ``smart-host:internet``, ``mailbox:DB01``."""
+        word = self.connector if self.delivery_type is DeliveryType.SMART_HOST else self.domain
+        return f"{self.delivery_type.value}:{word}" if word else self.delivery_type.value
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientOptions:
+    """What a sender asked to be told about one recipient (RFC 3461 sections 4.1 and 4.2).
+
+    Attributes:
+        notify: of SUCCESS, FAILURE, DELAY; or only NEVER; empty when it was not given.
+        original_recipient: the ORCPT value as given (``rfc822;xtext``); empty when it was not.
+    """
+
+    notify: tuple[str, ...] = ()
+    original_recipient: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeOptions:
+    """What the envelope said beyond sender and recipients.
+
+    Attributes:
+        return_content: FULL or HDRS (RFC 3461 section 4.3); empty when RET was not given.
+        envelope_id: the ENVID value as given (xtext); empty when it was not.
+        eight_bit: whether BODY=8BITMIME was said (RFC 6152).
+        smtputf8: whether SMTPUTF8 was said (RFC 6531).
+        recipients: envelope recipient and its options, of those that have any.
+    """
+
+    return_content: str = ""
+    envelope_id: str = ""
+    eight_bit: bool = False
+    smtputf8: bool = False
+    recipients: tuple[tuple[str, RecipientOptions], ...] = ()
+
+    def of(self, recipient: str) -> RecipientOptions:
+        """The options of a recipient."""
+        return next((options for each, options in self.recipients if each == recipient), _NO_OPTIONS)
+
+
+_NO_OPTIONS = RecipientOptions()
+PLAIN_ENVELOPE = EnvelopeOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is known of a waiting message beyond its envelope, and must outlive a crash.
+
+    Attributes:
+        held: an administrator stopped it (``queue hold``).
+        poison: it is set aside, since the transport role crashed over it.
+        delay_told: its sender was told that it waits.
+        redirect: the host that an administrator sent it to instead; empty for none.
+    """
+
+    held: bool = False
+    poison: bool = False
+    delay_told: bool = False
+    redirect: str = ""
+
+
+NO_MARKS = Marks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +127,8 @@ class QueuedMessage:
         fingerprint: digest of envelope and message as received. It tells a
             sender's second try, when the answer to its first may have been
             lost, from a new message (exchange-behaviour SR13-5).
+        options: what the envelope said beyond sender and recipients.
+        marks: what happened to it since, and must outlive a crash.
     """
 
     number: int
@@ -49,6 +141,8 @@ class QueuedMessage:
     message_id: str
     subject: str
     fingerprint: bytes
+    options: EnvelopeOptions = PLAIN_ENVELOPE
+    marks: Marks = NO_MARKS
 
 
 @dataclass(frozen=True, slots=True)
