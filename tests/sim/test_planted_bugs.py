@@ -41,9 +41,9 @@ class EarlyAcknowledgement(TransportNode):
     """Says 250 before the commit."""
 
     def _flush(self, now: float) -> None:
-        for write in list(self._writes):
+        for write in list(self._doors.writes):
             if isinstance(write, AddMessage) and self._intake.is_pending(write):
-                self._acknowledge(now, write)
+                self._doors.accepted(now, write)
                 self._own_write_count += 1
         super()._flush(now)
 

@@ -8,36 +8,26 @@ driven, and docs/flow.md for the whole way.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import assert_never
 
-from holdfast.directory.model import Organisation, ReceiveConnector
-from holdfast.kernel.address import Address
+from holdfast.directory.model import Organisation
 from holdfast.kernel.backoff import Backoff
-from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.events import EventKind, happened
 from holdfast.kernel.ids import ConnectionId, MailboxId, NetworkMessageId
 from holdfast.node.ports import (
     CallStore,
-    CheckPassword,
-    Close,
     CommitQueue,
     Log,
-    PauseReading,
     Peer,
     ReadQueued,
-    ResumeReading,
-    Send,
-    StartTls,
     TransportOutput,
 )
+from holdfast.node.smtp_doors import SmtpDoors
 from holdfast.transport import events
-from holdfast.transport.admission import Admission, Doors
 from holdfast.transport.bounce import Bouncer
 from holdfast.transport.categorize import Categorizer
 from holdfast.transport.delivery import Delivery, facts_of
-from holdfast.transport.intake import SETTLE_S, Intake, Origin
+from holdfast.transport.intake import SETTLE_S, Intake
 from holdfast.transport.queue import (
     AddMessage,
     Entry,
@@ -47,14 +37,6 @@ from holdfast.transport.queue import (
     RecoveredQueue,
     SettleAnswers,
     TrackOnly,
-)
-from holdfast.transport.session import (
-    MessageReceived,
-    PasswordGiven,
-    SessionEnded,
-    SessionEvent,
-    SmtpSession,
-    TlsWanted,
 )
 from holdfast.transport.tracking import EventId, TrackingWriter
 from holdfast.wire import store
@@ -66,37 +48,12 @@ LOAD_LINES_PER_WRITE = 500
 _STOPPING = "the service is stopping, try again later"
 
 
-@dataclass(slots=True, eq=False)
-class _Connection:
-    """One client connection.
-
-    Attributes:
-        committing_bytes: of the message whose commit the client waits for.
-        held_bytes: what it takes of the memory for messages being received.
-        half_closed: the client says no more; close after the last answer.
-        paused: whether reading is paused.
-        closing: whether the driver was told to close it.
-        goodbye: the text of the 421 that ends it, after the answer that the client
-            waits for; empty when we do not end it.
-    """
-
-    session: SmtpSession
-    origin: Origin
-    committing_bytes: int = 0
-    held_bytes: int = 0
-    half_closed: bool = False
-    paused: bool = False
-    closing: bool = False
-    goodbye: str = ""
-
-
 class TransportNode:
     """Everything the transport role decides."""
 
     def __init__(
         self, organisation: Organisation, server_name: str, recovered: RecoveredQueue, luck: random.Random
     ) -> None:
-        self.outputs: list[TransportOutput] = []
         self._server_name = server_name
         self._luck = luck
         self._recovered = recovered
@@ -107,14 +64,9 @@ class TransportNode:
         self._delivery = Delivery(self._queue, self._categorizer, self._tracking, luck)
         self._bouncer = Bouncer(self._queue, self._categorizer, self._tracking, luck, self._fqdn)
         self._intake = Intake(self._queue, self._tracking, luck, memory_s=organisation.duplicate_memory_s)
-        self._admission = Admission()
-        self._connectors: dict[str, ReceiveConnector] = {}
-        self._doors = Doors(())
+        self._doors = SmtpDoors(self._intake, self._categorizer)
         self._take_identity(organisation)
-        self._connections: dict[ConnectionId, _Connection] = {}
         self._stopping = False
-        self._held_bytes = 0
-        self._receive_memory_bytes = organisation.receive_memory_bytes
         self._writes: list[QueueWrite] = []
         # Our own writes that are under way, and those that failed and wait for the next try.
         self._own_write_count = 0
@@ -134,10 +86,7 @@ class TransportNode:
         self._bouncer.fqdn = self._fqdn
         address = server.addresses[0] if server is not None and server.addresses else ""
         self._tracking.take_server(self._fqdn, address)
-        name = server.name if server is not None else ""
-        ours = [each for each in organisation.receive_connectors if each.server == name]
-        self._connectors = {connector.name: connector for connector in ours}
-        self._doors = Doors(ours)
+        self._doors.follow(organisation, server.name if server is not None else "", self._fqdn)
 
     @property
     def clock_offset_s(self) -> float:
@@ -169,8 +118,8 @@ class TransportNode:
         """Go by another organisation from now on; sessions that are open keep their limits."""
         self._categorizer = Categorizer(organisation)
         self._bouncer.categorizer = self._categorizer
+        self._doors.categorizer = self._categorizer
         self._intake.memory_s = organisation.duplicate_memory_s
-        self._receive_memory_bytes = organisation.receive_memory_bytes
         self._tracking.with_subject = organisation.tracking_subject
         self._take_identity(organisation)
         self._delivery.organisation_changed(now, self._categorizer)
@@ -179,9 +128,9 @@ class TransportNode:
     def deadline(self) -> float | None:
         """When ``timer`` wants to be called, or None."""
         deadline = self._delivery.deadline()
-        admission = self._admission.next_deadline()
-        if admission is not None and (deadline is None or admission < deadline):
-            deadline = admission
+        doors = self._doors.next_deadline()
+        if doors is not None and (deadline is None or doors < deadline):
+            deadline = doors
         if self._rewrite_at is not None and (deadline is None or self._rewrite_at < deadline):
             deadline = self._rewrite_at
         if self._settle_at is not None and (deadline is None or self._settle_at < deadline):
@@ -190,10 +139,7 @@ class TransportNode:
 
     def timer(self, now: float) -> None:
         """Do what is due."""
-        for connection_id, _ in self._admission.expired(now):
-            connection = self._connections.get(connection_id)
-            if connection is not None:
-                self._end(now, connection_id, connection, "session timed out")
+        self._doors.timer(now)
         self._delivery.timer(now)
         if self._rewrite_at is not None and now >= self._rewrite_at:
             self._rewrite_at = None
@@ -206,15 +152,14 @@ class TransportNode:
     def stopping(self, now: float) -> None:
         """Take no new message (421), finish what was acknowledged or is being received."""
         self._stopping = True
-        for connection_id, connection in list(self._connections.items()):
-            if not connection.session.receiving_data:
-                self._end(now, connection_id, connection, _STOPPING)
+        self._doors.stopping(now)
         self._flush(now)
 
     def idle(self) -> bool:
         """Whether nothing is open, being committed or being delivered: a stop loses no work."""
         return not (
-            self._connections
+            self._doors.open_count
+            or self._doors.writes
             or self._writes
             or self._intake.pending_count
             or self._own_write_count
@@ -233,164 +178,47 @@ class TransportNode:
 
     # --- connections -----------------------------------------------------------------------
 
+    @property
+    def outputs(self) -> list[TransportOutput]:
+        """What is to be done; the driver takes it after every input, in order."""
+        return self._doors.outputs
+
+    @outputs.setter
+    def outputs(self, outputs: list[TransportOutput]) -> None:
+        self._doors.outputs = outputs
+
     def connection_opened(self, now: float, connection_id: ConnectionId, connector: str, peer: Peer) -> None:
         """A client came to a binding of a receive connector.
 
         ``connector`` empty: the node chooses among the connectors bound to where
         the client came to (exchange-behaviour RC-1).
         """
-        assert connection_id not in self._connections
-        try:
-            if self._stopping:
-                raise Refusal(_STOPPING, code=421, status="4.3.2")
-            door = self._door(connector, peer)
-            self._admission.opened(now, connection_id, door, peer.address)
-        except Refusal as refusal:
-            reply = f"{refusal.code} {refusal.status} {refusal.text}\r\n"
-            self.outputs += (Send(connection_id, reply.encode()), Close(connection_id))
-            return
-        fqdn = door.fqdn or self._fqdn
-        session = SmtpSession(
-            door,
-            fqdn,
-            tls_active=peer.tls,
-            local_client=peer.address in ("127.0.0.1", "::1"),
-            judge_sender=lambda address, signed_in: self._categorizer.judge_sender(door, address, signed_in),
-            judge_recipient=self._judge_recipient,
-        )
-        origin = Origin(peer.address, door.name, fqdn)
-        connection = self._connections[connection_id] = _Connection(session, origin)
-        session.greeting()
-        self._perform(now, connection_id, connection, [])
-
-    def _judge_recipient(self, address: Address, signed_in: MailboxId | None) -> None:
-        # By the organisation of the moment, not that of when the session began.
-        self._categorizer.judge_recipient(address, signed_in)
-
-    def _door(self, name: str, peer: Peer) -> ReceiveConnector:
-        if not name:
-            return self._doors.choose(peer.address, peer.local_address, peer.local_port)
-        connector = self._connectors.get(name)
-        if connector is None:  # removed while its listener was still open
-            raise Refusal("no service here any more", code=421, status="4.3.2")
-        return connector
+        self._doors.connection_opened(now, connection_id, connector, peer)
+        self._flush(now)
 
     def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> None:
         """A client said something."""
-        connection = self._connections.get(connection_id)
-        if connection is None:
-            return
-        self._intake.client_spoke(connection_id)
-        self._admission.activity(now, connection_id)
-        self._perform(now, connection_id, connection, connection.session.receive(data))
+        self._doors.bytes_received(now, connection_id, data)
         self._flush(now)
 
     def connection_ended(self, now: float, connection_id: ConnectionId) -> None:
         """A client says no more, but may still read (a half-closed connection)."""
-        connection = self._connections.get(connection_id)
-        if connection is None:
-            return
-        connection.half_closed = True
-        self._perform(now, connection_id, connection, [])
+        self._doors.connection_ended(now, connection_id)
         self._flush(now)
 
     def connection_lost(self, now: float, connection_id: ConnectionId) -> None:
         """A connection is gone, whoever closed it; what was not sent is lost."""
-        self._intake.connection_lost(now, connection_id)
-        self._admission.closed(connection_id)
-        connection = self._connections.pop(connection_id, None)
-        if connection is not None:
-            self._held_bytes -= connection.held_bytes
+        self._doors.connection_lost(now, connection_id)
         self._flush(now)
 
     def tls_started(self, now: float, connection_id: ConnectionId) -> None:
         """TLS is on; the session begins anew."""
-        connection = self._connections.get(connection_id)
-        if connection is not None:
-            connection.session.tls_started()
+        self._doors.tls_started(now, connection_id)
 
     def password_checked(self, now: float, connection_id: ConnectionId, mailbox_id: MailboxId | None) -> None:
         """The answer to ``CheckPassword``."""
-        connection = self._connections.get(connection_id)
-        if connection is not None:
-            self._admission.activity(now, connection_id)
-            self._perform(now, connection_id, connection, connection.session.password_checked(mailbox_id))
-            self._flush(now)
-
-    def _perform(
-        self,
-        now: float,
-        connection_id: ConnectionId,
-        connection: _Connection,
-        happenings: Sequence[SessionEvent],
-    ) -> None:
-        """Write a session's reply, then do what it asks for."""
-        session = connection.session
-        waiting = list(happenings)
-        while waiting:
-            event = waiting.pop(0)
-            match event:
-                case MessageReceived():
-                    try:
-                        write = self._intake.receive(now, connection_id, event, connection.origin)
-                    except Refusal as refusal:
-                        waiting += session.refused(refusal)
-                    else:
-                        connection.committing_bytes = len(event.data)
-                        self._writes.append(write)
-                case TlsWanted():
-                    self._send(connection_id, session)
-                    self.outputs.append(StartTls(connection_id))
-                case PasswordGiven():
-                    self.outputs.append(CheckPassword(connection_id, event.user, event.password))
-                case SessionEnded():
-                    pass  # after the reply, below
-                case _:
-                    assert_never(event)
-        ends = connection.goodbye or (self._stopping and not session.receiving_data and _STOPPING)
-        if ends and not session.waiting and not session.ended:
-            session.say_goodbye(421, "4.3.2", ends)
-        self._send(connection_id, session)
-        self._weigh(connection)
-        if session.ended or (connection.half_closed and not session.waiting):
-            self._close(connection_id, connection)
-        elif session.waiting and not connection.paused and session.buffered_bytes > PIPELINED_BYTES_MAX:
-            connection.paused = True
-            self.outputs.append(PauseReading(connection_id))
-        elif connection.paused and not session.waiting:
-            connection.paused = False
-            self.outputs.append(ResumeReading(connection_id))
-
-    def _weigh(self, connection: _Connection) -> None:
-        """Count what a connection holds in memory; above the limit the message that grows is given up."""
-        session = connection.session
-        if not session.waiting:
-            connection.committing_bytes = 0
-        held_bytes = session.buffered_bytes + connection.committing_bytes
-        self._held_bytes += held_bytes - connection.held_bytes
-        connection.held_bytes = held_bytes
-        if self._held_bytes > self._receive_memory_bytes and session.receiving_data and held_bytes:
-            session.crowd_out()
-            self._log(
-                events.MESSAGE_CROWDED_OUT, source=connection.origin.client_ip, held_bytes=self._held_bytes
-            )
-            self._weigh(connection)
-
-    def _send(self, connection_id: ConnectionId, session: SmtpSession) -> None:
-        reply = session.take_reply()
-        if reply:
-            self.outputs.append(Send(connection_id, reply))
-
-    def _close(self, connection_id: ConnectionId, connection: _Connection) -> None:
-        """Close a connection; it counts as open until its loss is reported, so that a stop waits for it."""
-        if not connection.closing:
-            connection.closing = True
-            self.outputs.append(Close(connection_id))
-
-    def _end(self, now: float, connection_id: ConnectionId, connection: _Connection, text: str) -> None:
-        """Say 421 and close, after the answer that the client waits for."""
-        connection.goodbye = text
-        self._perform(now, connection_id, connection, [])
+        self._doors.password_checked(now, connection_id, mailbox_id)
+        self._flush(now)
 
     # --- the queue database ----------------------------------------------------------------
 
@@ -411,33 +239,17 @@ class TransportNode:
                 self._own_write_count -= 1
             elif isinstance(write, AddMessage):
                 if self._intake.is_pending(write):
-                    self._acknowledge(now, write)
+                    self._doors.accepted(now, write)
                 else:
                     self._own_write_count -= 1
                 entry = self._queue.add(now, write.message)
                 self._delivery.route(now, entry, entry.remaining)
             elif self._intake.is_pending(write):
-                self._acknowledge(now, write)
+                self._doors.accepted(now, write)
             else:
                 self._own_write_count -= 1
                 self._own_tracks.discard(write)
         self._flush(now)
-
-    def _acknowledge(self, now: float, write: AddMessage | TrackOnly) -> None:
-        """Say 250: the one place where it is said, and the message is durable."""
-        connection_id, network_message_id = self._intake.committed(now, write)
-        connection = self._connections.get(connection_id) if connection_id is not None else None
-        if connection is None or connection_id is None:
-            return
-        if isinstance(write, TrackOnly):
-            self._log(
-                events.MESSAGE_DUPLICATE,
-                network_message_id=network_message_id,
-                client_ip=connection.origin.client_ip,
-            )
-        self._admission.activity(now, connection_id)
-        happenings = connection.session.accepted(f"queued as {network_message_id}")
-        self._perform(now, connection_id, connection, happenings)
 
     def queue_failed(self, now: float, writes: list[QueueWrite], error: Unavailable) -> None:
         """Writes did not happen (a full disk): 452 to senders, try the rest again later."""
@@ -453,7 +265,7 @@ class TransportNode:
                 self._intake.settle_failed(write)
                 self._settle_at = now + REWRITE.wait_s(self._write_failure_count, self._luck)
             elif self._intake.is_pending(write):
-                self._refuse(now, write)
+                self._doors.refused(now, write)
             else:
                 # A bounce is made anew with the outcome that it belongs to; only plain lines are kept.
                 self._own_write_count -= 1
@@ -463,13 +275,6 @@ class TransportNode:
         if (self._rewrite_entries or self._rewrite_tracks) and self._rewrite_at is None:
             self._rewrite_at = now + REWRITE.wait_s(self._write_failure_count, self._luck)
         self._flush(now)
-
-    def _refuse(self, now: float, write: AddMessage | TrackOnly) -> None:
-        connection_id = self._intake.failed(write)
-        connection = self._connections.get(connection_id) if connection_id is not None else None
-        if connection is not None and connection_id is not None:
-            refusal = Refusal("no room to store the message, try again later", code=452, status="4.3.1")
-            self._perform(now, connection_id, connection, connection.session.refused(refusal))
 
     def queued_read(self, now: float, number: int, data: bytes | None) -> None:
         """The data of a queued message; None when it could not be read now."""
@@ -513,6 +318,9 @@ class TransportNode:
         if delivery.tracks:
             self._track("".join(delivery.tracks))
             delivery.tracks = []
+        if self._doors.writes:
+            self._writes += self._doors.writes
+            self._doors.writes = []
         self._settle(now)
         if self._writes:
             self.outputs.append(CommitQueue(self._writes))
