@@ -6,7 +6,7 @@ HOME_DIR ?= .holdfast
 CONFORMANCE := $(or $(HOLDFAST_CONFORMANCE),../shared/conformance)
 export HOLDFAST_CONFORMANCE := $(CONFORMANCE)
 
-.PHONY: run test test-only lint bench crash-test interop reference requirements clean
+.PHONY: run test test-only lint bench bench-mail crash-test interop reference requirements clean
 
 run: $(VENV)/.run-ready
 	@exec $(BIN)/holdfast up --home $(HOME_DIR)
@@ -26,6 +26,9 @@ lint: $(VENV)/.dev-ready
 
 interop: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -m interop $(PYTEST_ARGS)
+
+bench-mail: $(VENV)/.dev-ready
+	$(BIN)/python benchmarks/relay.py
 
 bench: $(VENV)/.dev-ready
 	$(BIN)/python benchmarks/mail.py

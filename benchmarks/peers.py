@@ -37,7 +37,8 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def _wait_for_port(port: int) -> None:
+def wait_for_port(port: int) -> None:
+    """Wait until something listens there."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with socket.socket() as probe:
@@ -57,17 +58,17 @@ class Holdfast:
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.port = ports["smtp"]
         self._imap = ports["imap"]
-        self._home = directory / "holdfast"
-        prepare(self._home, demonstration=True, ports=DemonstrationPorts(**ports))
-        passwords = json.loads((self._home / CREDENTIALS_FILE).read_text(encoding="utf-8"))
+        self.home = directory / "holdfast"
+        prepare(self.home, demonstration=True, ports=DemonstrationPorts(**ports))
+        passwords = json.loads((self.home / CREDENTIALS_FILE).read_text(encoding="utf-8"))
         self._password = passwords[RECIPIENT]
         self._log = (directory / "holdfast.log").open("w")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "holdfast.cli.main", "--home", str(self._home), "up"],
+            [sys.executable, "-m", "holdfast.cli.main", "--home", str(self.home), "up"],
             stdout=self._log, stderr=self._log,
         )  # fmt: skip
-        _wait_for_port(self.port)
-        _wait_for_port(self._imap)
+        wait_for_port(self.port)
+        wait_for_port(self._imap)
         self._client = imaplib.IMAP4("127.0.0.1", self._imap)
         self._client.login(RECIPIENT, self._password)
 
@@ -100,7 +101,7 @@ class Postfix:
         self._write_configuration(directory)
         self._run("check")
         self._run("start")
-        _wait_for_port(self.port)
+        wait_for_port(self.port)
 
     def _write_configuration(self, directory: Path) -> None:
         owner = pwd.getpwnam("postfix").pw_uid
@@ -110,7 +111,7 @@ class Postfix:
             (directory / name).mkdir()
         os.chown(directory / "data", owner, -1)
         os.chown(directory / "mail", owner, -1)
-        settings = {
+        settings: dict[str, object] = {
             "compatibility_level": "3.6",
             "queue_directory": directory / "spool",
             "data_directory": directory / "data",
@@ -122,14 +123,9 @@ class Postfix:
             "inet_interfaces": "127.0.0.1",
             "inet_protocols": "ipv4",
             "smtpd_peername_lookup": "no",
-            "virtual_mailbox_domains": "example.test",
-            "virtual_mailbox_base": directory / "mail",
-            "virtual_mailbox_maps": "inline:{" + RECIPIENT + "=alice/}",
-            "virtual_uid_maps": f"static:{owner}",
-            "virtual_gid_maps": f"static:{owner}",
-            "virtual_mailbox_limit": "0",
             "alias_maps": "",
             "alias_database": "",
+            **self._more_settings(directory, owner),
         }
         (self._configuration / "main.cf").write_text(
             "".join(f"{name} = {value}\n" for name, value in settings.items()), encoding="utf-8"
@@ -140,6 +136,17 @@ class Postfix:
         # Without chroot, as Postfix's own distribution has it: Debian's needs files copied into the spool.
         services = [line if line.startswith("#") else _without_chroot(line) for line in lines]
         (self._configuration / "master.cf").write_text(smtpd + "".join(services), encoding="utf-8")
+
+    def _more_settings(self, directory: Path, owner: int) -> dict[str, object]:
+        """Where the mail goes: here into a maildir."""
+        return {
+            "virtual_mailbox_domains": "example.test",
+            "virtual_mailbox_base": directory / "mail",
+            "virtual_mailbox_maps": "inline:{" + RECIPIENT + "=alice/}",
+            "virtual_uid_maps": f"static:{owner}",
+            "virtual_gid_maps": f"static:{owner}",
+            "virtual_mailbox_limit": "0",
+        }
 
     def _run(self, command: str) -> None:
         words = ["postfix", "-c", str(self._configuration), command]
