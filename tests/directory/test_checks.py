@@ -102,14 +102,14 @@ CASES: dict[str, tuple[Organisation, list[str]]] = {
     "limits": (
         _connector(message_bytes_max=0, recipient_count_max=-1, tarpit_s=-1.0),
         [
-            "message_size_max is 0; a limit is at least 1",
+            "message_size_max is 0; it is at least 1",
             "recipient_count_max is -1",
-            "tarpit is -1.0 seconds; a span of time is 0 or more",
+            "tarpit is -1.0 seconds; it is 0 or more",
         ],
     ),
     "quota of a mailbox": (
         _mailbox(quota_bytes=0),
-        ['"alice@example.test": quota is 0; a limit is at least 1'],
+        ['"alice@example.test": quota is 0; it is at least 1'],
     ),
     "span without end": (_with(duplicate_memory_s=math.inf), ["duplicate_memory is inf seconds"]),
     "session shorter than inactivity": (
@@ -182,9 +182,9 @@ CASES: dict[str, tuple[Organisation, list[str]]] = {
             )
         ),
         [
-            'site link "a": its cost is 0; a cost is from 1 to 99999',
+            'site link "a": cost is 0; it is at least 1',
+            'site link "b": cost is 100000; it is at most 99999',
             'site "S9" does not exist',
-            'site link "b": its cost is 100000',
             'site link "b": links Main, Main; a link needs two or more different sites',
             'site link "c": links no site',
         ],

@@ -129,6 +129,7 @@ def test_defaults_are_left_out_unless_wanted() -> None:
         "aliases": [],
         "display_name": "",
         "enabled": True,
+        "language": "",
     }
     assert write_record(Organisation(duplicate_memory_s=90.0), defaults=False) == {"duplicate_memory": "90s"}
 

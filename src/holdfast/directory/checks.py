@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from holdfast.directory.checks_mail import check_addresses, check_groups, check_quotas, check_send_connectors
-from holdfast.directory.kinds import KINDS, name_of, objects_of, settings_of, subject_of
+from holdfast.directory.kinds import KINDS, Setting, name_of, objects_of, settings_of, subject_of
 from holdfast.directory.listening import check_listening
 from holdfast.directory.model import Organisation, ReceiveConnector, Role, Server, Site
 from holdfast.directory.references import Names, check_fqdn
@@ -23,7 +23,6 @@ from holdfast.kernel.iprange import IPRange, parse_ip_range
 
 NAME_CHARACTERS_MAX = 64
 TEXT_CHARACTERS_MAX = 256
-SITE_LINK_COST_MAX = 99_999  # exchange-behaviour RT-1
 # These names become parts of file names, and a socket's path has room for 107 bytes.
 _FILE_SAFE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,38}[A-Za-z0-9])?")
 _MAILBOX_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -105,29 +104,34 @@ def _texts_and_limits(organisation: Organisation) -> Iterator[Problem]:
         settings = settings_of(kind.type)
         for item in objects_of(organisation, kind):
             for setting in settings:
-                value = getattr(item, setting.attribute)
-                yield from _value(subject_of(item), setting.key, setting.unit, value)
+                yield from _value(subject_of(item), setting, getattr(item, setting.attribute))
     for setting in settings_of(Organisation):
-        yield from _value(
-            "the organisation", setting.key, setting.unit, getattr(organisation, setting.attribute)
-        )
+        yield from _value("the organisation", setting, getattr(organisation, setting.attribute))
 
 
-def _value(subject: str, key: str, unit: str, value: object) -> Iterator[Problem]:
-    if isinstance(value, str):
-        if len(value) > TEXT_CHARACTERS_MAX or not value.isprintable():
+def _value(subject: str, setting: Setting, value: object) -> Iterator[Problem]:
+    key = setting.key
+    if isinstance(value, tuple):
+        for each in value:
+            yield from _value(subject, setting, each if isinstance(each, str) else "")
+    elif isinstance(value, str):
+        characters_max = setting.most or TEXT_CHARACTERS_MAX
+        shown = value.replace("\n", "") if setting.unit == "lines" else value
+        if len(value) > characters_max or not (shown.isprintable()):
+            lines = "" if setting.unit == "lines" else " on one line"
             yield Problem(
                 subject,
-                f"{key} has more than {TEXT_CHARACTERS_MAX} characters or some that cannot be shown",
-                "write a shorter text on one line",
+                f"{key} has more than {characters_max} characters or some that cannot be shown",
+                f"write a shorter text{lines}",
             )
-    elif isinstance(value, tuple):
-        for each in value:
-            yield from _value(subject, key, "", each if isinstance(each, str) else "")
-    elif unit in ("bytes", "count") and isinstance(value, int) and value < 1:
-        yield Problem(subject, f"{key} is {value}", "a limit is at least 1")
+    elif isinstance(value, int) and not isinstance(value, bool):
+        if value < setting.least:
+            yield Problem(subject, f"{key} is {value}", f"it is at least {setting.least}")
+        elif setting.most is not None and value > setting.most:
+            yield Problem(subject, f"{key} is {value}", f"it is at most {setting.most}")
     elif isinstance(value, float) and (not math.isfinite(value) or value < 0):
-        yield Problem(subject, f"{key} is {value} seconds", "a span of time is 0 or more")
+        what = "seconds" if setting.unit == "seconds" else "percent or messages"
+        yield Problem(subject, f"{key} is {value} {what}", "it is 0 or more")
 
 
 def _sites(organisation: Organisation) -> Iterator[Problem]:
@@ -136,8 +140,6 @@ def _sites(organisation: Organisation) -> Iterator[Problem]:
     yield from _shared_ranges(ranges, "site")
     for link in organisation.site_links:
         subject = subject_of(link)
-        if not 1 <= link.cost <= SITE_LINK_COST_MAX:
-            yield Problem(subject, f"its cost is {link.cost}", f"a cost is from 1 to {SITE_LINK_COST_MAX}")
         if len(set(link.sites)) < 2 or len(set(link.sites)) != len(link.sites):
             yield Problem(
                 subject,

@@ -60,7 +60,7 @@ class Setting:
         hint: its type as the model declares it.
         default: what it is when it is left out; None too for a required one.
         required: whether it must be given.
-        unit, reason, source: see ``model.about``.
+        unit, reason, source, least, most: see ``about.about``.
     """
 
     attribute: str
@@ -71,6 +71,8 @@ class Setting:
     unit: str
     reason: str
     source: str
+    least: int
+    most: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,8 @@ def _settings_of(record_type: type) -> tuple[Setting, ...]:
             unit=each.metadata["unit"],
             reason=each.metadata["reason"],
             source=each.metadata["source"],
+            least=each.metadata["least"],
+            most=each.metadata["most"],
         )
         for each in dataclasses.fields(record_type)
         if record_type is not Organisation or each.name not in _NOT_SETTINGS

@@ -182,7 +182,7 @@ def _read_simple(setting: Setting, hint: object, value: Plain, path: Path) -> ob
         if hint is int:
             return _read_size(setting, value, path) if setting.unit == "bytes" else _read_int(value, path)
         if hint is float:
-            return _read_span(value, path)
+            return _read_span(value, path) if setting.unit == "seconds" else _read_number(value, path)
         if hint is bool:
             if not isinstance(value, bool):
                 raise _Wrong(value, path, "neither true nor false", "write true or false without quotes")
@@ -209,6 +209,12 @@ def _read_size(setting: Setting, value: Plain, path: Path) -> int:
             value, path, "not a size", f'write for example {setting.key} = "2GB", or a number of bytes'
         )
     return value
+
+
+def _read_number(value: Plain, path: Path) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= SPAN_S_MAX:
+        raise _Wrong(value, path, "not a number", "write digits without quotes")
+    return float(value)
 
 
 def _read_span(value: Plain, path: Path) -> float:
