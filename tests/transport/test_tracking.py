@@ -26,6 +26,7 @@ from holdfast.transport.tracking import (
     parse_line,
     parse_lines,
     read_outcome,
+    sent_details,
     split_recipients,
 )
 
@@ -200,3 +201,15 @@ def test_many_recipients_go_over_lines_that_each_can_be_read() -> None:
     assert [len(each.recipients) for each in events] == [1000, 500, 0]
     assert tuple(name for each in events for name in each.recipients) == recipients
     assert tuple(name for each in events for name in each.related_recipients) == related
+
+
+def test_a_sent_line_names_the_next_hop_and_what_it_said() -> None:
+    details = sent_details("internet", "mx1.example.org", "192.0.2.25", "250 2.0.0 queued as 4Xy")
+    event = parse_line(WRITER.line(0.0, EventId.SEND, "SMTP", FACTS, ("b@example.org",), details))
+    assert (event.event_id, event.connector, event.recipient_status, event.custom_data) == (
+        EventId.SEND,
+        "internet",
+        "250 2.0.0 queued as 4Xy",
+        "S:RemoteHost=mx1.example.org [192.0.2.25]",
+    )
+    assert sent_details("", "hub.example.test", "", "250 OK").custom_data == "S:RemoteHost=hub.example.test"

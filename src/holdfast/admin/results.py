@@ -314,10 +314,11 @@ class UnaccountedRow(Result, frozen=True):
 
 
 class Ledger(Result, frozen=True):
-    """accepted = delivered + queued + bounced + dropped, counted in recipients."""
+    """accepted = delivered + relayed + queued + bounced + dropped, counted in recipients."""
 
     accepted: int
     delivered: int
+    relayed: int
     queued: int
     bounced: int
     dropped: int

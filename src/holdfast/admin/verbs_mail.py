@@ -99,6 +99,7 @@ def _ledger(context: Context, arguments: Arguments) -> Ledger:
     return Ledger(
         accepted=ledger.accepted_count,
         delivered=ledger.delivered_count,
+        relayed=ledger.relayed_count,
         queued=ledger.queued_count,
         bounced=ledger.bounced_count,
         dropped=ledger.dropped_count,
@@ -141,10 +142,11 @@ VERBS = (
     Verb(
         "ledger",
         "",
-        "Account for every accepted message: accepted = delivered + queued + bounced + dropped.",
+        "Account for every accepted message: accepted = delivered + relayed + queued + bounced + dropped.",
         "holdfast ledger",
         Ledger,
-        detail="Counted in recipients, from the queue database and the tracking log. Unaccounted must be 0.",
+        detail="Counted in recipients, from the queue database and the tracking log. Relayed: a next hop has taken it. "
+        "Unaccounted must be 0.",
         perform=_ledger,
     ),
 )

@@ -11,7 +11,7 @@ sent. Who sends a letter a second time on purpose, after the server knew that th
 first 250 was read, gets it delivered a second time, unless the process died
 before that knowledge was durable; soon after the last fault it is.
 **mailbox**: UIDs only grow and nothing vanishes. **ledger**: accepted =
-delivered + queued + bounced + dropped, unaccounted 0.
+delivered + relayed + queued + bounced + dropped, unaccounted 0.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""The ledger: every recipient of every accepted message is delivered, queued, bounced or dropped.
+"""The ledger: every recipient of every accepted message is delivered, relayed, queued, bounced or dropped.
 
 It is recomputed from the tracking log and the queue, never kept, so that it
 cannot agree with a mistake. The unit is one recipient of one message. A pair
 (network message id, recipient) opens with RECEIVE (or DSN, for a message of our
-own), and closes with DELIVER or DUPLICATEDELIVER (delivered), FAIL (bounced),
-DROP (dropped), or by waiting in the queue (queued). EXPAND replaces a group by
-its members: the group is not counted, each member is. What stays open is
-unaccounted: it was acknowledged and is nowhere.
+own), and closes with DELIVER or DUPLICATEDELIVER (delivered), SEND (relayed: a
+next hop answers for it now), FAIL (bounced), DROP (dropped), or by waiting in
+the queue (queued). EXPAND replaces a group by its members, RESOLVE an address by
+the one it stands for: what was replaced is not counted, what took its place is.
+What stays open is unaccounted: it was acknowledged and is nowhere.
 
 Log files are deleted with age, so a recipient may wait in the queue whose RECEIVE
 is gone: it counts as accepted there. A line that closes what is not open is
@@ -31,6 +32,7 @@ class Ledger:
     Attributes:
         accepted_count: recipients that we answer for.
         delivered_count: recipients whose mailbox has the message.
+        relayed_count: recipients that a next hop has taken.
         queued_count: recipients that wait.
         bounced_count: recipients given up, their sender told where it can be told.
         dropped_count: recipients dropped with a reason: second tries, empty groups.
@@ -41,6 +43,7 @@ class Ledger:
 
     accepted_count: int
     delivered_count: int
+    relayed_count: int
     queued_count: int
     bounced_count: int
     dropped_count: int
@@ -62,7 +65,7 @@ class LedgerBuilder:
         self._accepted_count = 0
         self._message_count = 0
         self._unmatched_count = 0
-        self._closed = {EventId.DELIVER: 0, EventId.FAIL: 0, EventId.DROP: 0}
+        self._closed = {EventId.DELIVER: 0, EventId.SEND: 0, EventId.FAIL: 0, EventId.DROP: 0}
 
     def add_line(self, line: str) -> None:
         """Take one line of the tracking log; headers and what is not ours are passed over."""
@@ -77,14 +80,21 @@ class LedgerBuilder:
                 # A message with very many recipients has several lines.
                 self._message_count += network_message_id not in self._open
                 self._begin(network_message_id, recipients)
-            case EventId.EXPAND:
+            case EventId.EXPAND | EventId.RESOLVE:
                 self._accepted_count -= self._end(network_message_id, related)
                 self._begin(network_message_id, recipients)
             case EventId.DELIVER | EventId.DUPLICATEDELIVER:
                 self._closed[EventId.DELIVER] += self._end(network_message_id, recipients)
-            case EventId.FAIL | EventId.DROP:
+            case EventId.SEND | EventId.FAIL | EventId.DROP:
                 self._closed[event_id] += self._end(network_message_id, recipients)
-            case EventId.DEFER | EventId.LOAD:
+            case (
+                EventId.DEFER
+                | EventId.LOAD
+                | EventId.REDIRECT
+                | EventId.TRANSFER
+                | EventId.RESUBMIT
+                | EventId.POISONMESSAGE
+            ):
                 pass  # it waits on
 
     def add_lines(self, text: str) -> None:
@@ -128,6 +138,7 @@ class LedgerBuilder:
         return Ledger(
             accepted_count=self._accepted_count,
             delivered_count=self._closed[EventId.DELIVER],
+            relayed_count=self._closed[EventId.SEND],
             queued_count=queued_count,
             bounced_count=self._closed[EventId.FAIL],
             dropped_count=self._closed[EventId.DROP],

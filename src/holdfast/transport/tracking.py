@@ -45,17 +45,23 @@ _RECIPIENT = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^;"])*)(?:;|\Z)', re.DOTALL)
 
 
 class EventId(enum.Enum):
-    """What happened (exchange-behaviour MT)."""
+    """What happened (exchange-behaviour MT). ``transport.ledger`` says which open and close a recipient."""
 
-    RECEIVE = "RECEIVE"
-    DELIVER = "DELIVER"
-    DUPLICATEDELIVER = "DUPLICATEDELIVER"
-    FAIL = "FAIL"
-    DSN = "DSN"
-    DROP = "DROP"
-    EXPAND = "EXPAND"
-    DEFER = "DEFER"
-    LOAD = "LOAD"
+    RECEIVE = "RECEIVE"  # taken in: its recipients are ours to answer for
+    DELIVER = "DELIVER"  # into a mailbox
+    DUPLICATEDELIVER = "DUPLICATEDELIVER"  # the mailbox had it already
+    SEND = "SEND"  # a next hop has taken it (250); see ``sent_details``
+    FAIL = "FAIL"  # given up; its sender is told where that is possible
+    DSN = "DSN"  # a report of ours, taken in as a message of its own
+    DROP = "DROP"  # given up, and nobody is told: second tries, removed by an administrator without a report
+    EXPAND = "EXPAND"  # a group (related) was replaced by its members (recipients)
+    RESOLVE = "RESOLVE"  # an address (related) was replaced by the one it stands for (recipients)
+    REDIRECT = "REDIRECT"  # an administrator gave it another next hop; it waits on
+    TRANSFER = "TRANSFER"  # some recipients go on in a copy of their own; they wait on
+    RESUBMIT = "RESUBMIT"  # routed anew, by an administrator or after long idleness; it waits on
+    DEFER = "DEFER"  # put off; the status says why; it waits on
+    POISONMESSAGE = "POISONMESSAGE"  # set aside, or let go on; it waits on
+    LOAD = "LOAD"  # found in the queue database at start
 
 
 class MessageFacts(NamedTuple):
@@ -153,7 +159,8 @@ class TrackingWriter:
         Args:
             now: when it happened, on the steady clock.
             event_id: what happened.
-            source: the part that did it: SMTP, STOREDRIVER, DSN, ROUTING, QUEUE.
+            source: the part that did it: SMTP, STOREDRIVER, DSN, ROUTING, QUEUE, BOOTLOADER, or ADMIN
+                where an administrator wanted it.
             message: which message.
             recipients: whom the event is about.
             more: details that few events have.
@@ -203,6 +210,27 @@ class LineDetails:
 
 
 _NO_DETAILS = LineDetails()
+
+
+def sent_details(connector: str, remote_host: str, remote_address: str, reply: str) -> LineDetails:
+    """Details of a SEND line: by which connector, to which host, and what it said.
+
+    As in Exchange's log the next hop's reply is the recipient status and the next hop stands in
+    custom-data; the client columns are left empty, since we are the client.
+
+    Args:
+        connector: the send connector; empty between servers of ours.
+        remote_host: the next hop by name.
+        remote_address: the IP address that was connected to.
+        reply: the next hop's 250, code and text.
+    """
+    host = f"{remote_host} [{remote_address}]" if remote_address else remote_host
+    return LineDetails(
+        connector=connector,
+        recipient_status=reply,
+        custom_data=f"S:RemoteHost={host}",
+        directionality="Originating",
+    )
 
 
 def file_header(now: float, software: str = "Holdfast") -> str:
