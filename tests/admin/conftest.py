@@ -49,6 +49,13 @@ class World:
         self.roles: list[RoleState] = []
         self.warnings: list[str] = []
         self.progress: list[tuple[int, int, str]] = []
+        # What the transport role answers: verb and body in, body out; None while it does not run.
+        self.transport: Callable[[str, bytes], bytes] | None = None
+
+    def ask(self, role: str, verb: str, body: bytes) -> bytes:
+        if role != "transport" or self.transport is None:
+            raise Unavailable(f"the {role} role is not running; see: holdfast status")
+        return self.transport(verb, body)
 
     def usage(self, database: str, mailbox_ids: list[MailboxId]) -> list[Usage]:
         if self.usages is None:
@@ -71,7 +78,7 @@ def call(store: DirectoryStore, world: World, tmp_path: Path) -> Callable[..., m
         assert verb is not None
         assert verb.perform is not None
         arguments = read_arguments(verb, {key.replace("_", "-"): value for key, value in given.items()})
-        surroundings = Surroundings(tmp_path, "demo", lambda: world.roles, world.usage)
+        surroundings = Surroundings(tmp_path, "demo", lambda: world.roles, world.usage, world.ask)
 
         def progress(done: int, total: int, text: str) -> None:
             world.progress.append((done, total, text))

@@ -182,3 +182,51 @@ def test_without_a_directory_a_role_cannot_start(tmp_path: Path) -> None:
             _link(tmp_path, []).read_organisation()
 
     _run(scenario)
+
+
+def test_requests_are_done_beside_changes_and_answered_by_number(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        _change(tmp_path, "one.test")
+        link = _link(tmp_path, [])
+        link.read_organisation()
+        may_go_on = asyncio.Event()
+
+        async def do(verb: str, body: bytes) -> bytes:
+            match verb:
+                case "slow":
+                    await may_go_on.wait()
+                case "wrong":
+                    raise Refusal("there is no such queue")
+                case "away":
+                    raise Unavailable("not now")
+                case "large":
+                    return bytes(protocol.FRAME_BYTES_MAX)
+            return body[::-1]
+
+        async with _management(tmp_path) as management, _running(link):
+            await management.heard.get()
+            writer = await management.writers.get()
+
+            async def asked(number: int, verb: str) -> protocol.ToManagement:
+                writer.write(protocol.encode_message(protocol.RoleRequest(number, verb, b"abc")))
+                return await management.heard.get()
+
+            refused = await asked(1, "anything")
+            assert isinstance(refused, protocol.RoleRefused)
+            assert 'does not know the request "anything"' in refused.text
+            link.on_request = do
+            writer.write(protocol.encode_message(protocol.RoleRequest(2, "slow", b"abc")))
+            assert await asked(3, "wrong") == protocol.RoleRefused(3, "there is no such queue", False)
+            assert await asked(4, "away") == protocol.RoleRefused(4, "not now", True)
+            assert await asked(5, "quick") == protocol.RoleAnswer(5, b"cba")
+            too_large = await asked(6, "large")
+            assert isinstance(too_large, protocol.RoleRefused)
+            assert not too_large.unavailable
+            may_go_on.set()
+            assert await management.heard.get() == protocol.RoleAnswer(2, b"cba")
+            may_go_on.clear()
+            writer.write(protocol.encode_message(protocol.RoleRequest(7, "slow", b"")))
+            writer.close()  # what is under way is given up: nobody would hear the answer
+            assert isinstance(await management.heard.get(), protocol.RoleHello)
+
+    _run(scenario)

@@ -50,12 +50,15 @@ class Surroundings:
         roles: asks every connected role for its state.
         usage: asks a mailbox database what mailboxes hold, in the order asked;
             raises Unavailable.
+        ask: asks a role (``transport``) to do or tell something: role, verb, body in,
+            body out; raises Refusal and Unavailable.
     """
 
     home: Path
     server_name: str
     roles: Callable[[], list[RoleState]]
     usage: Callable[[str, list[MailboxId]], list[Usage]]
+    ask: Callable[[str, str, bytes], bytes]
 
 
 @dataclass

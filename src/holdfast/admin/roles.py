@@ -1,4 +1,4 @@
-"""The roles that are connected to management: telling them about changes, asking them for reports.
+"""The roles that are connected to management: telling them about changes, asking them for reports and work.
 
 Invariant: ``told_all`` returns when every role that was connected when it began
 has said that it works with the revision, has said why not, is gone, or did not
@@ -20,13 +20,18 @@ from holdfast.drivers.management_socket import (
     NotApplied,
     OrganisationChanged,
     ReportWanted,
+    RoleAnswer,
     RoleHello,
+    RoleRefused,
     RoleReport,
+    RoleRequest,
     StateValue,
 )
+from holdfast.kernel.errors import Refusal, Unavailable
 
 APPLY_TIMEOUT_S = 2.0
 REPORT_TIMEOUT_S = 1.0
+REQUEST_TIMEOUT_S = 30.0  # of one request; a verb that has much to do makes many
 
 Send = Callable[[Message], None]
 
@@ -42,6 +47,7 @@ class ConnectedRole:
     # Who waits for a revision (or a later one), and who for a numbered report.
     waiting: list[tuple[int, asyncio.Future[str | None]]] = field(default_factory=list)
     reports: dict[int, asyncio.Future[RoleReport]] = field(default_factory=dict)
+    requests: dict[int, asyncio.Future[RoleAnswer | RoleRefused]] = field(default_factory=dict)
 
 
 class Roles:
@@ -51,6 +57,7 @@ class Roles:
         self._apply_timeout_s = apply_timeout_s
         self._connected: list[ConnectedRole] = []
         self._report_numbers = itertools.count(1)
+        self._request_numbers = itertools.count(1)
 
     @property
     def connected(self) -> tuple[ConnectedRole, ...]:
@@ -64,7 +71,9 @@ class Roles:
         send(OrganisationChanged(revision))
         return role
 
-    def heard(self, role: ConnectedRole, message: Applied | NotApplied | RoleReport) -> None:
+    def heard(
+        self, role: ConnectedRole, message: Applied | NotApplied | RoleReport | RoleAnswer | RoleRefused
+    ) -> None:
         """A role answered."""
         match message:
             case Applied(revision):
@@ -76,6 +85,10 @@ class Roles:
                 future = role.reports.pop(number, None)
                 if future is not None and not future.done():
                     future.set_result(message)
+            case RoleAnswer(number) | RoleRefused(number):
+                asked = role.requests.pop(number, None)
+                if asked is not None and not asked.done():
+                    asked.set_result(message)
 
     def left(self, role: ConnectedRole) -> None:
         """A role's connection is gone."""
@@ -83,6 +96,16 @@ class Roles:
         self._settle(role, None, f"role {role.role} went away; it takes the change when it starts again")
         for future in role.reports.values():
             future.cancel()
+        for number, asked in role.requests.items():
+            if not asked.done():
+                asked.set_result(
+                    RoleRefused(
+                        number,
+                        f"role {role.role} went away before it answered; what was asked may have been done, "
+                        "look before you ask again",
+                        unavailable=True,
+                    )
+                )
 
     def _settle(self, role: ConnectedRole, revision: int | None, outcome: str | None) -> None:
         still_waiting = []
@@ -131,3 +154,40 @@ class Roles:
             state: dict[str, StateValue] = report.state if report else {"state": "does not answer"}
             states.append(RoleState(role.role, role.pid, role.revision, state))
         return states
+
+    async def ask(
+        self, role_name: str, verb: str, body: bytes, *, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> bytes:
+        """Ask a role to do or tell something, and wait for its answer.
+
+        Args:
+            role_name: for example ``transport``; of several processes the one that came last is asked.
+            verb: the request, as ``drivers.transport_requests`` has it.
+            body: what goes with it.
+            timeout_s: how long it may take.
+
+        Raises:
+            Refusal: what was asked is wrong; the role says why.
+            Unavailable: the role is not there, went away, did not answer in time, or cannot do it now.
+        """
+        role = next((each for each in reversed(self._connected) if each.role == role_name), None)
+        if role is None:
+            raise Unavailable(f"the {role_name} role is not running; see: holdfast status")
+        number = next(self._request_numbers)
+        future: asyncio.Future[RoleAnswer | RoleRefused] = asyncio.get_running_loop().create_future()
+        role.requests[number] = future
+        try:
+            role.send(RoleRequest(number, verb, body))
+            answer = await asyncio.wait_for(future, timeout_s)
+        except TimeoutError:
+            raise Unavailable(
+                f"the {role_name} role (process {role.pid}) did not answer within {timeout_s:g} s; what was "
+                "asked may still be done; see: holdfast status"
+            ) from None
+        finally:
+            role.requests.pop(number, None)
+        if isinstance(answer, RoleAnswer):
+            return answer.body
+        if answer.unavailable:
+            raise Unavailable(answer.text)
+        raise Refusal(answer.text)

@@ -204,7 +204,9 @@ class ManagementService:
     ) -> protocol.Finished:
         """Do a verb in its thread, then tell the roles what changed."""
         running = asyncio.get_running_loop()
-        surroundings = Surroundings(self.home, self.server_name, self._states(running), self._usages(running))
+        surroundings = Surroundings(
+            self.home, self.server_name, self._states(running), self._usages(running), self._asks(running)
+        )
         luck = random.Random(os.urandom(16))
 
         def perform() -> tuple[msgspec.Struct, Context]:
@@ -275,6 +277,12 @@ class ManagementService:
             return future.result()
 
         return usages
+
+    def _asks(self, running: asyncio.AbstractEventLoop) -> Callable[[str, str, bytes], bytes]:
+        def ask(role: str, verb: str, body: bytes) -> bytes:
+            return asyncio.run_coroutine_threadsafe(self.roles.ask(role, verb, body), running).result()
+
+        return ask
 
     async def metrics_page(self) -> bytes:
         """All metrics of this server, collected now."""

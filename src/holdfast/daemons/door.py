@@ -58,6 +58,7 @@ class Door(Generic[Output]):
             self._state,
             log=process.log,
         )
+        self._link.on_request = runner.request
 
     async def serve(self) -> bool:
         """Serve until the process is told to stop, then let the node finish.

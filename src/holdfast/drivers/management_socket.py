@@ -77,6 +77,21 @@ class RoleReport(Message, frozen=True):
     state: dict[str, StateValue]
 
 
+class RoleAnswer(Message, frozen=True):
+    """The answer to the ``RoleRequest`` of this number; ``body`` is as the verb has it."""
+
+    number: int
+    body: bytes
+
+
+class RoleRefused(Message, frozen=True):
+    """A request was not done. ``unavailable``: not now; else what was asked is wrong."""
+
+    number: int
+    text: str
+    unavailable: bool
+
+
 # --- said by management --------------------------------------------------------------------------
 
 
@@ -126,8 +141,19 @@ class ReportWanted(Message, frozen=True):
     number: int
 
 
-ToManagement = Ask | RoleHello | Applied | NotApplied | RoleReport
-ToRole = OrganisationChanged | ReportWanted
+class RoleRequest(Message, frozen=True):
+    """A role is asked to do or tell something; answered by ``RoleAnswer`` or ``RoleRefused``.
+
+    ``verb`` names it, ``body`` is MessagePack of the verb's own structure (``drivers.transport_requests``).
+    """
+
+    number: int
+    verb: str
+    body: bytes
+
+
+ToManagement = Ask | RoleHello | Applied | NotApplied | RoleReport | RoleAnswer | RoleRefused
+ToRole = OrganisationChanged | ReportWanted | RoleRequest
 ToClient = Progress | Finished | Refused | Misused | Failed
 
 _encoder = msgspec.msgpack.Encoder()

@@ -12,7 +12,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from holdfast.directory.model import Organisation
@@ -23,8 +23,11 @@ from holdfast.drivers.management_socket import (
     NotApplied,
     OrganisationChanged,
     ReportWanted,
+    RoleAnswer,
     RoleHello,
+    RoleRefused,
     RoleReport,
+    RoleRequest,
     StateValue,
     decode_to_role,
     encode_message,
@@ -39,6 +42,8 @@ from holdfast.kernel.events import happened
 
 RECONNECT = Backoff(first_s=0.05, longest_s=2.0)
 DIRECTORY_FILE = "directory.sqlite"
+
+OnRequest = Callable[[str, bytes], Awaitable[bytes]]
 
 
 def read_organisation(home: Path) -> Organisation:
@@ -79,6 +84,9 @@ class RoleLink:
                 ``ports`` have columns of their own there.
             log: where to say that the directory cannot be read.
         """
+        # Does what a verb of the administrator asks of this role: verb and body in, body out; may
+        # raise Refusal and Unavailable. A role without one refuses everything.
+        self.on_request: OnRequest | None = None
         self._home = home
         self._role = role
         self._on_organisation = on_organisation
@@ -89,6 +97,7 @@ class RoleLink:
         self._started_at = time.time()
         self._applying = asyncio.Lock()
         self._reloads: set[asyncio.Task[str | None]] = set()
+        self._requests: set[asyncio.Task[None]] = set()
         self._luck = random.Random()
 
     @property
@@ -140,6 +149,8 @@ class RoleLink:
         except (OSError, Refusal):
             pass  # the other side is gone, or is not management; come back later
         finally:
+            for task in self._requests:
+                task.cancel()  # nobody is left to hear the answer
             writer.close()
         return was_heard
 
@@ -159,7 +170,30 @@ class RoleLink:
                         RoleReport(number, self._metrics(), {"started_at": self._started_at, **self._state()})
                     )
                 )
+            case RoleRequest() as request:
+                # In a task of its own: an answer that takes long (a question to DNS) holds up no change.
+                task = asyncio.get_running_loop().create_task(self._do(request, writer))
+                self._requests.add(task)
+                task.add_done_callback(self._requests.discard)
         await writer.drain()
+
+    async def _do(self, request: RoleRequest, writer: asyncio.StreamWriter) -> None:
+        """Do one request of management and answer it."""
+        answer: RoleAnswer | RoleRefused
+        try:
+            if self.on_request is None:
+                raise Refusal(f'role {self._role} does not know the request "{request.verb}"')
+            answer = RoleAnswer(request.number, await self.on_request(request.verb, request.body))
+        except Refusal as refusal:
+            answer = RoleRefused(request.number, refusal.text, unavailable=False)
+        except Unavailable as error:
+            answer = RoleRefused(request.number, error.text, unavailable=True)
+        try:
+            frame = encode_message(answer)
+        except Refusal as refusal:  # larger than a frame
+            frame = encode_message(RoleRefused(request.number, refusal.text, unavailable=False))
+        if not writer.is_closing():
+            writer.write(frame)
 
     async def _take_latest(self) -> str | None:
         """Read the organisation and hand it on if it is another one; the reason when it cannot be read."""

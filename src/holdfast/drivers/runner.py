@@ -19,6 +19,7 @@ from holdfast.drivers.role_link import DIRECTORY_FILE
 from holdfast.drivers.sign_in import SignIn
 from holdfast.drivers.store_client import StoreLink, store_socket
 from holdfast.drivers.tcp import Connections, Drained
+from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
 from holdfast.node.ports import (
     Abort,
@@ -156,6 +157,14 @@ class NodeRunner(Generic[Output]):
                 self.perform_outbound(output)
             case _:
                 self.connections.perform(output)
+
+    async def request(self, verb: str, body: bytes) -> bytes:
+        """Do what a verb of the administrator asks of this role; see ``drivers.role_link``.
+
+        Raises:
+            Refusal: this role knows no such request.
+        """
+        raise Refusal(f'this role does not know the request "{verb}" ({len(body)} bytes)')
 
     def perform_outbound(self, output: OutboundOutput) -> None:
         """Only transport goes out."""
