@@ -29,12 +29,12 @@ def test_what_was_found_waits_without_its_data() -> None:
 def test_outcomes_become_one_write_and_the_last_takes_the_message_out() -> None:
     held = queue()
     entry = held[3]
-    entry.outcomes.append(RecipientOutcome(("a@x",), "A\r\n", added=("b@x", "c@x")))
+    entry.outcomes += (RecipientOutcome(("a@x",), "A\r\n", added=("b@x", "c@x")),)
     write, _ = held.begin_write(entry)
     assert write == FinishRecipients(3, ("b@x", "c@x"), "A\r\n")
-    entry.outcomes.append(RecipientOutcome(("b@x",), "B\r\n"))
+    entry.outcomes += (RecipientOutcome(("b@x",), "B\r\n"),)
     assert held.written(write) == (entry, ("c@x",))
-    entry.outcomes.append(RecipientOutcome(("c@x",), "C\r\n"))
+    entry.outcomes += (RecipientOutcome(("c@x",), "C\r\n"),)
     write, outcomes = held.begin_write(entry)
     assert (write.remaining, write.tracking, len(outcomes)) == ((), "B\r\nC\r\n", 2)
     held.written(write)
@@ -43,9 +43,9 @@ def test_outcomes_become_one_write_and_the_last_takes_the_message_out() -> None:
 
 def test_only_one_write_at_a_time() -> None:
     held = queue()
-    held[3].outcomes.append(RecipientOutcome(("a@x",), ""))
+    held[3].outcomes += (RecipientOutcome(("a@x",), ""),)
     held.begin_write(held[3])
-    held[3].outcomes.append(RecipientOutcome(("b@x",), ""))
+    held[3].outcomes += (RecipientOutcome(("b@x",), ""),)
     with pytest.raises(AssertionError):
         held.begin_write(held[3])
 
@@ -53,9 +53,9 @@ def test_only_one_write_at_a_time() -> None:
 def test_a_failed_write_gives_its_outcomes_back_in_front() -> None:
     held = queue()
     entry = held[3]
-    entry.outcomes.append(RecipientOutcome(("a@x",), "A"))
+    entry.outcomes += (RecipientOutcome(("a@x",), "A"),)
     write, _ = held.begin_write(entry)
-    entry.outcomes.append(RecipientOutcome(("b@x",), "B"))
+    entry.outcomes += (RecipientOutcome(("b@x",), "B"),)
     assert held.write_failed(write) is entry
     write, _ = held.begin_write(entry)
     assert write == FinishRecipients(3, (), "AB")
@@ -74,7 +74,7 @@ def test_data_above_the_bound_stays_on_disk() -> None:
     held.data_read(second, b"x" * 80)
     held.data_read(second, b"x" * 80)
     assert held.memory_bytes == 80
-    second.outcomes.append(RecipientOutcome(("a@x", "b@x"), ""))
+    second.outcomes += (RecipientOutcome(("a@x", "b@x"), ""),)
     held.written(held.begin_write(second)[0])
     assert held.memory_bytes == 0
 

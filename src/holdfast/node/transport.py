@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 
-from holdfast.directory.model import Organisation
+from holdfast.directory.model import DistributionGroup, Mailbox, Organisation
 from holdfast.kernel.backoff import Backoff
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.events import EventKind, happened
@@ -31,13 +31,16 @@ from holdfast.transport.intake import SETTLE_S, Intake
 from holdfast.transport.queue import (
     AddMessage,
     Entry,
+    Failure,
     FinishRecipients,
+    NextHopKey,
     Queue,
     QueueWrite,
     RecoveredQueue,
     SettleAnswers,
     TrackOnly,
 )
+from holdfast.transport.route import HopProfile, Unreachable
 from holdfast.transport.tracking import EventId, TrackingWriter
 from holdfast.wire import store
 
@@ -46,6 +49,23 @@ REWRITE = Backoff(first_s=0.5, longest_s=30.0)
 LOAD_LINES_PER_WRITE = 500
 
 _STOPPING = "the service is stopping, try again later"
+
+
+class Router:
+    """Where mail goes, as long as there is no more than our own mailboxes."""
+
+    def __init__(self, organisation: Organisation, server_name: str) -> None:
+        self._categorizer = Categorizer(organisation)
+
+    def route(
+        self, recipient: str, size_bytes: int, redirect: str = ""
+    ) -> Mailbox | DistributionGroup | NextHopKey | Failure | Unreachable:
+        """Decide where a recipient's mail goes."""
+        return self._categorizer.target(recipient)
+
+    def profile(self, key: NextHopKey) -> HopProfile | None:
+        """Nothing leads outside."""
+        return None
 
 
 class TransportNode:
@@ -61,7 +81,9 @@ class TransportNode:
         self._tracking = TrackingWriter(self._fqdn, with_subject=organisation.tracking_subject)
         self._queue = Queue(recovered)
         self._categorizer = Categorizer(organisation)
-        self._delivery = Delivery(self._queue, self._categorizer, self._tracking, luck)
+        self._delivery = Delivery(
+            self._queue, organisation, Router(organisation, server_name), self._tracking, luck
+        )
         self._bouncer = Bouncer(self._queue, self._categorizer, self._tracking, luck, self._fqdn)
         self._intake = Intake(self._queue, self._tracking, luck, memory_s=organisation.duplicate_memory_s)
         self._doors = SmtpDoors(self._intake, self._categorizer)
@@ -122,7 +144,8 @@ class TransportNode:
         self._intake.memory_s = organisation.duplicate_memory_s
         self._tracking.with_subject = organisation.tracking_subject
         self._take_identity(organisation)
-        self._delivery.organisation_changed(now, self._categorizer)
+        router = Router(organisation, self._server_name)
+        self._delivery.organisation_changed(now, organisation, router)
         self._flush(now)
 
     def deadline(self) -> float | None:
@@ -143,7 +166,7 @@ class TransportNode:
         self._delivery.timer(now)
         if self._rewrite_at is not None and now >= self._rewrite_at:
             self._rewrite_at = None
-            self._delivery.touched += self._rewrite_entries
+            self._delivery.outcomes.touched += self._rewrite_entries
             self._rewrite_entries = []
             self._write_own(*self._rewrite_tracks)
             self._rewrite_tracks = []
@@ -234,7 +257,7 @@ class TransportNode:
                 if added:
                     self._delivery.route(now, entry, added)
                 if entry.outcomes:
-                    self._delivery.touched.append(entry)
+                    self._delivery.outcomes.touched.append(entry)
             elif isinstance(write, SettleAnswers):
                 self._own_write_count -= 1
             elif isinstance(write, AddMessage):
@@ -290,34 +313,34 @@ class TransportNode:
 
     def store_connected(self, now: float, database: str) -> None:
         """A mailbox database can be asked (again)."""
-        self._delivery.store_connected(database)
+        self._delivery.mailboxes.store_connected(now, database)
         self._flush(now)
 
     def store_lost(self, now: float, database: str) -> None:
         """A mailbox database went away; every unanswered question to it is void."""
-        self._delivery.store_lost(now, database)
+        self._delivery.mailboxes.store_lost(now, database)
         self._flush(now)
 
     def store_answered(self, now: float, number: int, answer: store.Answer) -> None:
         """The answer to ``CallStore`` of that number."""
-        self._delivery.answered(now, number, answer)
+        self._delivery.mailboxes.answered(now, number, answer)
         self._flush(now)
 
     # --- what follows from it ---------------------------------------------------------------
 
     def _flush(self, now: float) -> None:
         """Turn what the parts have decided into outputs."""
-        delivery = self._delivery
+        delivery, outcomes = self._delivery, self._delivery.outcomes
         if not self._stopping:
-            delivery.dispatch(now)
-        if delivery.touched:
-            touched, delivery.touched = delivery.touched, []
+            delivery.mailboxes.dispatch(now)
+        if outcomes.touched:
+            touched, outcomes.touched = outcomes.touched, []
             for entry in touched:
                 if entry.outcomes and entry.writing is None:
                     self._record(now, entry, entry.message.data)
-        if delivery.tracks:
-            self._track("".join(delivery.tracks))
-            delivery.tracks = []
+        if outcomes.tracks:
+            self._track("".join(outcomes.tracks))
+            outcomes.tracks = []
         if self._doors.writes:
             self._writes += self._doors.writes
             self._doors.writes = []
@@ -325,15 +348,16 @@ class TransportNode:
         if self._writes:
             self.outputs.append(CommitQueue(self._writes))
             self._writes = []
-        if delivery.calls:
-            self.outputs += [CallStore(*call) for call in delivery.calls]
-            delivery.calls = []
-        if delivery.reads:
-            self.outputs.append(ReadQueued(delivery.reads))
-            delivery.reads = []
-        if delivery.logs:
-            self.outputs += [Log(event) for event in delivery.logs]
-            delivery.logs = []
+        if delivery.mailboxes.calls:
+            self.outputs += [CallStore(*call) for call in delivery.mailboxes.calls]
+            delivery.mailboxes.calls = []
+        if delivery.reading.wanted:
+            self.outputs.append(ReadQueued(delivery.reading.wanted))
+            delivery.reading.wanted = []
+        if outcomes.logs:
+            self.outputs += [Log(event) for event in outcomes.logs]
+            outcomes.logs = []
+        self._queue.at_work = 0
 
     def _settle(self, now: float) -> None:
         """Write down which answers were read: with the next commit, or by itself after a while."""
@@ -365,7 +389,7 @@ class TransportNode:
             bounced = self._bouncer.bounce(now, entry.message, failed, data or b"")
             self._write_own(bounced.write)
             if bounced.event is not None:
-                self._delivery.logs.append(bounced.event)
+                self._delivery.outcomes.logs.append(bounced.event)
 
     def _track(self, lines: str) -> None:
         """Write tracking lines of our own; they are kept until they are durable."""

@@ -29,6 +29,8 @@ from holdfast.sim.world import Violation, World, some
 from holdfast.transport.queue import (
     AddMessage,
     FinishRecipients,
+    HoldQueue,
+    MarkMessage,
     QueuedMessage,
     QueueWrite,
     RecoveredQueue,
@@ -182,6 +184,7 @@ class QueueDisk:
         next_number: the first number never used.
         uncertain: by fingerprint, which 250s may not have been read: network message id and instant.
         tracking: the tracking log, as committed.
+        held_queues: the queues that were stopped.
     """
 
     memory_s: float
@@ -190,6 +193,7 @@ class QueueDisk:
     next_number: int = 1
     uncertain: dict[bytes, tuple[NetworkMessageId, float]] = field(default_factory=dict)
     tracking: list[str] = field(default_factory=list)
+    held_queues: dict[str, None] = field(default_factory=dict)
 
     def apply(self, writes: list[QueueWrite]) -> None:
         """Make writes durable.
@@ -218,6 +222,14 @@ class QueueDisk:
                 case SettleAnswers(fingerprints):
                     for fingerprint in fingerprints:
                         self.uncertain.pop(fingerprint, None)
+                case MarkMessage(number, marks, tracking):
+                    if number in self.messages:
+                        self.messages[number] = dataclasses.replace(self.messages[number], marks=marks)
+                    self.tracking.append(tracking)
+                case HoldQueue(key, held):
+                    self.held_queues[key] = None
+                    if not held:
+                        del self.held_queues[key]
                 case _:
                     assert_never(write)
 
@@ -239,6 +251,7 @@ class QueueDisk:
             messages=tuple(dataclasses.replace(message, data=None) for message in waiting),
             next_number=self.next_number,
             uncertain={fingerprint: known[0] for fingerprint, known in self.uncertain.items()},
+            held_queues=tuple(self.held_queues),
         )
 
     def say_goodbye(self, now: float, uncertain: dict[bytes, NetworkMessageId]) -> None:

@@ -78,3 +78,44 @@ MESSAGE_CROWDED_OUT = declare(
     "When it happens often and the machine has memory to spare, raise `receive_memory` of the organisation; "
     "when one source does it, give its connector a smaller message size or fewer connections.",
 )
+NEXT_HOP_UNREACHABLE = declare(
+    "TRN-0330",
+    Severity.WARNING,
+    "queue {queue} with {message_count} messages cannot reach its next hop: {reason}; next try in {wait_s} s",
+    "The messages wait and are tried again: four times after a minute, six times after five minutes, then "
+    "every ten minutes, for two days. `holdfast queue list` shows the queue, `holdfast queue retry` tries at "
+    "once, `holdfast queue redirect` sends it another way. If the reason names DNS, TLS or a sign-in, that "
+    "is what to look at.",
+)
+ANSWER_LOST = declare(
+    "TRN-0331",
+    Severity.WARNING,
+    "{host} may have message {network_message_id} although it did not say so ({reason}); it is sent again",
+    "The connection broke between the end of the message and the answer to it. Nobody can know whether the "
+    "next hop has it (RFC 1047), so it is sent once more; its recipients may get it twice. Many of these "
+    "from one host mean that it takes too long to answer, or that something in between cuts connections.",
+)
+DUPLICATES_POSSIBLE = declare(
+    "TRN-0332",
+    Severity.WARNING,
+    "{message_count} messages were being handed to next hops when this server was stopped by force; they are "
+    "sent again",
+    "The next hop may have taken them in the last moment, and we could not write that down. Their recipients "
+    "may get them twice; the tracking log names each (DEFER, \"may be delivered twice\"). Nothing to do.",
+)
+QUEUE_ROUTED_ANEW = declare(
+    "TRN-0333",
+    Severity.INFO,
+    "queue {queue} with {message_count} messages delivered nothing for long and is routed anew",
+    "Nothing left by it for `idle_resubmit` of the organisation. Each message goes where today's organisation "
+    "leads it, which may be the same queue. If it is, look at its last error with `holdfast queue list`.",
+)
+MESSAGE_POISON = declare(
+    "TRN-0334",
+    Severity.ERROR,
+    "message {network_message_id} is set aside: the transport role died {crash_count} times while it was at "
+    "work on it",
+    "This is our fault: please report it with the message (`holdfast message export`) and the log of the "
+    "crashes. It waits in the poison queue and is neither tried nor returned until you release it "
+    "(`holdfast queue release`) or remove it (`holdfast queue remove`). All other mail goes on.",
+)

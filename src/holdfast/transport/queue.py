@@ -14,7 +14,8 @@ Source: exchange-behaviour QU-4, QU-6; RFC 5321 section 6.1.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple
 
@@ -29,6 +30,8 @@ class DeliveryType(enum.Enum):
     SMART_HOST = "smart-host"
     DNS = "dns"
     UNREACHABLE = "unreachable"  # no connector leads there, now
+    HELD = "held"  # messages that an administrator stopped
+    POISON = "poison"  # messages that are set aside, since the transport role crashed over them
 
 
 class NextHopKey(NamedTuple):
@@ -177,7 +180,29 @@ class SettleAnswers:
     tracking: ClassVar[str] = ""  # every write says which lines go with it; with this one none
 
 
-QueueWrite = AddMessage | FinishRecipients | TrackOnly | SettleAnswers
+@dataclass(frozen=True, slots=True)
+class MarkMessage:
+    """Record what is known of a waiting message from now on; nothing happens when it has left the queue."""
+
+    number: int
+    marks: Marks
+    tracking: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldQueue:
+    """Record that an administrator stopped a queue (``held``), or let it go on.
+
+    Attributes:
+        key: as people type it, see ``NextHopKey.__str__``.
+    """
+
+    key: str
+    held: bool
+    tracking: ClassVar[str] = ""
+
+
+QueueWrite = AddMessage | FinishRecipients | TrackOnly | SettleAnswers | MarkMessage | HoldQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +215,19 @@ class RecoveredQueue:
         uncertain: fingerprints of messages whose sender may not have read our
             250, as far as that was written down, each with the network message
             id of the copy that we have or had; oldest first.
+        held_queues: the queues that an administrator stopped, as people type them.
+        in_flight: numbers of messages that may have been handed to a next hop
+            just before the last life of this process ended; some may have left the queue.
+        crash_counts: how often this process died of a fault of ours while it
+            worked on a message, by number.
     """
 
     messages: tuple[QueuedMessage, ...]
     next_number: int
     uncertain: dict[bytes, NetworkMessageId]
+    held_queues: tuple[str, ...] = ()
+    in_flight: tuple[int, ...] = ()
+    crash_counts: Mapping[int, int] = field(default_factory=dict)
 
 
 MEMORY_BYTES_MAX = 64 << 20  # of message data; what is above it is read from disk when its turn comes
@@ -203,6 +236,9 @@ MEMORY_BYTES_MAX = 64 << 20  # of message data; what is above it is read from di
 @dataclass(slots=True, eq=False)
 class Entry:
     """A durable message while it waits here.
+
+    There may be a million of them: what few messages have is a tuple, which costs nothing
+    while it is empty.
 
     Attributes:
         message: ``message.data`` None means on disk only.
@@ -215,36 +251,155 @@ class Entry:
             could leave the queue without a line that says what became of it.
         recording: the outcomes that this commit records.
         adding: the recipients that it puts in (a group's members).
-        part_count: parts of this message that wait for or are at a mailbox database.
+        parts: what of this message waits for or is at a mailbox database or a next hop.
         deferred: whether a DEFER was tracked; one in the life of a process is enough.
         alone: it is sent to the store by itself, since a batch with it was refused.
         failure_count: refusals in a row that were about this message.
+        last_error: why it waits, for people; empty when nothing has failed.
     """
 
     message: QueuedMessage
     queued_at: float
     remaining: tuple[str, ...]
-    outcomes: list[RecipientOutcome] = field(default_factory=list)
+    outcomes: tuple[RecipientOutcome, ...] = ()
     writing: FinishRecipients | None = None
-    recording: list[RecipientOutcome] = field(default_factory=list)
+    recording: tuple[RecipientOutcome, ...] = ()
     adding: tuple[str, ...] = ()
-    part_count: int = 0
+    parts: tuple[Part, ...] = ()
     deferred: bool = False
     alone: bool = False
     failure_count: int = 0
+    last_error: str = ""
 
     @property
     def settled(self) -> bool:
         """Whether nothing is under way for it: no part, no outcome, no write."""
-        return not (self.part_count or self.outcomes or self.writing)
+        return not (self.parts or self.outcomes or self.writing)
+
+
+class PartState(enum.Enum):
+    """Where a part is; a part that is ``GONE`` is passed over wherever it is still listed."""
+
+    WAITING = enum.auto()  # in its lane
+    READING = enum.auto()  # its data is being read from disk
+    DEFERRED = enum.auto()  # until an instant of its own
+    AT_WORK = enum.auto()  # at a mailbox database or a next hop
+    GONE = enum.auto()  # settled, or routed anew
+
+
+SPARE_COUNT = 64  # parts that are gone may stay listed so long as they are no more than these and the others
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """What of one message goes to one place."""
+
+    entry: Entry
+    lane: Lane
+    recipients: tuple[str, ...]
+    state: PartState = PartState.WAITING
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One queue: the parts that go to one place, in order (exchange-behaviour RT-11).
+
+    Attributes:
+        waiting: those whose turn comes; may list some that are gone.
+        part_count: all of them that are not gone, wherever they are.
+        held: an administrator stopped it.
+        not_before: nothing is tried before this instant.
+        failure_count: failures in a row.
+        last_error: the last of them, for people.
+        last_delivery_at: when something last left by it, or when it began.
+        empty_since: since when nothing waits; None while something does.
+    """
+
+    key: NextHopKey
+    waiting: deque[Part] = field(default_factory=deque)
+    part_count: int = 0
+    held: bool = False
+    not_before: float = 0.0
+    failure_count: int = 0
+    last_error: str = ""
+    last_delivery_at: float = 0.0
+    empty_since: float | None = None
+
+    def join(self, entry: Entry, recipients: tuple[str, ...]) -> Part:
+        """Count recipients of a message here; the caller says what they wait for."""
+        part = Part(entry, self, recipients)
+        entry.parts += (part,)
+        self.part_count += 1
+        self.empty_since = None
+        return part
+
+    def put(self, entry: Entry, recipients: tuple[str, ...], *, front: bool = False) -> Part:
+        """Let recipients of a message wait for their turn here."""
+        part = self.join(entry, recipients)
+        if front:
+            self.waiting.appendleft(part)
+        else:
+            self.waiting.append(part)
+        return part
+
+    def put_back(self, part: Part) -> None:
+        """Let a part wait here again, before all others."""
+        part.state = PartState.WAITING
+        self.waiting.appendleft(part)
+
+    def drop(self, now: float, part: Part) -> None:
+        """Part with a part: it is settled, or was routed anew."""
+        assert part.state is not PartState.GONE
+        part.state = PartState.GONE
+        entry = part.entry
+        # Most messages have one part, and comparing is dearer than to see that.
+        entry.parts = () if len(entry.parts) == 1 else tuple(each for each in entry.parts if each is not part)
+        self.part_count -= 1
+        if not self.part_count:
+            self.empty_since = now
+            self.waiting.clear()
+        elif len(self.waiting) > 2 * self.part_count + SPARE_COUNT:
+            self.waiting = deque(each for each in self.waiting if each.state is PartState.WAITING)
+
+    def first(self) -> Part | None:
+        """The part whose turn it is."""
+        waiting = self.waiting
+        while waiting:
+            if waiting[0].state is PartState.WAITING:
+                return waiting[0]
+            waiting.popleft()
+        return None
+
+    def take_all(self) -> list[Part]:
+        """Take everything that waits, to route it anew."""
+        found = [part for part in self.waiting if part.state is PartState.WAITING]
+        self.waiting.clear()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a recipient cannot be served: an enhanced status code (RFC 3463) and a sentence for its sender."""
+    """Why a recipient cannot be served.
+
+    Attributes:
+        status: an enhanced status code (RFC 3463).
+        text: a sentence for its sender.
+        remote_host: the next hop that refused it, by name; empty when it was our own decision.
+        reply: what that host said, code and text.
+    """
 
     status: str
     text: str
+    remote_host: str = ""
+    reply: str = ""
+
+
+class Served(enum.Enum):
+    """How a recipient was served, in the words of a delivery report (RFC 3464 section 2.3.3)."""
+
+    DELIVERED = "delivered"  # into a mailbox
+    RELAYED = "relayed"  # to a next hop that knows nothing of delivery reports
+    EXPANDED = "expanded"  # a group whose members took its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,26 +411,41 @@ class RecipientOutcome:
         tracking: the lines that say why.
         added: recipients that take their place (a group's members).
         failure: given when they failed: their sender gets a bounce.
+        served: what the sender may have asked to be told when it went well (RFC 3461).
+        remote_host: the next hop that took them.
+        in_flight_count: notes of the in-flight journal that this makes needless.
     """
 
     finished: tuple[str, ...]
     tracking: str
     added: tuple[str, ...] = ()
     failure: Failure | None = None
+    served: Served | None = None
+    remote_host: str = ""
+    in_flight_count: int = 0
 
 
 class Queue:
-    """The messages that wait, in memory, with a bound on the data that is kept with them."""
+    """The messages that wait, in memory, with a bound on the data that is kept with them.
+
+    ``at_work`` is the message that is being looked at, 0 for none: when the process dies of a
+    fault of ours, it is the one to blame (exchange-behaviour QU-5).
+    """
 
     def __init__(self, recovered: RecoveredQueue, memory_bytes_max: int = MEMORY_BYTES_MAX) -> None:
         self._memory_bytes_max = memory_bytes_max
         self.memory_bytes = 0
+        self.at_work = 0
         self._next_number = recovered.next_number
         self._entries: dict[int, Entry] = {}
+        # Those whose sender was not told that they wait, in the order of arrival.
+        self.untold: dict[int, Entry] = {}
         for message in recovered.messages:
-            self._entries[message.number] = Entry(
-                replace(message, data=None), message.received_at, message.recipients
-            )
+            found = message if message.data is None else replace(message, data=None)
+            entry = Entry(found, message.received_at, message.recipients)
+            self._entries[message.number] = entry
+            if not message.marks.delay_told:
+                self.untold[message.number] = entry
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -306,6 +476,7 @@ class Queue:
             self.memory_bytes += message.size_bytes
         entry = Entry(message, now, message.recipients)
         self._entries[message.number] = entry
+        self.untold[message.number] = entry
         return entry
 
     def data_read(self, entry: Entry, data: bytes) -> None:
@@ -318,11 +489,11 @@ class Queue:
         """Whether that much more data may be in memory; one message always may."""
         return self.memory_bytes == 0 or self.memory_bytes + size_bytes <= self._memory_bytes_max
 
-    def begin_write(self, entry: Entry) -> tuple[FinishRecipients, list[RecipientOutcome]]:
+    def begin_write(self, entry: Entry) -> tuple[FinishRecipients, tuple[RecipientOutcome, ...]]:
         """Turn the outcomes of a message into one write, and return the outcomes it records."""
         assert entry.writing is None
         assert entry.outcomes
-        outcomes, entry.outcomes = entry.outcomes, []
+        outcomes, entry.outcomes = entry.outcomes, ()
         if len(outcomes) == 1 and outcomes[0].finished == entry.remaining and not outcomes[0].added:
             remaining: tuple[str, ...] = ()
             tracking = outcomes[0].tracking
@@ -344,7 +515,7 @@ class Queue:
         entry = self._entries[write.number]
         assert entry.writing == write
         entry.outcomes = entry.recording + entry.outcomes
-        entry.writing, entry.recording, entry.adding = None, [], ()
+        entry.writing, entry.recording, entry.adding = None, (), ()
         return entry
 
     def written(self, write: FinishRecipients) -> tuple[Entry, tuple[str, ...]]:
@@ -356,14 +527,21 @@ class Queue:
         entry = self._entries[write.number]
         assert entry.writing == write
         added, entry.adding = entry.adding, ()
-        entry.writing, entry.recording = None, []
+        entry.writing, entry.recording = None, ()
         entry.remaining = write.remaining
         if not entry.remaining:
             assert entry.settled
             del self._entries[write.number]
+            self.untold.pop(write.number, None)
             if entry.message.data is not None:
                 self.memory_bytes -= entry.message.size_bytes
         return entry, added
+
+    def mark(self, entry: Entry, marks: Marks) -> None:
+        """Know something else of a message from now on."""
+        entry.message = replace(entry.message, marks=marks)
+        if marks.delay_told:
+            self.untold.pop(entry.message.number, None)
 
     def forget_data(self, entry: Entry) -> None:
         """Let go of the data of a message; it is on disk."""

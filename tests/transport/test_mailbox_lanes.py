@@ -6,8 +6,8 @@ import random
 
 from holdfast.directory.model import Mailbox, MailboxDatabase, Organisation
 from holdfast.kernel.ids import MailboxId, NetworkMessageId
-from holdfast.transport import delivery as delivery_module
-from holdfast.transport.categorize import Categorizer
+from holdfast.transport import mailbox_lanes
+from holdfast.node.transport import Router
 from holdfast.transport.delivery import Delivery
 from holdfast.transport.queue import Queue, QueuedMessage, RecoveredQueue
 from holdfast.transport.tracking import TrackingWriter
@@ -29,7 +29,10 @@ class Line:
     def __init__(self, memory_bytes_max: int = 64 << 20) -> None:
         self.queue = Queue(RecoveredQueue((), 1, {}), memory_bytes_max)
         tracking = TrackingWriter("s", with_subject=True)
-        self.delivery = Delivery(self.queue, Categorizer(ORGANISATION), tracking, random.Random(1))
+        self.delivery = Delivery(
+            self.queue, ORGANISATION, Router(ORGANISATION, "s"), tracking, random.Random(1)
+        )
+        self.lanes = self.delivery.mailboxes
         self.delivery.started(NOW)
         self.data: dict[int, bytes] = {}
 
@@ -44,21 +47,22 @@ class Line:
 
     def calls(self) -> list[tuple[str, int]]:
         """Database and number of messages of every request since the last call."""
-        self.delivery.dispatch(NOW)
-        found, self.delivery.calls = self.delivery.calls, []
+        self.lanes.dispatch(NOW)
+        found, self.lanes.calls = self.lanes.calls, []
         self.sent = {number: request for _, number, request in found}
         return [(database, len(request.deliveries)) for database, _, request in found]
 
     def answer_all(self) -> None:
         for number, request in self.sent.items():
             rows = [[store.Outcome.DELIVERED] * len(each.targets) for each in request.deliveries]
-            self.delivery.answered(NOW, number, store.Delivered(rows))
-        touched, self.delivery.touched = self.delivery.touched, []
+            self.lanes.answered(NOW, number, store.Delivered(rows))
+        outcomes = self.delivery.outcomes
+        touched, outcomes.touched = outcomes.touched, []
         for entry in dict.fromkeys(touched):
             self.queue.written(self.queue.begin_write(entry)[0])
 
     def read_all(self) -> int:
-        reads, self.delivery.reads = self.delivery.reads, []
+        reads, self.delivery.reading.wanted = self.delivery.reading.wanted, []
         for number in reads:
             self.delivery.data_read(NOW, number, self.data[number])
         return len(reads)
@@ -66,14 +70,14 @@ class Line:
 
 def test_batches_are_bounded_in_count_bytes_and_number() -> None:
     line = Line()
-    line.delivery.store_connected("db1")
+    line.lanes.store_connected(NOW, "db1")
     for _ in range(600):
         line.add("a@example.test")
     assert line.calls() == [("db1", 256), ("db1", 256), ("db1", 88)]
     line.answer_all()
     for _ in range(20):
         line.add("a@example.test", size_bytes=1 << 20)
-    assert line.calls() == [("db1", 4)] * delivery_module.BATCHES_IN_FLIGHT_MAX
+    assert line.calls() == [("db1", 4)] * mailbox_lanes.BATCHES_IN_FLIGHT_MAX
     assert line.delivery.in_flight_count == 4
     line.answer_all()
     assert line.calls() == [("db1", 4)]
@@ -84,7 +88,7 @@ def test_batches_are_bounded_in_count_bytes_and_number() -> None:
 
 def test_quota_and_prefix_travel_with_the_target() -> None:
     line = Line()
-    line.delivery.store_connected("db1")
+    line.lanes.store_connected(NOW, "db1")
     line.add("a@example.test")
     line.calls()
     (request,) = line.sent.values()
@@ -95,7 +99,7 @@ def test_quota_and_prefix_travel_with_the_target() -> None:
 
 def test_a_database_that_is_down_holds_no_memory() -> None:
     line = Line(memory_bytes_max=1000)
-    line.delivery.store_connected("db2")
+    line.lanes.store_connected(NOW, "db2")
     for _ in range(50):
         line.add("a@example.test")
         line.add("b@example.test")
@@ -107,7 +111,7 @@ def test_a_database_that_is_down_holds_no_memory() -> None:
         line.read_all()
     assert delivered == 50
     assert line.queue.memory_bytes == 0
-    line.delivery.store_connected("db1")
+    line.lanes.store_connected(NOW, "db1")
     for _ in range(100):
         line.calls()
         line.answer_all()
@@ -119,8 +123,8 @@ def test_a_database_that_is_down_holds_no_memory() -> None:
 def test_one_message_for_two_databases_is_read_once_for_both() -> None:
     line = Line()
     line.add("a@example.test", "b@example.test")
-    line.delivery.store_connected("db1")
-    line.delivery.store_connected("db2")
+    line.lanes.store_connected(NOW, "db1")
+    line.lanes.store_connected(NOW, "db2")
     assert line.calls() == []
     assert line.read_all() == 1
     assert line.calls() == [("db1", 1), ("db2", 1)]
@@ -131,12 +135,12 @@ def test_one_message_for_two_databases_is_read_once_for_both() -> None:
 def test_a_lane_that_goes_while_data_is_read() -> None:
     line = Line()
     line.add("a@example.test")
-    line.delivery.store_connected("db1")
+    line.lanes.store_connected(NOW, "db1")
     line.calls()
-    line.delivery.store_lost(NOW, "db1")
+    line.lanes.store_lost(NOW, "db1")
     assert line.read_all() == 1
     assert line.queue.memory_bytes == 0
-    line.delivery.store_connected("db1")
+    line.lanes.store_connected(NOW, "db1")
     line.calls()
     assert line.read_all() == 1
     assert line.calls() == [("db1", 1)]

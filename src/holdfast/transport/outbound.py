@@ -1,0 +1,327 @@
+"""Bring messages to next hops: what a connection is given, and what follows from each answer.
+
+Each next-hop key has a queue. A next hop that cannot be reached makes its queue
+wait by schedule; one message that it puts off waits by itself while the others
+go on; what it refuses for good fails. Which host is tried, and how, is the
+node's part (``node.outbound``).
+
+Invariant: a recipient is settled as sent only after the next hop's final 250
+to its message. A message whose final dot may have arrived, and no answer did, is
+sent again: SMTP makes that unavoidable (RFC 1047); it is counted and logged.
+
+Source: exchange-behaviour QU-1..4, QU-7, SC-7; RFC 5321 sections 4.2.5, 4.5.4.1 and 6.1; RFC 1047.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from itertools import islice
+
+from holdfast.directory.model import Organisation
+from holdfast.kernel.events import happened
+from holdfast.transport import events, retry
+from holdfast.transport.outbound_queue import OutboundConnection, OutboundQueue
+from holdfast.transport.outbound_session import Reply, Transaction, TransactionDone
+from holdfast.transport.outcomes import Outcomes, facts_of
+from holdfast.transport.queue import (
+    Failure,
+    NextHopKey,
+    Part,
+    PartState,
+    Queue,
+    RecipientOutcome,
+    Served,
+)
+from holdfast.transport.reading import Reading
+from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter
+
+# How many messages of one queue are read from disk ahead of their turn.
+READ_AHEAD_COUNT = 4
+FORGET_EMPTY_S = 180.0  # exchange-behaviour QU-4
+# A next hop that is away defers whole queues; the log needs to say that of some messages, not of all.
+DEFER_LINE_COUNT_MAX = 100
+TOO_MANY_RECIPIENTS = "4.5.3"  # RFC 5321 section 4.5.3.1.10: the others are for another transaction
+
+NO_ORGANISATION = Organisation()
+
+
+class Outbound:
+    """All queues to next hops of one server.
+
+    Public attributes: ``lanes`` by key; ``landed``, numbers of messages whose note in the
+    in-flight journal is needless now; ``doubtful_count`` messages so far that may have been delivered
+    although no answer came.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        reading: Reading,
+        outcomes: Outcomes,
+        tracking: TrackingWriter,
+        later: Callable[[float, Part], None],
+    ) -> None:
+        """Make the queues, none yet.
+
+        Args:
+            queue: the messages.
+            reading: brings data from disk.
+            outcomes: takes what became of recipients.
+            tracking: makes lines of the tracking log.
+            later: routes a part anew at an instant.
+        """
+        self._queue = queue
+        self._reading = reading
+        self._outcomes = outcomes
+        self._tracking = tracking
+        self._later = later
+        self.organisation = NO_ORGANISATION
+        self.lanes: dict[NextHopKey, OutboundQueue] = {}
+        self.landed: list[int] = []
+        self.doubtful_count = 0
+        self._stirred: dict[NextHopKey, OutboundQueue] = {}
+        # When queues may be tried again: (instant, tie-breaker, key).
+        self._retries: list[tuple[float, int, NextHopKey]] = []
+        self._retry_count = 0
+        self._last_transaction = 0
+
+    def lane(self, now: float, key: NextHopKey) -> OutboundQueue:
+        """The queue of a key."""
+        lane = self.lanes.get(key)
+        if lane is None:
+            lane = self.lanes[key] = OutboundQueue(key, last_delivery_at=now)
+        return lane
+
+    def stir(self, lane: OutboundQueue) -> None:
+        """Have a queue looked at: something of it has changed."""
+        self._stirred[lane.key] = lane
+
+    def take_stirred(self, now: float) -> list[OutboundQueue]:
+        """The queues that have changed and may send; each is looked at once."""
+        if not self._stirred:
+            return []
+        stirred, self._stirred = self._stirred, {}
+        return [lane for lane in stirred.values() if lane.waiting and lane.may_send(now)]
+
+    # --- what a connection is given ------------------------------------------------------------
+
+    def next_transaction(self, connection: OutboundConnection) -> Transaction | None:
+        """The next message for a connection; None when none is at hand."""
+        lane = connection.queue
+        read_count = 0
+        while (part := lane.first()) is not None:
+            message = part.entry.message
+            self._queue.at_work = message.number
+            if message.data is None:
+                if read_count == READ_AHEAD_COUNT or not self._reading.begin(part):
+                    if not read_count:
+                        self.stir(lane)  # there is no room; somebody will make some
+                    return None
+                lane.waiting.popleft()
+                read_count += 1
+                continue
+            lane.waiting.popleft()
+            part.state = PartState.AT_WORK
+            self._last_transaction += 1
+            connection.given[self._last_transaction] = part
+            connection.given_count += 1
+            connection.idle_since = None
+            return Transaction(
+                self._last_transaction,
+                message.reverse_path,
+                part.recipients,
+                message.data,
+                message.options,
+            )
+        return None
+
+    # --- what it answers -----------------------------------------------------------------------
+
+    def dot_sent(self, connection: OutboundConnection, transaction: int) -> int:
+        """From now on the next hop may have it; returns the message's number, for the journal."""
+        connection.doubtful.add(transaction)
+        return connection.given[transaction].entry.message.number
+
+    def done(self, now: float, connection: OutboundConnection, done: TransactionDone) -> None:
+        """Take what became of one transaction."""
+        part = connection.given.pop(done.number)
+        entry, lane = part.entry, connection.queue
+        self._queue.at_work = entry.message.number
+        noted = done.number in connection.doubtful
+        connection.doubtful.discard(done.number)
+        connection.done_count += 1
+        lane.failure_count = 0
+        lane.last_error = ""
+        lane.last_delivery_at = now
+        again: tuple[str, ...] = ()
+        if done.refused:
+            again = self._refused(now, connection, part, done)
+        lane.drop(now, part)
+        if again:
+            lane.put(entry, again, front=True)
+        if done.accepted:
+            self._accepted(now, connection, part, done, in_flight_count=int(noted))
+        elif noted:
+            self.landed.append(entry.message.number)
+        if entry.parts:
+            self._queue.forget_data(entry)  # the others may wait for long
+
+    def _accepted(
+        self,
+        now: float,
+        connection: OutboundConnection,
+        part: Part,
+        done: TransactionDone,
+        *,
+        in_flight_count: int,
+    ) -> None:
+        entry = part.entry
+        reply = done.reply
+        details = LineDetails(
+            connector=part.lane.key.connector,
+            recipient_status=f"{reply.code} {reply.text}" if reply is not None else "",
+            custom_data=f"{connection.host} {connection.address}",
+            directionality="Originating",
+        )
+        line = self._tracking.line(now, EventId.SEND, "SMTP", facts_of(entry.message), done.accepted, details)
+        self._outcomes.settle(
+            entry,
+            RecipientOutcome(
+                done.accepted,
+                line,
+                served=Served.RELAYED,
+                remote_host=connection.host,
+                in_flight_count=in_flight_count,
+            ),
+        )
+
+    def _refused(
+        self, now: float, connection: OutboundConnection, part: Part, done: TransactionDone
+    ) -> tuple[str, ...]:
+        """Settle refused recipients by their replies; returns those for another transaction at once."""
+        entry = part.entry
+        by_reply: dict[Reply, list[str]] = {}
+        for recipient, reply in done.refused:
+            by_reply.setdefault(reply, []).append(recipient)
+        again: tuple[str, ...] = ()
+        for reply, names in by_reply.items():
+            recipients = tuple(names)
+            failure = failure_of(connection.host, reply)
+            if reply.code >= 500:
+                self._outcomes.failed(now, entry, recipients, failure, "SMTP")
+            elif reply.status == TOO_MANY_RECIPIENTS and reply.command == "RCPT" and done.accepted:
+                again = recipients
+            else:
+                self._outcomes.deferred(now, entry, recipients, failure, "SMTP")
+                waiting = part.lane.join(entry, recipients)
+                self._later(now + self.organisation.message_retry_s, waiting)
+        return again
+
+    def lost(self, now: float, connection: OutboundConnection, failure: Failure) -> None:
+        """A connection ended with work left: the message it was at waits by schedule, the others do not."""
+        lane = connection.queue
+        given, connection.given = connection.given, {}
+        first = next(iter(given), None)
+        for transaction, part in reversed(given.items()):
+            entry = part.entry
+            if transaction in connection.doubtful:
+                self._doubtful(now, connection, part, failure)
+            if transaction == first:
+                self._outcomes.deferred(now, entry, part.recipients, failure, "SMTP")
+                entry.failure_count += 1
+                self._queue.forget_data(entry)
+                self._later(now + retry.wait_s(self.organisation, entry.failure_count), part)
+            else:
+                lane.put_back(part)
+        connection.doubtful.clear()
+        if given:
+            self.stir(lane)
+
+    def _doubtful(self, now: float, connection: OutboundConnection, part: Part, failure: Failure) -> None:
+        entry = part.entry
+        self.doubtful_count += 1
+        self.landed.append(entry.message.number)
+        said = Failure("4.4.2", f"may be delivered twice: {failure.text}", connection.host)
+        self._outcomes.noted(now, entry, EventId.DEFER, "SMTP", part.recipients, said)
+        self._outcomes.logs.append(
+            happened(
+                events.ANSWER_LOST,
+                network_message_id=entry.message.network_message_id,
+                host=connection.host,
+                reason=failure.text,
+            )
+        )
+
+    # --- next hops that cannot be reached --------------------------------------------------------
+
+    def unreachable(self, now: float, lane: OutboundQueue, failure: Failure) -> None:
+        """No host of the next hop can be used now: the queue waits by schedule."""
+        if now < lane.not_before:
+            return  # several connections failed together
+        lane.failure_count += 1
+        lane.last_error = failure.text
+        wait_s = retry.wait_s(self.organisation, lane.failure_count)
+        lane.not_before = now + wait_s
+        self._retry_count += 1
+        heapq.heappush(self._retries, (lane.not_before, self._retry_count, lane.key))
+        for part in lane.waiting:
+            self._queue.forget_data(part.entry)
+        for part in islice(lane.waiting, DEFER_LINE_COUNT_MAX):
+            if part.state is PartState.WAITING:
+                self._outcomes.deferred(now, part.entry, part.recipients, failure, "SMTP")
+        self._outcomes.logs.append(
+            happened(
+                events.NEXT_HOP_UNREACHABLE,
+                queue=str(lane.key),
+                message_count=lane.part_count,
+                reason=failure.text,
+                wait_s=round(wait_s, 1),
+            )
+        )
+
+    def impossible(self, now: float, lane: OutboundQueue, failure: Failure) -> None:
+        """The next hop takes no mail and never will: everything that waits for it fails."""
+        lane.last_error = failure.text
+        for part in lane.take_all():
+            lane.drop(now, part)
+            self._outcomes.failed(now, part.entry, part.recipients, failure, "ROUTING")
+
+    def retry_now(self, lane: OutboundQueue) -> None:
+        """Try a queue at once."""
+        lane.not_before = 0.0
+        self.stir(lane)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """When ``timer`` wants to be called."""
+        return self._retries[0][0] if self._retries else None
+
+    def timer(self, now: float) -> None:
+        """Try queues again whose wait is over."""
+        while self._retries and self._retries[0][0] <= now:
+            lane = self.lanes.get(heapq.heappop(self._retries)[2])
+            if lane is not None and lane.may_send(now):
+                self.stir(lane)
+
+    def forget_empty(self, now: float) -> None:
+        """Forget queues that have been empty for a while (exchange-behaviour QU-4)."""
+        for lane in [
+            lane
+            for lane in self.lanes.values()
+            if not lane.part_count
+            and not lane.connections
+            and not lane.held
+            and now >= lane.not_before
+            and now - (lane.empty_since or lane.last_delivery_at) >= FORGET_EMPTY_S
+        ]:
+            del self.lanes[lane.key]
+            self._stirred.pop(lane.key, None)
+
+
+def failure_of(host: str, reply: Reply) -> Failure:
+    """What a refusal of a next hop says to the sender."""
+    return Failure(
+        reply.status, f"{host} said: {reply.code} {reply.text}", host, f"{reply.code} {reply.text}"
+    )
