@@ -119,3 +119,43 @@ MESSAGE_POISON = declare(
     "crashes. It waits in the poison queue and is neither tried nor returned until you release it "
     "(`holdfast queue release`) or remove it (`holdfast queue remove`). All other mail goes on.",
 )
+RESOURCE_MEDIUM = declare(
+    "TRN-0400",
+    Severity.WARNING,
+    "{resource} is short: {value} {unit} (mark {mark}), level medium, was {before}",
+    "A resource runs short, and the server takes less mail so that it can go on with what it has: mail from "
+    "outside is put off with 452 4.3.1, at once or after a while (`holdfast pressure show` says which), and "
+    "senders come back by themselves. Make room: for queue-disk and log-disk delete or move files of that "
+    "disk, or shorten how long the tracking log is kept; for memory look which program takes it; for "
+    "submission-queue and uncommitted look at the disk's speed and at `holdfast queue list`. The marks are "
+    "settings: `holdfast threshold list`.",
+)
+RESOURCE_HIGH = declare(
+    "TRN-0401",
+    Severity.ERROR,
+    "{resource} is nearly used up: {value} {unit} (mark {mark}), level high, was {before}",
+    "As TRN-0400, and now mail of our own users and servers is put off too (452 4.3.1), since the next "
+    "message might be one too many. Nothing that was accepted is lost. Make room at once; the server takes "
+    "mail again by itself as soon as the value is below its lower mark.",
+)
+RESOURCE_LOW = declare(
+    "TRN-0402",
+    Severity.INFO,
+    "{resource} is no longer short: {value} {unit} (below {mark}), was {before}",
+    "The level of a resource is low again. Nothing to do; when it comes and goes every day, the machine is "
+    "too small for its mail.",
+)
+MAIL_PUT_OFF = declare(
+    "TRN-0403",
+    Severity.ERROR,
+    "mail from {whom} is put off (452 4.3.1): {reason}",
+    "Back pressure has begun to refuse mail: from outside, or from everybody, our users included. Senders "
+    "keep their messages and come back; mail clients show the refusal to their user. Make room as TRN-0400 "
+    "says for the resource that is named.",
+)
+MAIL_TAKEN_AGAIN = declare(
+    "TRN-0404",
+    Severity.INFO,
+    "mail is taken again from everybody",
+    "Back pressure has ended. What was put off arrives as its senders try again, within minutes to hours.",
+)
