@@ -168,22 +168,22 @@ def test_what_is_said() -> None:
     assert said(queue_disk=50.0, log_disk=50.0) == []
     assert said(queue_disk=96.24) == [
         ("TRN-0400", "queue-disk is short: 96.2 % (mark 96), level medium, was low"),
-        ("TRN-0403", "mail from outside is put off (452 4.3.1): queue-disk is medium at 96.24 %"),
+        ("TRN-0403", "mail from outside is put off (452 4.3.1): queue-disk is medium at 96.2 %"),
     ]
     assert said(queue_disk=99.0, log_disk=89.0) == [
-        ("TRN-0401", "queue-disk is nearly used up: 99.0 % (mark 99), level high, was medium"),
-        ("TRN-0400", "log-disk is short: 89.0 % (mark 89), level medium, was low"),
+        ("TRN-0401", "queue-disk is nearly used up: 99 % (mark 99), level high, was medium"),
+        ("TRN-0400", "log-disk is short: 89 % (mark 89), level medium, was low"),
         ("TRN-0403", "mail from everybody is put off (452 4.3.1): queue-disk is high at 99 %"),
     ]
     assert said() == []  # nothing could be read: all stays as it is
     assert machine.pressure.refuse_all
     assert said(queue_disk=96.9, log_disk=10.0) == [
         ("TRN-0400", "queue-disk is short: 96.9 % (mark 97), level medium, was high"),
-        ("TRN-0402", "log-disk is no longer short: 10.0 % (below 80), was medium"),
+        ("TRN-0402", "log-disk is no longer short: 10 % (below 80), was medium"),
         ("TRN-0403", "mail from outside is put off (452 4.3.1): queue-disk is medium at 96.9 %"),
     ]
     assert said(queue_disk=10.0, uncommitted=999.0) == [
-        ("TRN-0402", "queue-disk is no longer short: 10.0 % (below 94), was medium"),
+        ("TRN-0402", "queue-disk is no longer short: 10 % (below 94), was medium"),
         ("TRN-0400", "uncommitted is short: 999 messages (mark 999), level medium, was low"),
         ("TRN-0404", "mail is taken again from everybody"),
     ]

@@ -243,7 +243,7 @@ def unit_of(resource: Resource) -> str:
 
 def _text(state: ResourceState) -> str:
     resource = state.threshold.resource
-    return f"{resource.value} is {state.level.word} at {state.value:,.10g}{unit_of(resource)}"
+    return f"{resource.value} is {state.level.word} at {_plain(state.value or 0.0)}{unit_of(resource)}"
 
 
 def _level_changed(before: ResourceState, after: ResourceState) -> LogEvent:
@@ -262,11 +262,16 @@ def _level_changed(before: ResourceState, after: ResourceState) -> LogEvent:
     return happened(
         kind,
         resource=marks.resource.value,
-        value=round(after.value or 0.0, 1),
+        value=_plain(after.value or 0.0),
         unit=unit_of(marks.resource).strip(),
-        mark=round(mark, 1),
+        mark=_plain(mark),
         before=before.level.word,
     )
+
+
+def _plain(value: float) -> int | float:
+    """One place after the point where there is any."""
+    return int(value) if value == int(value) else round(value, 1)
 
 
 def _refusing_changed(before: Pressure, after: Pressure) -> list[LogEvent]:
