@@ -1,0 +1,125 @@
+"""The words of a session with a next hop: what it is given, and what it says.
+
+Source: RFC 5321 sections 4.2 and 3.3; RFC 1047; RFC 3461.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from holdfast.kernel.errors import Refusal
+from holdfast.transport.queue import EnvelopeOptions
+from holdfast.wire.smtp_reply import ServerReply
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One message for one next hop.
+
+    Attributes:
+        number: names it in the events; the caller's choice.
+        recipients: envelope recipients, at least one.
+        data: the message with CRLF line ends, not dot-stuffed.
+    """
+
+    number: int
+    reverse_path: str
+    recipients: tuple[str, ...]
+    data: bytes
+    options: EnvelopeOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply of the next hop.
+
+    Attributes:
+        code: three digits.
+        status: enhanced status code (RFC 3463); one made from the code where it gave none.
+        text: its lines joined by a space, printable, bounded; with the status where it gave one.
+        command: what it answered: connect, EHLO, STARTTLS, AUTH, RSET, MAIL, RCPT, DATA, message.
+        local: whether it is no reply at all, but our own judgement by what the next hop offers.
+    """
+
+    code: int
+    status: str
+    text: str
+    command: str
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReady:
+    """The next hop greeted, TLS and sign-in are done as far as wanted: transactions may be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTlsWanted:
+    """STARTTLS was answered with 220: begin TLS, then call ``tls_started``."""
+
+
+@dataclass(frozen=True, slots=True)
+class DotSent:
+    """From the next write on, the next hop may have the message although we do not know (RFC 1047)."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionDone:
+    """What became of one transaction.
+
+    Attributes:
+        accepted: recipients that the next hop has taken; ``reply`` is its 250.
+        refused: recipients and the reply that refused each: 4xx try later, 5xx never. Where MAIL, DATA or
+            the message itself was refused, all of them have that reply.
+        reports_passed_on: whether the next hop was told what the sender wants to be told (RFC 3461), so
+            that a report of success is its business now.
+    """
+
+    number: int
+    accepted: tuple[str, ...]
+    refused: tuple[tuple[str, Reply], ...]
+    reply: Reply | None
+    reports_passed_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFailed:
+    """The session cannot go on; transactions without ``TransactionDone`` were not acknowledged.
+
+    Attributes:
+        reply: the reply that ended it (421, a greeting 554, AUTH refused, STARTTLS refused …), if any.
+        reason: for people, when there is no reply: what the peer did against the protocol.
+        tls: whether the failure is one of TLS, so that an opportunistic connection may be tried in the clear.
+    """
+
+    reply: Reply | None
+    reason: str
+    tls: bool = False
+
+
+ClientEvent = SessionReady | ClientTlsWanted | DotSent | TransactionDone | SessionFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who we are to a smart host.
+
+    Attributes:
+        tls_needed: whether the password may only travel under TLS.
+    """
+
+    user: str
+    password: str = field(repr=False)
+    tls_needed: bool = True
+
+
+def reply_of(reply: ServerReply, command: str) -> Reply:
+    """A reply of the next hop to a command."""
+    return Reply(reply.code, reply.status, reply.text, command)
+
+
+def own_judgement(refusal: Refusal, command: str) -> Reply:
+    """What we say ourselves, by what the next hop offers."""
+    return Reply(refusal.code, refusal.status, f"{refusal.status} {refusal.text}", command, local=True)
