@@ -1,4 +1,4 @@
-"""Addresses, groups, quotas and send connectors."""
+"""Addresses, groups and quotas."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from holdfast.directory.checks_mail import check_addresses, check_groups, check_quotas, check_send_connectors
+from holdfast.directory.checks_mail import check_addresses, check_groups, check_quotas
 from holdfast.directory.model import (
     AcceptedDomain,
     DistributionGroup,
+    DomainKind,
     Mailbox,
     MailboxDatabase,
     Organisation,
-    SendConnector,
     Server,
 )
 from holdfast.kernel.errors import Problem
@@ -151,41 +151,11 @@ def test_groups(case: str) -> None:
     _expect(check_groups, Organisation(mailboxes=(_mailbox("m@x"),), distribution_groups=groups), expected)
 
 
-@pytest.mark.parametrize(
-    ("space", "wrong"),
-    [
-        ("*", ""),
-        ("example.com", ""),
-        ("*.example.com", ""),
-        ("SMTP:example.com;5", ""),
-        ("smtp:*;100", ""),
-        ("*example.com", "a star stands alone or before a dot"),
-        ("*.*.com", "domain is malformed"),
-        ("X400:example.com", 'the type "X400" is not SMTP'),
-        ("example.com;0", "the cost 0 is not from 1 to 100"),
-        ("example.com;101", "the cost 101 is not"),
-        ("example.com;x", "it is not type:domain;cost"),
-        ("--", "domain is malformed"),
-        ("", "domain is malformed"),
-        ("[192.0.2.1]", "an address literal is not a domain"),
-    ],
-)
-def test_address_spaces(space: str, wrong: str) -> None:
-    organisation = dataclasses.replace(BASE, send_connectors=(SendConnector("out", (space,)),))
-    expected = [f'address space "{space}" is malformed: {wrong}'] if wrong else []
-    _expect(check_send_connectors, organisation, expected)
-
-
-def test_smart_hosts_and_source_servers() -> None:
-    hosts = ("mail.example.com", "192.0.2.1", "[2001:db8::1]", "a b", "192.0.2.0/24")
-    out = SendConnector("out", (), smart_hosts=hosts, source_servers=("s", "t"))
+def test_no_address_in_a_domain_whose_mail_is_all_handed_on() -> None:
+    domains = (AcceptedDomain("far.example", DomainKind.EXTERNAL_RELAY), AcceptedDomain("example.test"))
+    organisation = dataclasses.replace(BASE, accepted_domains=domains, mailboxes=(_mailbox("a@far.example"),))
     _expect(
-        check_send_connectors,
-        dataclasses.replace(BASE, send_connectors=(out,)),
-        [
-            "has no address space",
-            'smart host "a b" is neither',
-            'smart host "192.0.2.0/24" is neither',
-            'server "t" does not exist',
-        ],
+        check_addresses,
+        organisation,
+        ['gets no mail at a@far.example: the domain "far.example" is external-relay'],
     )

@@ -18,6 +18,7 @@ from holdfast.directory.model import (
     ReceiveConnector,
     Role,
     Server,
+    Site,
     TlsMode,
     Usage,
 )
@@ -111,6 +112,18 @@ CASES: dict[str, tuple[Callable[[Organisation], Organisation], list[str]]] = {
         lambda o: with_object(o, dataclasses.replace(SERVER, roles=(Role.TRANSPORT, Role.MAILBOX))),
         ['server "mail1" no longer has the role access'],
     ),
+    "a hub without transport": (
+        lambda o: with_object(o, Site("Far", hub=True)),
+        ['site "Far" is a hub, but has no server with the role transport'],
+    ),
+    "mail expires sooner": (
+        lambda o: dataclasses.replace(o, expiry_s=60.0),
+        ["expiry goes down from 172800 to 60 seconds"],
+    ),
+    "published policies are not honoured": (
+        lambda o: dataclasses.replace(o, dane=False, mta_sts=False, resolver_validates=True),
+        ["DANE is no longer honoured", "MTA-STS is no longer honoured", "are believed to be validated"],
+    ),
     "a server is removed": (
         lambda o: dataclasses.replace(o, servers=(Server("mail2", "x", "Main", imap=SERVER.imap),)),
         ['server "mail1" is removed'],
@@ -129,7 +142,7 @@ def test_dangers(case: str) -> None:
 
 def test_what_was_dangerous_before_is_not_told_again() -> None:
     before = with_object(BASE, RELAY)
-    assert find_dangers(before, with_object(before, dataclasses.replace(RELAY, tls=TlsMode.NONE))) == ()
+    assert find_dangers(before, with_object(before, dataclasses.replace(RELAY, tls=TlsMode.IMPLICIT))) == ()
 
 
 def test_unused_domain_and_empty_database_say_less() -> None:

@@ -13,10 +13,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from holdfast.directory.checks_mail import check_addresses, check_groups, check_quotas, check_send_connectors
+from holdfast.directory.checks_connectors import check_receive_connectors, check_send_connectors
+from holdfast.directory.checks_mail import check_addresses, check_groups, check_quotas
+from holdfast.directory.checks_settings import check_settings
 from holdfast.directory.kinds import KINDS, Setting, name_of, objects_of, settings_of, subject_of
 from holdfast.directory.listening import check_listening
-from holdfast.directory.model import Organisation, ReceiveConnector, Role, Server, Site
+from holdfast.directory.model import Organisation, Role, Server, Site
 from holdfast.directory.references import Names, check_fqdn
 from holdfast.kernel.errors import Problem, Refusal
 from holdfast.kernel.iprange import IPRange, parse_ip_range
@@ -37,9 +39,10 @@ def check_organisation(organisation: Organisation) -> tuple[Problem, ...]:
             _texts_and_limits,
             _sites,
             _servers,
-            _receive_connectors,
+            check_receive_connectors,
             check_listening,
             check_send_connectors,
+            check_settings,
             check_quotas,
             check_addresses,
             check_groups,
@@ -117,7 +120,7 @@ def _value(subject: str, setting: Setting, value: object) -> Iterator[Problem]:
     elif isinstance(value, str):
         characters_max = setting.most or TEXT_CHARACTERS_MAX
         shown = value.replace("\n", "") if setting.unit == "lines" else value
-        if len(value) > characters_max or not (shown.isprintable()):
+        if len(value) > characters_max or not shown.isprintable():
             lines = "" if setting.unit == "lines" else " on one line"
             yield Problem(
                 subject,
@@ -206,39 +209,6 @@ def _server_address(
                 f'its address {address} lies in site "{site.name}", but it belongs to site "{server.site}"',
                 "correct the site or its subnets",
             )
-
-
-def _receive_connectors(organisation: Organisation) -> Iterator[Problem]:
-    names = Names(organisation)
-    for connector in organisation.receive_connectors:
-        subject = subject_of(connector)
-        yield from names.check_role(connector.server, Role.TRANSPORT, subject)
-        yield from check_fqdn(connector.fqdn, subject, required=False)
-        if not connector.remote_ranges:
-            yield Problem(
-                subject, "has no remote range, so nobody may use it", "name who may, for example 0.0.0.0/0"
-            )
-        yield from _connector_spans(connector, subject)
-
-
-def _connector_spans(connector: ReceiveConnector, subject: str) -> Iterator[Problem]:
-    if connector.inactivity_s <= 0 or connector.session_s <= 0:
-        yield Problem(
-            subject, "inactivity or session is 0 seconds", "a session needs time: 5m and 10m are usual"
-        )
-    elif connector.session_s < connector.inactivity_s:  # exchange-behaviour RC-10
-        yield Problem(
-            subject,
-            f"session is {connector.session_s:g} seconds, inactivity is {connector.inactivity_s:g}",
-            "let the session be at least as long",
-        )
-    if connector.connection_count_per_source_max > connector.connection_count_max:
-        yield Problem(
-            subject,
-            f"connection_count_per_source_max is {connector.connection_count_per_source_max}, more than "
-            f"connection_count_max with {connector.connection_count_max}",
-            "one source cannot have more connections than all together",
-        )
 
 
 def _dhcp(organisation: Organisation) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Checks of what carries mail addresses: domains, mailboxes, groups, quotas, send connectors.
+"""Checks of what carries mail addresses: domains, mailboxes, groups, quotas.
 
 Every address must be found by the key under which recipients are looked up
 (``kernel.address.Address.key``), else mail to it would be refused.
@@ -6,24 +6,18 @@ Every address must be found by the key under which recipients are looked up
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from holdfast.directory.kinds import subject_of
 from holdfast.directory.model import (
     DistributionGroup,
+    DomainKind,
     Mailbox,
     Organisation,
-    Role,
-    SendConnector,
 )
 from holdfast.directory.references import Names, nearest_name
 from holdfast.kernel.address import parse_address, parse_domain
 from holdfast.kernel.errors import Problem, Refusal
-from holdfast.kernel.iprange import parse_ip_range
-
-SPACE_COST_MAX = 100  # exchange-behaviour SC-3
-_ADDRESS_SPACE = re.compile(r"(?:([A-Za-z0-9]{1,20}):)?([^:;]*)(?:;([0-9]{1,4}))?")
 
 
 def check_addresses(organisation: Organisation) -> Iterator[Problem]:
@@ -31,6 +25,9 @@ def check_addresses(organisation: Organisation) -> Iterator[Problem]:
     for domain in organisation.accepted_domains:
         yield from _accepted_domain(domain.name, subject_of(domain))
     names = Names(organisation)
+    external = {
+        domain.name for domain in organisation.accepted_domains if domain.kind is DomainKind.EXTERNAL_RELAY
+    }
     used: dict[str, str] = {}
     holders: tuple[Mailbox | DistributionGroup, ...] = (
         *organisation.mailboxes,
@@ -41,6 +38,7 @@ def check_addresses(organisation: Organisation) -> Iterator[Problem]:
         own: set[str] = set()
         for address in (holder.address, *holder.aliases):
             yield from _address(address, subject, organisation.domain_names)
+            yield from _elsewhere(address, subject, external)
             first = used.setdefault(address.casefold(), subject)
             # Two objects of one name are told by the check of names.
             if first != subject or address.casefold() in own:
@@ -80,6 +78,16 @@ def _address(address: str, subject: str, domains: frozenset[str]) -> Iterator[Pr
             subject,
             f"{address} is not in an accepted domain",
             nearest_name(f'accepted domain "{parsed.domain}"', parsed.domain, sorted(domains)),
+        )
+
+
+def _elsewhere(address: str, subject: str, external: set[str]) -> Iterator[Problem]:
+    domain = address.rpartition("@")[2].casefold()
+    if domain in external:
+        yield Problem(
+            subject,
+            f'gets no mail at {address}: the domain "{domain}" is external-relay, all its mail is handed on',
+            "make the domain internal-relay or authoritative, or take the address away",
         )
 
 
@@ -151,61 +159,3 @@ def _loop(path: list[DistributionGroup], group: DistributionGroup) -> Problem:
     return Problem(
         subject_of(group), f"contains itself: {' > '.join(shown)}", "take one of these members away"
     )
-
-
-def check_send_connectors(organisation: Organisation) -> Iterator[Problem]:
-    """Address spaces, smart hosts and source servers (exchange-behaviour SC-3, SC-4)."""
-    names = Names(organisation)
-    for connector in organisation.send_connectors:
-        subject = subject_of(connector)
-        if not connector.address_spaces:
-            yield Problem(subject, "has no address space", "name the domains it serves; * means all")
-        for space in connector.address_spaces:
-            wrong = _address_space(space)
-            if wrong:
-                yield Problem(
-                    subject,
-                    f'address space "{space}" is malformed: {wrong}',
-                    "write example.com, *.example.com or *, with ;cost when it matters",
-                )
-        yield from _smart_hosts(connector, subject)
-        for server in connector.source_servers:
-            yield from names.check_role(server, Role.TRANSPORT, subject)
-
-
-def _address_space(space: str) -> str:
-    """What is wrong with an address space ``type:space;cost``; empty when nothing is."""
-    match = _ADDRESS_SPACE.fullmatch(space)
-    if match is None:
-        return "it is not type:domain;cost"
-    kind, domain, cost = match.groups()
-    if kind is not None and kind.upper() != "SMTP":
-        return f'the type "{kind}" is not SMTP'
-    if cost is not None and not 1 <= int(cost) <= SPACE_COST_MAX:
-        return f"the cost {cost} is not from 1 to {SPACE_COST_MAX}"
-    if domain == "*":
-        return ""
-    if domain.startswith("*") and not domain.startswith("*."):
-        return "a star stands alone or before a dot"
-    try:
-        parsed = parse_domain(domain.removeprefix("*."))
-    except Refusal as refusal:
-        return refusal.text
-    return "an address literal is not a domain" if parsed.startswith("[") else ""
-
-
-def _smart_hosts(connector: SendConnector, subject: str) -> Iterator[Problem]:
-    for host in connector.smart_hosts:
-        try:
-            if parse_ip_range(host.strip("[]")).address_count == 1:
-                continue
-        except Refusal:
-            pass
-        try:
-            parse_domain(host)
-        except Refusal:
-            yield Problem(
-                subject,
-                f'smart host "{host}" is neither a host name nor an IP address',
-                "write mail.example.com",
-            )

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from holdfast.directory.model import Mailbox, Organisation, ReceiveConnector, Usage
+from holdfast.directory.dangers_connectors import find_connector_dangers
+from holdfast.directory.model import Mailbox, Organisation, Role
 from holdfast.kernel.quantities import format_size
-
-_OPEN_RELAY_PREFIX_BITS = 8  # A range wider than this share of the address space is not a known set of hosts.
 
 
 def find_dangers(before: Organisation, after: Organisation) -> tuple[str, ...]:
@@ -21,8 +20,10 @@ def find_dangers(before: Organisation, after: Organisation) -> tuple[str, ...]:
         *_databases(before, after),
         *_domains(before, after),
         *_doors(before, after),
-        *_relays(before, after),
+        *find_connector_dangers(before, after),
         *_servers(before, after),
+        *_hubs(before, after),
+        *_settings(before, after),
     )
 
 
@@ -127,25 +128,6 @@ def _listening(organisation: Organisation) -> Iterator[tuple[str, str]]:
             yield f'metrics of server "{server.name}"', server.metrics
 
 
-def _relays(before: Organisation, after: Organisation) -> Iterator[str]:
-    wide_before = {each.name for each in before.receive_connectors if _open_relay(each)}
-    for connector in after.receive_connectors:
-        wide = _open_relay(connector)
-        if wide and connector.name not in wide_before:
-            yield (
-                f'receive connector "{connector.name}" is an open relay: anybody in {wide} may send anywhere '
-                "without a password; name the hosts that may"
-            )
-
-
-def _open_relay(connector: ReceiveConnector) -> str:
-    if connector.usage is Usage.RELAY:
-        for each in connector.remote_ranges:
-            if each.address_count > 1 << (each.first.max_prefixlen - _OPEN_RELAY_PREFIX_BITS):
-                return str(each)
-    return ""
-
-
 def _servers(before: Organisation, after: Organisation) -> Iterator[str]:
     for old in before.servers:
         new = after.server(old.name)
@@ -155,3 +137,35 @@ def _servers(before: Organisation, after: Organisation) -> Iterator[str]:
         for role in old.roles:
             if role not in new.roles:
                 yield f'server "{old.name}" no longer has the role {role.value}'
+
+
+def _hubs(before: Organisation, after: Organisation) -> Iterator[str]:
+    known = _hubs_without_transport(before)
+    for name in _hubs_without_transport(after):
+        if name not in known:
+            yield (
+                f'site "{name}" is a hub, but has no server with the role transport: '
+                "mail whose path leads through it has nowhere to stop"
+            )
+
+
+def _hubs_without_transport(organisation: Organisation) -> list[str]:
+    served = {each.site for each in organisation.servers if Role.TRANSPORT in each.roles}
+    return [each.name for each in organisation.sites if each.hub and each.name not in served]
+
+
+def _settings(before: Organisation, after: Organisation) -> Iterator[str]:
+    if after.expiry_s < before.expiry_s:
+        yield (
+            f"expiry goes down from {before.expiry_s:g} to {after.expiry_s:g} seconds: "
+            "queued mail that is older is returned to its senders at once"
+        )
+    if before.dane and not after.dane:
+        yield "DANE is no longer honoured: mail to domains that publish it can be led astray"
+    if before.mta_sts and not after.mta_sts:
+        yield "MTA-STS is no longer honoured: mail to domains that publish it can be led astray"
+    if after.resolver_validates and not before.resolver_validates:
+        yield (
+            "answers of the DNS servers are believed to be validated: that is safe only when the way to them "
+            "is, for example on this machine or in a network that nobody else reaches"
+        )
