@@ -132,7 +132,7 @@ def _until_data(conversation: Conversation) -> None:
 def closes_in_mid_transaction(conversation: Conversation) -> None:
     """421 in answer to RCPT."""
     conversation.say(b"220 faulty.test ESMTP\r\n")
-    while not (line := conversation.read_line()).upper().startswith(b"RCPT"):
+    while not conversation.read_line().upper().startswith(b"RCPT"):
         conversation.say(b"250 ok\r\n")
     conversation.say(b"421 4.3.2 going down\r\n")
 
