@@ -13,10 +13,11 @@ import pytest
 
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.directory.edit import with_object, without_object
-from holdfast.directory.model import Mailbox, Organisation, Site
+from holdfast.directory.model import Mailbox, Organisation, SendConnector, Site
 from holdfast.directory.plan import Change, FieldChange, plan_change
 from holdfast.directory.toml_format import write_organisation
-from holdfast.drivers.sqlite_directory import DirectoryStore
+from holdfast.drivers.sqlite_directory import SCHEMA, DirectoryStore
+from holdfast.drivers.sqlite_schema import open_for_writing
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import MailboxId, Revision
 
@@ -160,6 +161,48 @@ def test_secrets_are_kept_apart_and_go_with_the_mailbox(store: DirectoryStore) -
     assert store.secret(ALICE) is None
 
 
+def test_smart_host_passwords_stay_out_of_sight_and_go_with_their_connector(
+    store: DirectoryStore, path: Path
+) -> None:
+    with pytest.raises(Refusal, match='there is no send connector "out"'):
+        store.set_connector_password("out", "open sesame")
+    _change(store, lambda o: with_object(o, SendConnector("out", ("*",))))
+    store.set_connector_password("OUT", "open sesame")
+    assert (store.connector_password("out"), store.connector_password("in")) == ("open sesame", None)
+    assert "sesame" not in write_organisation(store.read())
+    assert "sesame" not in repr(store.history(10))
+    _change(store, lambda o: with_object(o, SendConnector("out", ("example.com",))))
+    assert store.connector_password("out") == "open sesame"
+    _change(store, lambda o: without_object(o, SendConnector, "out"))
+    _change(store, lambda o: with_object(o, SendConnector("out", ("*",))))
+    assert store.connector_password("out") is None
+    store.set_connector_password("out", "open sesame")
+    store.set_connector_password("out", None)
+    assert store.connector_password("out") is None
+    store.close()
+    assert b"sesame" not in path.read_bytes()
+
+
+def test_a_database_without_smart_host_passwords_gets_room_for_them(path: Path) -> None:
+    open_for_writing(path, dataclasses.replace(SCHEMA, migrations=SCHEMA.migrations[:1])).close()
+    with pytest.raises(Unavailable, match="is of version 1, not yet brought to 2"):
+        DirectoryStore.open(path, writable=False)
+    old = sqlite3.connect(path)
+    with old:
+        old.execute("INSERT INTO secrets VALUES ('a1', 'hash-of-alice')")
+        body = '{"name": "out", "address_spaces": ["*"]}'
+        old.execute("INSERT INTO objects VALUES ('send connector', 'out', 1, ?)", (body,))
+    old.close()
+    store = DirectoryStore.open(path, writable=True)
+    assert store.secret(ALICE) == "hash-of-alice"
+    assert store.read().send_connectors == (SendConnector("out", ("*",)),)
+    assert store.connector_password("out") is None
+    store.set_connector_password("out", "open sesame")
+    assert store.connector_password("out") == "open sesame"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    store.close()
+
+
 def test_several_threads_use_one_store_and_no_change_is_lost(store: DirectoryStore) -> None:
     def add(name: str) -> None:
         while True:
@@ -214,7 +257,7 @@ def test_missing_database_is_told(path: Path) -> None:
 
 def test_database_that_is_just_being_made_is_told(path: Path) -> None:
     path.touch()
-    with pytest.raises(Unavailable, match="is of version 0, not yet brought to 1"):
+    with pytest.raises(Unavailable, match="is of version 0, not yet brought to 2"):
         DirectoryStore.open(path, writable=False)
 
 
@@ -222,7 +265,7 @@ def test_database_that_is_just_being_made_is_told(path: Path) -> None:
 def test_newer_database_is_refused_and_untouched(store: DirectoryStore, path: Path, writable: bool) -> None:
     store._connection.execute("PRAGMA user_version = 9")
     with pytest.raises(
-        Refusal, match=r"is of version 9, this program knows up to 1; start the newer Holdfast"
+        Refusal, match=r"is of version 9, this program knows up to 2; start the newer Holdfast"
     ):
         DirectoryStore.open(path, writable=writable)
     assert store._connection.execute("PRAGMA user_version").fetchone() == (9,)

@@ -1,9 +1,11 @@
-"""The directory database: the organisation as rows, its change log, and the password hashes.
+"""The directory database: the organisation as rows, its change log, password hashes and smart-host passwords.
 
 One SQLite file per server. A change is applied whole or not at all, only to the
 revision that it was planned for, and its entry in the change log is part of the
-same transaction; the log can only grow. Password hashes have a table of their
-own that no export reads. WAL lets every role read while one process writes.
+same transaction; the log can only grow. Secrets have tables of their own that no
+export reads: hashes of mailbox passwords, and the passwords that send connectors
+sign in with, which cannot be hashes (docs/decisions/0008). WAL lets every role
+read while one process writes.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 
-from holdfast.directory.kinds import KINDS, DirectoryObject, make_object, name_of, objects_of
-from holdfast.directory.model import Organisation
+from holdfast.directory.kinds import KINDS, DirectoryObject, kind_of, make_object, name_of, objects_of
+from holdfast.directory.model import Organisation, SendConnector
 from holdfast.directory.plan import Change, ChangeRecord, FieldChange, Plan
 from holdfast.directory.values import read_record, write_record
 from holdfast.drivers.sqlite_schema import (
@@ -58,6 +60,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             WHEN NEW.revision <= (SELECT coalesce(max(revision), 0) FROM change_log)
             BEGIN SELECT RAISE(ABORT, 'the change log can only grow'); END""",
         "CREATE TABLE secrets (mailbox_id TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID",
+    ),
+    (
+        # The name is the casefolded one: names that differ by case alone are one connector's.
+        "CREATE TABLE connector_passwords (name TEXT PRIMARY KEY, password TEXT NOT NULL) WITHOUT ROWID",
     ),
 )
 
@@ -146,6 +152,11 @@ class DirectoryStore:
             gone = {each.mailbox_id for each in before.mailboxes}
             gone -= {each.mailbox_id for each in plan.after.mailboxes}
             connection.executemany("DELETE FROM secrets WHERE mailbox_id = ?", [(each,) for each in gone])
+            closed = {each.name.casefold() for each in before.send_connectors}
+            closed -= {each.name.casefold() for each in plan.after.send_connectors}
+            connection.executemany(
+                "DELETE FROM connector_passwords WHERE name = ?", [(each,) for each in closed]
+            )
             connection.execute(
                 "INSERT INTO change_log (revision, at, who, why, changes) VALUES (?, ?, ?, ?, ?)",
                 (revision + 1, at, _storable(who), _storable(why), _dump_changes(plan.changes)),
@@ -173,6 +184,36 @@ class DirectoryStore:
                 "SELECT hash FROM secrets WHERE mailbox_id = ?", (mailbox_id,)
             ).fetchone()
             return None if row is None else str(row[0])
+
+    def set_connector_password(self, name: str, password: str | None) -> None:
+        """Keep the password that a send connector signs in with, in place of an earlier one; None forgets it.
+
+        Raises:
+            Refusal: there is no send connector of that name.
+        """
+        with self._lock, translated(self._path, SCHEMA), transaction(self._connection, "IMMEDIATE"):
+            # Asked inside the transaction: a connector that is being removed leaves no password behind.
+            if name.casefold() not in {each.casefold() for each in _send_connector_names(self._connection)}:
+                raise Refusal(f'there is no send connector "{name}"')
+            self._connection.execute("DELETE FROM connector_passwords WHERE name = ?", (name.casefold(),))
+            if password is not None:
+                self._connection.execute(
+                    "INSERT INTO connector_passwords (name, password) VALUES (?, ?)",
+                    (name.casefold(), password),
+                )
+
+    def connector_password(self, name: str) -> str | None:
+        """The password that a send connector signs in with; None when it has none."""
+        with self._lock, translated(self._path, SCHEMA):
+            row = self._connection.execute(
+                "SELECT password FROM connector_passwords WHERE name = ?", (name.casefold(),)
+            ).fetchone()
+            return None if row is None else str(row[0])
+
+
+def _send_connector_names(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute("SELECT name FROM objects WHERE kind = ?", (kind_of(SendConnector).word,))
+    return [name for (name,) in rows]
 
 
 def _revision(connection: sqlite3.Connection) -> Revision:
