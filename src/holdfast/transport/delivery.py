@@ -231,6 +231,10 @@ class Delivery:
         yield from self.outbound.lanes.values()
         yield from self.shelves.values()
 
+    def deferred_parts(self) -> Iterator[tuple[float, Part]]:
+        """Each part that waits for an instant of its own, with the instant; in no order."""
+        return ((at, part) for at, _, part in self._deferred if part.state is PartState.DEFERRED)
+
     def deadline(self) -> float | None:
         """When ``timer`` wants to be called."""
         instants = [
