@@ -1,0 +1,232 @@
+"""What the administrator sees of the queues: one row per queue, and each message with its parts.
+
+Reads, never changes. Spans of time are relative to ``now``, so that neither the
+steady nor the wall clock shows.
+
+Source: exchange-behaviour QU-4, RT-11.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from holdfast.transport.delivery import Delivery
+from holdfast.transport.mailbox_lanes import MailboxLane
+from holdfast.transport.outbound_queue import OutboundQueue, QueueStatus
+from holdfast.transport.queue import DeliveryType, Entry, Lane, Part, PartState, Queue
+
+SHELF_WORDS = {
+    DeliveryType.UNREACHABLE: QueueStatus.RETRY,
+    DeliveryType.HELD: QueueStatus.SUSPENDED,
+    DeliveryType.POISON: QueueStatus.SUSPENDED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """One queue.
+
+    Attributes:
+        key: as people type it.
+        delivery_type: how its next hop is reached.
+        domain: where to: database, site, domain or smart hosts.
+        connector: the send connector; empty where none is involved.
+        status: ready, active, retry or suspended.
+        message_count: parts of messages in it; a message with recipients in two queues is in both.
+        next_try_s: seconds until it is tried again; None when it may send now, or waits for somebody.
+        last_error: for people; empty when nothing has failed.
+        connection_count: that stand or are being opened.
+        oldest_s: how long the oldest message in it waits, in seconds; None for an empty queue.
+    """
+
+    key: str
+    delivery_type: str
+    domain: str
+    connector: str
+    status: str
+    message_count: int
+    next_try_s: float | None
+    last_error: str
+    connection_count: int
+    oldest_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingPart:
+    """What of one message waits in one queue.
+
+    Attributes:
+        failure_count: failures in a row, of the message or of its queue.
+        state: waiting, reading, deferred, at work; held and poison in the queues of these names.
+        next_try_s: seconds until it is tried again; None when that is the queue's matter.
+    """
+
+    queue: str
+    state: str
+    recipients: tuple[str, ...]
+    failure_count: int
+    next_try_s: float | None
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingMessage:
+    """One message with the parts that are asked for.
+
+    Attributes:
+        message_id: the Message-ID header.
+        redirect: the host that an administrator sent it to; empty for none.
+        waiting_s: since it was accepted.
+    """
+
+    number: int
+    network_message_id: str
+    message_id: str
+    sender: str
+    subject: str
+    size_bytes: int
+    waiting_s: float
+    held: bool
+    poison: bool
+    redirect: str
+    parts: tuple[WaitingPart, ...]
+
+
+def queue_states(now: float, delivery: Delivery, queue: Queue) -> list[QueueState]:
+    """Tell of every queue that there is, also of empty ones: the busiest type first, then by name."""
+    oldest = _oldest(delivery, queue)
+    states = [
+        _state(now, lane, oldest.get(id(lane)))
+        for lane in delivery.lanes()
+        # Shelves without messages are no queues to look at.
+        if lane.part_count or lane.key.delivery_type not in SHELF_WORDS
+    ]
+    order = [each.value for each in DeliveryType]
+    return sorted(states, key=lambda each: (order.index(each.delivery_type), each.key))
+
+
+def _state(now: float, lane: Lane, oldest: Entry | None) -> QueueState:
+    key = lane.key
+    status = status_of(now, lane)
+    return QueueState(
+        key=str(key),
+        delivery_type=key.delivery_type.value,
+        domain=key.domain,
+        connector=key.connector,
+        status=status.value,
+        message_count=lane.part_count,
+        next_try_s=lane.not_before - now if status is QueueStatus.RETRY and lane.not_before > now else None,
+        last_error=_error_of(lane),
+        connection_count=_connection_count(lane),
+        oldest_s=max(0.0, now - oldest.queued_at) if oldest is not None else None,
+    )
+
+
+def status_of(now: float, lane: Lane) -> QueueStatus:
+    """What a queue is doing, in Exchange's words."""
+    if isinstance(lane, OutboundQueue):
+        return lane.status(now)
+    if lane.held:
+        return QueueStatus.SUSPENDED
+    if isinstance(lane, MailboxLane):
+        if not lane.moving(now):
+            return QueueStatus.RETRY
+        return QueueStatus.ACTIVE if lane.in_flight else QueueStatus.READY
+    return SHELF_WORDS[lane.key.delivery_type]
+
+
+def _error_of(lane: Lane) -> str:
+    if isinstance(lane, MailboxLane) and not lane.connected:
+        return lane.last_error or "the mailbox role does not answer"
+    return lane.last_error
+
+
+def _connection_count(lane: Lane) -> int:
+    if isinstance(lane, OutboundQueue):
+        return len(lane.connections)
+    return int(lane.connected) if isinstance(lane, MailboxLane) else 0
+
+
+def _oldest(delivery: Delivery, queue: Queue) -> dict[int, Entry]:
+    """The oldest message of each queue by the identity of its lane; the queue is in the order of arrival."""
+    wanted = sum(1 for lane in delivery.lanes() if lane.part_count)
+    found: dict[int, Entry] = {}
+    for entry in queue:
+        for part in entry.parts:
+            found.setdefault(id(part.lane), entry)
+        if len(found) >= wanted:
+            break
+    return found
+
+
+def find_lane(delivery: Delivery, key: str) -> Lane | None:
+    """The queue of a key as people type it (any case), or None."""
+    wanted = key.casefold()
+    return next((lane for lane in delivery.lanes() if str(lane.key).casefold() == wanted), None)
+
+
+def messages_of(
+    now: float, delivery: Delivery, queue: Queue, lane: Lane, count_max: int
+) -> list[WaitingMessage]:
+    """The messages of one queue, the oldest first, each with its parts there."""
+    found: list[tuple[Entry, tuple[Part, ...]]] = []
+    left = lane.part_count
+    for entry in queue:
+        if len(found) == count_max or not left:
+            break
+        parts = tuple(part for part in entry.parts if part.lane is lane)
+        if parts:
+            left -= len(parts)
+            found.append((entry, parts))
+    return _tell(now, delivery, found)
+
+
+def message_of(now: float, delivery: Delivery, entry: Entry) -> WaitingMessage:
+    """One message with all its parts."""
+    return _tell(now, delivery, [(entry, entry.parts)])[0]
+
+
+def _tell(
+    now: float, delivery: Delivery, found: list[tuple[Entry, tuple[Part, ...]]]
+) -> list[WaitingMessage]:
+    has_deferred = any(part.state is PartState.DEFERRED for _, parts in found for part in parts)
+    tries = {id(part): at for at, part in delivery.deferred_parts()} if has_deferred else {}
+    return [_message(now, entry, parts, tries) for entry, parts in found]
+
+
+def _message(now: float, entry: Entry, parts: tuple[Part, ...], tries: dict[int, float]) -> WaitingMessage:
+    message = entry.message
+    return WaitingMessage(
+        number=message.number,
+        network_message_id=message.network_message_id,
+        message_id=message.message_id,
+        sender=message.reverse_path,
+        subject=message.subject,
+        size_bytes=message.size_bytes,
+        waiting_s=max(0.0, now - entry.queued_at),
+        held=message.marks.held,
+        poison=message.marks.poison,
+        redirect=message.marks.redirect,
+        parts=tuple(_part(now, part, tries.get(id(part))) for part in parts),
+    )
+
+
+def _part(now: float, part: Part, at: float | None) -> WaitingPart:
+    kind = part.lane.key.delivery_type
+    shelved = kind in (DeliveryType.HELD, DeliveryType.POISON)
+    return WaitingPart(
+        queue=str(part.lane.key),
+        state=kind.value if shelved else part.state.name.lower().replace("_", " "),
+        recipients=part.recipients,
+        failure_count=max(part.entry.failure_count, part.lane.failure_count),
+        next_try_s=max(0.0, at - now) if at is not None else None,
+        last_error=part.entry.last_error or _error_of(part.lane),
+    )
+
+
+def part_counts(delivery: Delivery) -> dict[str, int]:
+    """How many parts of messages wait, by delivery type; every type is there (for metrics)."""
+    counts = {each.value: 0 for each in DeliveryType}
+    for lane in delivery.lanes():
+        counts[lane.key.delivery_type.value] += lane.part_count
+    return counts
