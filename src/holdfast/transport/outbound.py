@@ -110,7 +110,7 @@ class Outbound:
         """The next message for a connection; None when none is at hand."""
         lane = connection.queue
         read_count = 0
-        while (part := lane.first()) is not None:
+        while not lane.held and (part := lane.first()) is not None:
             message = part.entry.message
             self._queue.at_work = message.number
             if message.data is None:
