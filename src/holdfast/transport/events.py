@@ -101,7 +101,7 @@ DUPLICATES_POSSIBLE = declare(
     "{message_count} messages were being handed to next hops when this server was stopped by force; they are "
     "sent again",
     "The next hop may have taken them in the last moment, and we could not write that down. Their recipients "
-    "may get them twice; the tracking log names each (DEFER, \"may be delivered twice\"). Nothing to do.",
+    'may get them twice; the tracking log names each (DEFER, "may be delivered twice"). Nothing to do.',
 )
 QUEUE_ROUTED_ANEW = declare(
     "TRN-0333",
@@ -158,4 +158,37 @@ MAIL_TAKEN_AGAIN = declare(
     Severity.INFO,
     "mail is taken again from everybody",
     "Back pressure has ended. What was put off arrives as its senders try again, within minutes to hours.",
+)
+HOST_DOWN = declare(
+    "TRN-0370",
+    Severity.WARNING,
+    "next hop {host} ({address} port {port}) cannot be used: {reason}; it is tried again in {retry_s} s",
+    "A smart host, or another server of yours, does not answer or does not want us. Mail goes to the others "
+    "of its preference, and to the next preference when all of these are down; nothing is lost meanwhile. It "
+    "is tried again by itself, and TRN-0371 says when it is back. `holdfast queue show` has the state of all "
+    "hosts of a queue.",
+)
+HOST_UP = declare(
+    "TRN-0371",
+    Severity.INFO,
+    "next hop {host} ({address} port {port}) can be used again after {down_s} s",
+    "Mail goes there again, and hosts of a later preference that stood in are no longer used. Nothing to do.",
+)
+SIGN_IN_LOCKED = declare(
+    "TRN-0301",
+    Severity.WARNING,
+    "too many failed sign-ins of {user} from {source}; further ones are refused for {lock_s} s",
+    "Somebody guesses passwords, or a device still has an old one. The account is locked for others as well "
+    "until the time is over; the right password does not help before. Who guesses from one address can be kept out "
+    "by the remote ranges of the connector. The limits are `sign_in_failure_count_max` and `sign_in_lock` of "
+    "the organisation.",
+)
+BALANCER_SILENT = declare(
+    "TRN-0302",
+    Severity.WARNING,
+    "balancer {source} did not say who its client is: {reason}",
+    "The address is one of `proxy_from` of a receive connector, so each connection from it must begin with a "
+    "header of the PROXY protocol; this one did not and was closed. Switch the protocol on at the balancer "
+    "(`send-proxy` or `send-proxy-v2`), or take the address out of `proxy_from`. This is said at most once a "
+    "minute.",
 )
