@@ -120,7 +120,7 @@ def check_line_ends(data: bytes) -> None:
 def _mail_parameters(data: bytes, options: EnvelopeOptions, extensions: Extensions) -> str:
     parameters = ""
     if extensions.size_bytes_max is not None:
-        parameters = f" SIZE={len(data)}"  # RFC 1870 section 6: without what dot-stuffing adds
+        parameters = f" SIZE={len(data)}"  # RFC 1870 section 5: without what dot-stuffing adds
     if extensions.eight_bit and (options.eight_bit or not data.isascii()):
         parameters += " BODY=8BITMIME"
     if extensions.dsn and options is not PLAIN_ENVELOPE:
@@ -150,8 +150,11 @@ def _other_path(path: str, status: str, extensions: Extensions) -> str:
     """
     try:
         address = parse_address(path)
+        path.encode()
     except Refusal as refusal:
         raise Refusal(refusal.text, code=553, status=status) from None
+    except UnicodeEncodeError:
+        raise Refusal("address is not Unicode text", code=553, status=status) from None
     if address.local_part.isascii():
         return str(address)  # RFC 6531 section 3.2: a domain has a form in ASCII, which every server takes
     if extensions.smtputf8:

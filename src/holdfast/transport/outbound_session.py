@@ -274,7 +274,7 @@ class OutboundSession:
         text = f"connection lost at {self._awaited}"
         if reason:
             text += f": {reason}"
-        if pending := self._reader.pending:
+        if (pending := self._reader.pending) and not pending[:1].isdigit():
             text += f"; the next hop {no_reply(pending)}"
         self._fail(None, text)
         return self._take_events()
