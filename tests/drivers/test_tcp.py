@@ -12,6 +12,7 @@ from holdfast.drivers.tcp import Connection, Connections
 from holdfast.drivers.tls import ensure_certificate, server_context
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Close, ConnectionOutput, PauseReading, Peer, ResumeReading, Send, StartTls
+from holdfast.transport.tls_policy import TlsFacts
 
 
 class Echo:
@@ -43,10 +44,11 @@ class Echo:
         self.heard.append("ended")
         self.outputs += [Send(connection_id, b"still here\n"), Close(connection_id)]
 
-    def connection_lost(self, now: float, connection_id: ConnectionId) -> None:
+    def connection_lost(self, now: float, connection_id: ConnectionId, reason: str = "") -> None:
         self.heard.append("lost")
 
-    def tls_started(self, now: float, connection_id: ConnectionId) -> None:
+    def tls_started(self, now: float, connection_id: ConnectionId, facts: TlsFacts | None = None) -> None:
+        assert facts is not None
         self.heard.append("tls")
         self.outputs.append(Send(connection_id, b"secret hello\n"))
 
@@ -60,7 +62,7 @@ class Stage:
     def __init__(self, directory: Path) -> None:
         self.node = Echo()
         self.connections = Connections(
-            self.node, self.drain, lambda: server_context(directory), self.node.drained
+            self.node, self.drain, lambda connector: server_context(directory), self.node.drained
         )
         self.server: asyncio.Server | None = None
 

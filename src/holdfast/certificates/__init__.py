@@ -1,1 +1,1 @@
-"""Which certificate for which connector, and how it is renewed."""
+"""Which certificate is for which name, and which one a door shows."""

@@ -28,6 +28,8 @@ from holdfast.node.ports import (
     CommitQueue,
     Connect,
     FetchPolicy,
+    InFlight,
+    Landed,
     Log,
     Node,
     OutboundOutput,
@@ -70,7 +72,7 @@ class NodeRunner(Generic[Output]):
         self._sign_in = SignIn(home / DIRECTORY_FILE, lambda: self.organisation)
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
-        self.connections = Connections(node, self.drain, self.tls_context, drained)
+        self.connections = Connections(node, self.drain, lambda connector: self.tls_context(), drained)
 
     def tls_context(self) -> ssl.SSLContext:
         """The context that listeners and STARTTLS serve with."""
@@ -153,7 +155,7 @@ class NodeRunner(Generic[Output]):
                 self.log.write(output.event)
             case CommitQueue() | ReadQueued():
                 self.perform_queue(output)
-            case Connect() | Abort() | Resolve() | FetchPolicy():
+            case Connect() | Abort() | Resolve() | FetchPolicy() | InFlight() | Landed():
                 self.perform_outbound(output)
             case _:
                 self.connections.perform(output)

@@ -1,8 +1,9 @@
-"""TCP connections of clients: between asyncio and a node.
+"""TCP connections: between asyncio and a node.
 
 One object per connection and no task; what a node wants done to a connection
 (``node.ports.ConnectionOutput``) is done here. Every output is one write, and
-TCP_NODELAY is on, since two small writes would cost 40 ms.
+TCP_NODELAY is on, since two small writes would cost 40 ms. Clients come in by
+``Connection``; connections of ours to next hops are ``drivers.outbound``.
 """
 
 from __future__ import annotations
@@ -10,20 +11,22 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Protocol, assert_never, cast
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, Protocol, assert_never, cast
 
 from holdfast.drivers import clock
+from holdfast.drivers.handshake import HANDSHAKE_TIMEOUT_S, facts_of_client, handshake_problem
 from holdfast.drivers.metrics import CONNECTIONS
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Close, ConnectionOutput, PauseReading, Peer, ResumeReading, Send, StartTls
+from holdfast.transport.tls_policy import TlsDemand, TlsFacts
 
 # A client that does not read its answers is cut off when this much waits for it.
 WRITE_BUFFER_BYTES_MAX = 64 << 20
 WRITE_BUFFER_HIGH_BYTES = 256 << 10
 # How long a closing connection may take to read what was sent to it.
 CLOSE_TIMEOUT_S = 2.0
-TLS_HANDSHAKE_TIMEOUT_S = 30.0
 
 
 class ConnectionInputs(Protocol):
@@ -33,42 +36,50 @@ class ConnectionInputs(Protocol):
 
     def connection_ended(self, now: float, connection_id: ConnectionId) -> None: ...
 
-    def connection_lost(self, now: float, connection_id: ConnectionId) -> None: ...
+    def connection_lost(self, now: float, connection_id: ConnectionId, reason: str = "") -> None: ...
 
-    def tls_started(self, now: float, connection_id: ConnectionId) -> None: ...
+    def tls_started(self, now: float, connection_id: ConnectionId, facts: TlsFacts | None = None) -> None: ...
 
 
 Drained = Callable[[float, ConnectionId], None]
+# The context for a client that came to a connector; empty where the role has no connectors.
+ContextFor = Callable[[str], ssl.SSLContext]
+# Told of a handshake with a client that failed: the client's address and why.
+HandshakeFailed = Callable[[str, str], None]
 
 
 class Connections:
-    """All client connections of one role."""
+    """All connections of one role: ``open`` those of clients, ``outgoing`` ours to next hops."""
 
     def __init__(
         self,
         node: ConnectionInputs,
         drain: Callable[[], None],
-        context: Callable[[], ssl.SSLContext],
+        context: ContextFor,
         drained: Drained | None = None,
+        handshake_failed: HandshakeFailed = lambda address, reason: None,
     ) -> None:
         """Join connections to a node.
 
         Args:
             node: hears what happens.
             drain: does what the node wants done; called after every input.
-            context: gives the context for STARTTLS.
+            context: gives the context for STARTTLS at a connector.
             drained: is told when a connection's write buffer is small.
+            handshake_failed: is told when TLS with a client does not come about.
         """
         self.node = node
         self.drain = drain
         self.context = context
         self.drained = drained
-        self.open: dict[ConnectionId, Connection] = {}
+        self.handshake_failed = handshake_failed
+        self.open: dict[ConnectionId, Stream] = {}
+        self.outgoing: dict[ConnectionId, Stream] = {}
         self._last_id = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, connection: Connection) -> ConnectionId:
-        """Number a new connection."""
+    def add(self, connection: Stream) -> ConnectionId:
+        """Number a new connection of a client."""
         self._last_id += 1
         CONNECTIONS.inc()
         connection_id = ConnectionId(self._last_id)
@@ -77,7 +88,8 @@ class Connections:
 
     def perform(self, output: ConnectionOutput) -> None:
         """Do what a node wants done to a connection; one that is gone needs nothing."""
-        connection = self.open.get(output.connection_id)
+        connection_id = output.connection_id
+        connection = self.open.get(connection_id) or self.outgoing.get(connection_id)
         if connection is None:
             return
         match output:
@@ -90,59 +102,186 @@ class Connections:
             case ResumeReading():
                 connection.resume_reading()
             case StartTls():
-                # At once, not in the task: a quick client's handshake may be read before the task begins.
+                # At once, not in the task: a quick peer's handshake may be read before the task begins.
                 connection.pause_reading()
-                task = asyncio.get_running_loop().create_task(connection.start_tls(self.context()))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self.begin(connection.start_tls(output.connector, output.demand))
             case _:
                 assert_never(output)
 
+    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a part of a connection's life that waits for the other side."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a part of a connection failed", "exception": error}
+            )
+
     def abort_all(self) -> None:
         """Drop every connection at once."""
-        for connection in list(self.open.values()):
+        for connection in [*self.open.values(), *self.outgoing.values()]:
             connection.abort()
 
 
-class Connection(asyncio.Protocol):
-    """One client connection."""
+class Stream(asyncio.Protocol):
+    """One connection, whoever opened it."""
 
-    def __init__(self, connections: Connections, opened: Callable[[ConnectionId, Peer], None]) -> None:
+    def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._opened = opened
         self._transport: asyncio.Transport | None = None
         self._id = ConnectionId(0)
         self._closing = False
         self._reading = True
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there."""
+    def _take(self, transport: asyncio.BaseTransport) -> None:
+        """Make a transport ours."""
         self._transport = cast(asyncio.Transport, transport)
         tcp_socket = transport.get_extra_info("socket")
         tcp_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_HIGH_BYTES)
-        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self._id = self._connections.add(self)
-        if not peer:  # the client left before we looked
-            self.abort()
-            return
-        tls = transport.get_extra_info("ssl_object") is not None
-        self._opened(self._id, Peer(_plain(peer[0]), peer[1], _plain(local[0]), local[1], tls))
-        self._connections.drain()
 
     def data_received(self, data: bytes) -> None:
-        """A client said something; what comes after our goodbye is thrown away."""
+        """The peer said something; what comes after our goodbye is thrown away."""
         if not self._closing:
             self._connections.node.bytes_received(clock.steady(), self._id, data)
             self._connections.drain()
 
     def eof_received(self) -> bool:
-        """A client says no more; it may still be reading, so the node decides when to close."""
+        """The peer says no more; it may still be reading, so the node decides when to close."""
         if self._closing:
             return False
         self._connections.node.connection_ended(clock.steady(), self._id)
         self._connections.drain()
         return True
+
+    def send(self, data: bytes) -> None:
+        """Write bytes, in one call; after a close there is nobody left to write to."""
+        raise NotImplementedError
+
+    async def start_tls(self, connector: str, demand: TlsDemand | None) -> None:
+        """Put TLS on the connection and tell the node, or drop the connection."""
+        raise NotImplementedError
+
+    async def _upgrade(self, context: ssl.SSLContext, server_name: str | None, *, server_side: bool) -> str:
+        """Put TLS on the connection.
+
+        Returns:
+            Why it is not on, for people; empty when it is.
+        """
+        plain = self._transport
+        assert plain is not None
+        try:
+            # Reads again by itself, with TLS in between.
+            self._reading = True
+            upgraded = await asyncio.get_running_loop().start_tls(
+                plain,
+                self,
+                context,
+                server_side=server_side,
+                server_hostname=server_name,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+            )
+        except (OSError, ValueError) as error:  # ValueError: a name that TLS cannot carry
+            return handshake_problem(error)
+        if upgraded is None:
+            return "the other side closed the connection during the TLS handshake"
+        self._transport = upgraded
+        upgraded.set_write_buffer_limits(high=WRITE_BUFFER_HIGH_BYTES)
+        return ""
+
+    def close(self) -> None:
+        """Close once everything written has left, and in any case after a while.
+
+        Closing a socket that has unread input resets it, and the client would
+        lose our last reply: so say that no more comes, and read on to its end.
+        """
+        assert self._transport is not None
+        if self._closing or self._transport.is_closing():
+            return
+        self._closing = True
+        if self._transport.can_write_eof():
+            self.resume_reading()
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """Let the peer wait."""
+        if self._reading and self._transport is not None and not self._transport.is_closing():
+            self._reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read from the peer again."""
+        if not self._reading and self._transport is not None and not self._transport.is_closing():
+            self._reading = True
+            self._transport.resume_reading()
+
+
+class Connection(Stream):
+    """One connection of a client."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        opened: Callable[[ConnectionId, Peer], None],
+        implicit_context: Callable[[Peer], ssl.SSLContext] | None = None,
+    ) -> None:
+        """Wait for a client.
+
+        Args:
+            connections: where it belongs.
+            opened: tells the node of it.
+            implicit_context: where TLS is on from the first byte: the context for this client.
+        """
+        super().__init__(connections)
+        self._opened = opened
+        self._implicit_context = implicit_context
+        self._client_address = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there."""
+        self._take(transport)
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if not peer:  # the client left before we looked
+            transport.abort()  # type: ignore[attr-defined]  # a stream transport
+            return
+        tls = self._implicit_context is not None
+        who = Peer(plain_address(peer[0]), peer[1], plain_address(local[0]), local[1], tls)
+        self._client_address = who.address
+        if self._implicit_context is not None:
+            self.pause_reading()
+            self._connections.begin(self._start_implicit(who, self._implicit_context(who)))
+        else:
+            self._open(who)
+
+    def _open(self, who: Peer) -> None:
+        self._id = self._connections.add(self)
+        self._opened(self._id, who)
+        self._connections.drain()
+
+    async def _start_implicit(self, who: Peer, context: ssl.SSLContext) -> None:
+        """Make TLS before the node hears of the client."""
+        problem = await self._upgrade(context, None, server_side=True)
+        if problem:
+            self._connections.handshake_failed(who.address, problem)
+            self.abort()
+            return
+        assert self._transport is not None
+        if self._transport.is_closing():
+            return
+        self._open(replace(who, facts=facts_of_client(self._transport)))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
@@ -172,63 +311,20 @@ class Connection(asyncio.Protocol):
             # Not from inside the node's own output: it is still in the middle of an input.
             asyncio.get_running_loop().call_soon(self._tell_drained)
 
-    def close(self) -> None:
-        """Close once everything written has left, and in any case after a while.
-
-        Closing a socket that has unread input resets it, and the client would
-        lose our last reply: so say that no more comes, and read on to its end.
-        """
-        assert self._transport is not None
-        if self._closing or self._transport.is_closing():
-            return
-        self._closing = True
-        if self._transport.can_write_eof():
-            self.resume_reading()
-            self._transport.write_eof()
-        else:
-            self._transport.close()
-        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
-
-    def abort(self) -> None:
-        """Drop the connection now."""
-        if self._transport is not None and self._id in self._connections.open:
-            self._transport.abort()
-
-    def pause_reading(self) -> None:
-        """Let the client wait."""
-        if self._reading and self._transport is not None and not self._transport.is_closing():
-            self._reading = False
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Read from the client again."""
-        if not self._reading and self._transport is not None and not self._transport.is_closing():
-            self._reading = True
-            self._transport.resume_reading()
-
-    async def start_tls(self, context: ssl.SSLContext) -> None:
+    async def start_tls(self, connector: str, demand: TlsDemand | None) -> None:
         """Put TLS on the connection and tell the node, or drop the connection."""
-        loop = asyncio.get_running_loop()
-        assert self._transport is not None
-        plain = self._transport
-        try:
-            # Reads again by itself, with TLS in between.
-            self._reading = True
-            upgraded = await loop.start_tls(
-                plain, self, context, server_side=True, ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT_S
-            )
-        except (OSError, ssl.SSLError):
-            upgraded = None
-        if upgraded is None or self._id not in self._connections.open:
-            plain.abort()
+        problem = await self._upgrade(self._connections.context(connector), None, server_side=True)
+        if problem or self._id not in self._connections.open:
+            if problem:
+                self._connections.handshake_failed(self._client_address, problem)
+            self.abort()
             self.connection_lost(None)
             return
-        self._transport = upgraded
-        upgraded.set_write_buffer_limits(high=WRITE_BUFFER_HIGH_BYTES)
-        self._connections.node.tls_started(clock.steady(), self._id)
+        assert self._transport is not None
+        self._connections.node.tls_started(clock.steady(), self._id, facts_of_client(self._transport))
         self._connections.drain()
 
 
-def _plain(address: str) -> str:
+def plain_address(address: str) -> str:
     """An IPv4 client of a dual-stack socket by its IPv4 address."""
     return address[7:] if address.startswith("::ffff:") and "." in address else address.partition("%")[0]

@@ -9,10 +9,11 @@ from holdfast.directory.model import Organisation
 from holdfast.drivers import clock
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.metrics import MESSAGES_ACCEPTED, MESSAGES_FINISHED, MESSAGES_QUEUED, QUEUE_COMMITS
+from holdfast.drivers.outbound import OutboundConnections
 from holdfast.drivers.runner import NodeRunner
 from holdfast.drivers.sqlite_queue import QueueWriter
 from holdfast.kernel.errors import Unavailable
-from holdfast.node.ports import CommitQueue, ReadQueued, TransportOutput
+from holdfast.node.ports import Abort, CommitQueue, Connect, OutboundOutput, ReadQueued, TransportOutput
 from holdfast.node.transport import TransportNode
 from holdfast.transport.queue import AddMessage, FinishRecipients, QueueWrite
 
@@ -26,7 +27,21 @@ class TransportRunner(NodeRunner[TransportOutput]):
         super().__init__(node, organisation, home, log)
         self._transport = node
         self._writer = writer
+        self._outbound = OutboundConnections(node, self.connections, home)
         MESSAGES_QUEUED.set_function(lambda: node.queued_message_count)
+
+    def perform_outbound(self, output: OutboundOutput) -> None:
+        """Do what a connection to a next hop needs."""
+        match output:
+            case Connect() | Abort():
+                self._outbound.perform(output)
+            case _:
+                raise AssertionError(output)
+
+    def close(self) -> None:
+        """Let go of everything that the node used."""
+        self._outbound.close()
+        super().close()
 
     def perform_queue(self, output: CommitQueue | ReadQueued) -> None:
         """Write to or read from the queue database."""

@@ -48,6 +48,7 @@ from holdfast.node.ports import (
     Send,
     StartTls,
 )
+from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire import store
 
 SIGN_IN_S = 60.0  # to be signed in
@@ -239,7 +240,7 @@ class AccessNode:
             client.session.peer_ended()
             self._perform(now, connection_id, client)
 
-    def connection_lost(self, now: float, connection_id: ConnectionId) -> None:
+    def connection_lost(self, now: float, connection_id: ConnectionId, reason: str = "") -> None:
         """A connection is gone."""
         client = self._clients.pop(connection_id, None)
         if client is None:
@@ -264,7 +265,7 @@ class AccessNode:
             client.session.drained()
             self._perform(now, connection_id, client)
 
-    def tls_started(self, now: float, connection_id: ConnectionId) -> None:
+    def tls_started(self, now: float, connection_id: ConnectionId, facts: TlsFacts | None = None) -> None:
         """TLS is on."""
         client = self._live(connection_id)
         if client is not None:

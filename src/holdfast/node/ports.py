@@ -24,7 +24,7 @@ from holdfast.directory.model import Organisation
 from holdfast.kernel.events import LogEvent
 from holdfast.kernel.ids import ConnectionId, MailboxId
 from holdfast.transport.queue import QueueWrite
-from holdfast.transport.tls_policy import TlsDemand
+from holdfast.transport.tls_policy import TlsDemand, TlsFacts
 from holdfast.wire import store
 from holdfast.wire.dns_answers import Question
 
@@ -106,6 +106,24 @@ class FetchPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class InFlight:
+    """Note that a next hop may have a message from the next ``Send`` on (RFC 1047).
+
+    The note survives the end of this process, and is read at its next start; it need not survive
+    a power cut. A message may be noted several times, for several next hops.
+    """
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """Take notes of ``InFlight`` away, one per number given: what became of them is durable."""
+
+    numbers: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class PauseReading:
     """Read no more from a connection until ``ResumeReading``; this bounds what a session buffers."""
 
@@ -162,7 +180,7 @@ class Log:
 
 
 ConnectionOutput = Send | Close | StartTls | PauseReading | ResumeReading
-OutboundOutput = Connect | Abort | Resolve | FetchPolicy
+OutboundOutput = Connect | Abort | Resolve | FetchPolicy | InFlight | Landed
 TransportOutput = (
     ConnectionOutput | OutboundOutput | CallStore | CheckPassword | CommitQueue | ReadQueued | Log
 )
@@ -185,8 +203,8 @@ class Node(Protocol[Output]):
     def idle(self) -> bool: ...
     def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> None: ...
     def connection_ended(self, now: float, connection_id: ConnectionId) -> None: ...
-    def connection_lost(self, now: float, connection_id: ConnectionId) -> None: ...
-    def tls_started(self, now: float, connection_id: ConnectionId) -> None: ...
+    def connection_lost(self, now: float, connection_id: ConnectionId, reason: str = "") -> None: ...
+    def tls_started(self, now: float, connection_id: ConnectionId, facts: TlsFacts | None = None) -> None: ...
     def password_checked(
         self, now: float, connection_id: ConnectionId, mailbox_id: MailboxId | None
     ) -> None: ...
@@ -205,6 +223,7 @@ class Peer:
         local_address: our address that it came to, as text.
         local_port: our port that it came to.
         tls: whether TLS is on from the first byte.
+        facts: what its handshake gave, then.
     """
 
     address: str
@@ -212,3 +231,4 @@ class Peer:
     local_address: str
     local_port: int
     tls: bool
+    facts: TlsFacts | None = None
