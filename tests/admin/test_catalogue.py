@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 from contextlib import suppress
 
@@ -40,7 +41,10 @@ def test_every_verb_can_be_done_in_exactly_one_place(verb: Verb) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.title)
-def test_the_example_of_every_verb_is_a_command_line_of_that_verb(verb: Verb) -> None:
+def test_the_example_of_every_verb_is_a_command_line_of_that_verb(
+    verb: Verb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\n"))  # where one asks for a password
     ran: list[Verb] = []
     tree = Tree(lambda verb, arguments, options: ran.append(verb), complete)
     line = verb.example.removeprefix('eval "$(').removesuffix(')"')

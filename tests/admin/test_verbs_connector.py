@@ -8,10 +8,20 @@ from typing import Any
 
 import pytest
 
-from holdfast.directory.model import SendConnector, TlsMode, Usage
+from holdfast.directory.model import (
+    ErrorPolicy,
+    PermissionGroup,
+    SendConnector,
+    SendTls,
+    SizeMode,
+    SmartHostAuth,
+    TlsMode,
+    Usage,
+)
 from holdfast.directory.plan import plan_change
 from holdfast.drivers.sqlite_directory import DirectoryStore
 from holdfast.kernel.errors import Refusal
+from holdfast.kernel.iprange import parse_ip_range
 
 Call = Callable[..., Any]
 
@@ -62,14 +72,105 @@ def test_what_cannot_be_is_refused(call: Call) -> None:
         call("connector show", name="internett")
 
 
-def test_send_connectors_are_listed_and_changed_by_file(call: Call, store: DirectoryStore) -> None:
-    before = store.read()
-    connector = SendConnector("out", ("*",), source_servers=("demo",))
-    plan = plan_change(before, replace(before, send_connectors=(connector,)))
-    store.apply(plan, who="test", why="", at=0.0)
-    assert call("connector list").connectors[-1].direction == "send"
-    assert call("connector show", name="out").direction == "send"
-    with pytest.raises(Refusal, match="send connector"):
-        call("connector set", name="out")
+def test_a_send_connector_is_made_changed_switched_off_and_removed(call: Call, store: DirectoryStore) -> None:
+    call(
+        "connector add-send",
+        name="out",
+        address_space=["*", "example.com;5"],
+        smart_host=["smart.example.com", "[192.0.2.25]"],
+        port="587",
+        tls="certificate",
+        auth="basic-require-tls",
+        user="us",
+        error_policy=["downgrade-dns-failures"],
+        private_range=["10.0.0.0/8"],
+    )
+    (out,) = store.read().send_connectors
+    assert out == SendConnector(
+        "out",
+        ("*", "example.com;5"),
+        ("smart.example.com", "[192.0.2.25]"),
+        port=587,
+        tls=SendTls.CERTIFICATE,
+        auth=SmartHostAuth.BASIC_REQUIRE_TLS,
+        user="us",
+        error_policies=(ErrorPolicy.DOWNGRADE_DNS_FAILURES,),
+        private_ranges=(parse_ip_range("10.0.0.0/8"),),
+    )
+    call("connector set", name="OUT", default=["error-policy", "port"], inactivity="5m")
+    changed = store.read().send_connectors[0]
+    assert (changed.error_policies, changed.port, changed.inactivity_s) == ((), 25, 300.0)
+    with pytest.raises(Refusal, match="dangerous"):
+        call("connector disable", name="out")
+    call("connector disable", name="out", yes=True)
+    assert not store.read().send_connectors[0].enabled
+    row = call("connector list").connectors[-1]
+    assert (row.name, row.direction, row.enabled, row.peers, row.tls) == (
+        "out",
+        "send",
+        False,
+        ["smart.example.com", "[192.0.2.25]"],
+        "certificate",
+    )
+    call("connector enable", name="out")
+    assert store.read().send_connectors[0].enabled
     call("connector remove", name="out", yes=True)
     assert store.read().send_connectors == ()
+
+
+def test_a_setting_of_the_other_direction_is_refused(call: Call) -> None:
+    call("connector add-send", name="out", address_space=["*"])
+    with pytest.raises(Refusal, match='send connector "out" has no setting tarpit'):
+        call("connector set", name="out", tarpit="1s")
+    with pytest.raises(Refusal, match='receive connector "internet" has no setting port'):
+        call("connector set", name="internet", default=["port"])
+    with pytest.raises(Refusal, match='tls: "starttls" is not one of opportunistic'):
+        call("connector set", name="out", tls="starttls")
+    with pytest.raises(Refusal, match="binding has no default"):
+        call("connector set", name="internet", default=["binding"])
+    with pytest.raises(Refusal, match="port is given, and to have its default"):
+        call("connector set", name="out", default=["port"], port="26")
+
+
+def test_one_name_for_one_door(call: Call, store: DirectoryStore) -> None:
+    with pytest.raises(Refusal, match='receive connector "internet" is there already'):
+        call("connector add-send", name="Internet", address_space=["*"])
+    before = store.read()
+    plan = plan_change(before, replace(before, send_connectors=(SendConnector("internet", ("*",)),)))
+    store.apply(plan, who="test", why="from a file", at=0.0)
+    with pytest.raises(Refusal, match="say which with --direction"):
+        call("connector show", name="internet")
+    assert call("connector show", name="internet", direction="send").direction == "send"
+    assert call("connector show", name="internet", direction="receive").direction == "receive"
+
+
+def test_every_setting_can_be_said(call: Call, store: DirectoryStore) -> None:
+    call(
+        "connector set",
+        name="internet",
+        permission_group=["anonymous", "users"],
+        require_tls="yes",
+        client_certificate_domain=["*.partner.example"],
+        certificate="ab" * 32,
+        proxy_from=["127.0.0.9"],
+        size_mode="disabled",
+        connection_percent_per_source="50",
+        message_rate_max="5",
+        reject_reserved_domains="yes",
+        reject_single_label_domains="yes",
+        local_hop_count_max="4",
+        enabled="yes",
+        yes=True,
+    )
+    internet = store.read().receive_connectors[0]
+    assert internet.permission_groups == (PermissionGroup.ANONYMOUS, PermissionGroup.USERS)
+    assert (internet.require_tls, internet.size_mode) == (True, SizeMode.DISABLED)
+    assert internet.client_certificate_domains == ("*.partner.example",)
+    assert (internet.certificate, internet.proxy_from) == ("ab" * 32, (parse_ip_range("127.0.0.9"),))
+    assert (internet.connection_percent_per_source, internet.message_rate_max) == (50, 5)
+    assert internet.reject_reserved_domains
+    assert internet.reject_single_label_domains
+    assert internet.local_hop_count_max == 4
+    call("connector set", name="internet", default=["require-tls", "certificate"], yes=True)
+    after = store.read().receive_connectors[0]
+    assert (after.require_tls, after.certificate) == (False, "")

@@ -51,3 +51,27 @@ def test_show_and_check(call: Call) -> None:
     shown = call("organisation show")
     assert (shown.name, shown.revision, shown.mailbox_count) == ("Example", 1, 2)
     assert call("organisation check").problem_count == 0
+
+
+def test_settings_are_shown_with_their_reasons_and_changed(call: Call, store: DirectoryStore) -> None:
+    rows = {row.name: row for row in call("organisation settings").settings}
+    assert (rows["expiry"].value, rows["expiry"].default) == ("2d", "2d")
+    assert rows["expiry"].reason == "after so long a message is returned to its sender"
+    call(
+        "organisation set",
+        expiry="3d",
+        delay_notice_internal="no",
+        resolver_address=["127.0.0.1:5353", "192.0.2.53"],
+        tls_report_contact="tls@Example.test",
+    )
+    after = store.read()
+    assert (after.expiry_s, after.delay_notice_internal) == (3 * 86400.0, False)
+    assert after.resolver_addresses == ("127.0.0.1:5353", "192.0.2.53")
+    assert after.tls_report_contact == "tls@example.test"
+    assert {row.name: row for row in call("organisation settings").settings}["expiry"].value == "3d"
+    with pytest.raises(Refusal, match="dangerous"):
+        call("organisation set", default=["expiry"])
+    call("organisation set", default=["expiry", "resolver-address"], yes=True)
+    assert (store.read().expiry_s, store.read().resolver_addresses) == (2 * 86400.0, ())
+    with pytest.raises(Refusal, match="nothing was changed"):
+        call("organisation set", poison_count="11")

@@ -30,9 +30,9 @@ def test_sites_come_and_go(call: Call) -> None:
 
 def test_domains_come_and_go(call: Call) -> None:
     call("domain add", name="Second.Test")
-    assert [(row.name, row.address_count) for row in call("domain list").domains] == [
-        ("example.test", 2),
-        ("second.test", 0),
+    assert [(row.name, row.kind, row.address_count) for row in call("domain list").domains] == [
+        ("example.test", "authoritative", 2),
+        ("second.test", "authoritative", 0),
     ]
     with pytest.raises(Refusal, match="accepted already"):
         call("domain add", name="second.test")
@@ -41,6 +41,28 @@ def test_domains_come_and_go(call: Call) -> None:
     call("domain remove", name="second.test", yes=True)
     with pytest.raises(Refusal, match="there is no accepted domain"):
         call("domain remove", name="second.test")
+
+
+def test_a_site_becomes_a_hub_and_gets_other_subnets(call: Call) -> None:
+    call("site add", name="berlin", subnet=["192.0.2.0/24"])
+    with pytest.raises(Refusal, match="dangerous"):
+        call("site set", name="Berlin", hub="yes")
+    call("site set", name="Berlin", hub="yes", subnet=["198.51.100.0/24"], yes=True)
+    rows = {row.name: row for row in call("site list").sites}
+    assert (rows["berlin"].hub, rows["berlin"].subnets) == (True, ["198.51.100.0/24"])
+    call("site set", name="berlin", default=["hub", "subnet"])
+    rows = {row.name: row for row in call("site list").sites}
+    assert (rows["berlin"].hub, rows["berlin"].subnets) == (False, [])
+
+
+def test_who_has_the_mailboxes_of_a_domain(call: Call) -> None:
+    call("connector add-send", name="inside", address_space=["far.example"])
+    call("domain add", name="far.example", kind="internal-relay")
+    assert call("domain list").domains[-1].kind == "internal-relay"
+    with pytest.raises(Refusal, match="dangerous"):
+        call("domain set", name="far.example", kind="external-relay")
+    call("domain set", name="FAR.example", kind="external-relay", yes=True)
+    assert call("domain list").domains[-1].kind == "external-relay"
 
 
 def test_servers_show_what_listens_on_them(call: Call) -> None:

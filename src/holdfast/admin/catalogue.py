@@ -137,6 +137,14 @@ class Arguments:
         """Whether a flag was given."""
         return self._values[name] is True
 
+    def has(self, name: str) -> bool:
+        """Whether the verb takes such an argument."""
+        return name in self._values
+
+    def value(self, name: str) -> ArgumentValue:
+        """The value of an argument of any type."""
+        return self._values[name]
+
     def given(self, name: str) -> bool:
         """Whether the argument was given at all."""
         return self._values[name] not in (None, [])
@@ -210,9 +218,13 @@ NOUNS: dict[str, Noun] = {
         Noun("status", "verbs_server", "Show the roles of this server."),
         Noun("organisation", "verbs_organisation", "Everything declared, its change log, export and import."),
         Noun("site", "verbs_place", "Places with IP subnets."),
+        Noun("site-link", "verbs_site_link", "Links between sites, their cost and limits."),
         Noun("server", "verbs_place", "Machines of ours and what runs on them."),
         Noun("domain", "verbs_place", "Domains whose mail is ours."),
         Noun("connector", "verbs_connector", "Doors that mail comes in and leaves by."),
+        Noun("tls", "verbs_required_tls", "Domains that mail is sent to with TLS only."),
+        Noun("text", "verbs_text", "Words of ours in delivery reports."),
+        Noun("threshold", "verbs_threshold", "Where back pressure begins and ends."),
         Noun("database", "verbs_place", "Stores of mailboxes."),
         Noun("mailbox", "verbs_mailbox", "People's mail."),
         Noun("group", "verbs_group", "Addresses that stand for many."),

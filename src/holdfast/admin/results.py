@@ -146,9 +146,10 @@ class GroupList(Result, frozen=True):
 
 
 class DomainRow(Result, frozen=True):
-    """One accepted domain and how many addresses of ours are in it."""
+    """One accepted domain, who has its mailboxes, and how many addresses of ours are in it."""
 
     name: str
+    kind: str
     address_count: int
 
 
@@ -164,12 +165,28 @@ class SiteRow(Result, frozen=True):
     name: str
     subnets: list[str]
     servers: list[str]
+    hub: bool = False
 
 
 class SiteList(Result, frozen=True):
     """Sites by name."""
 
     sites: list[SiteRow]
+
+
+class SiteLinkRow(Result, frozen=True):
+    """One link between sites; without a limit larger messages pass too."""
+
+    name: str
+    sites: list[str]
+    cost: int
+    message_size_max_bytes: int | None
+
+
+class SiteLinkList(Result, frozen=True):
+    """Site links by name."""
+
+    links: list[SiteLinkRow]
 
 
 class ServerRow(Result, frozen=True):
@@ -232,12 +249,17 @@ class DatabaseShown(Result, frozen=True):
 
 
 class ConnectorRow(Result, frozen=True):
-    """One connector in a list; ``where`` are bindings, or address spaces of a send connector."""
+    """One connector in a list; ``where`` are bindings, or address spaces of a send connector.
+
+    ``peers`` are the remote ranges of a receive connector, the smart hosts of a send connector.
+    """
 
     name: str
     direction: str
+    enabled: bool
     server: str
     where: list[str]
+    peers: list[str]
     usage: str
     tls: str
 
@@ -261,6 +283,82 @@ class ConnectorShown(Result, frozen=True):
     name: str
     direction: str
     settings: list[SettingRow]
+
+
+class RelayAllowed(Result, frozen=True):
+    """What a relay connector opens, in plain words, and what was changed for it."""
+
+    applied: bool
+    revision: int
+    opens: list[str]
+    changes: list[str]
+    dangers: list[str]
+
+
+class ConnectorPasswordSet(Result, frozen=True):
+    """Whether a send connector has a password for its smart hosts now."""
+
+    name: str
+    has_password: bool
+
+
+class RequiredTlsRow(Result, frozen=True):
+    """One domain that mail is sent to with TLS only; ``tls_domain`` is the name in the certificate."""
+
+    domain: str
+    level: str
+    tls_domain: str
+
+
+class RequiredTlsList(Result, frozen=True):
+    """Required TLS by domain."""
+
+    domains: list[RequiredTlsRow]
+
+
+class DsnTextRow(Result, frozen=True):
+    """One text of ours in delivery reports."""
+
+    name: str
+    text: str
+
+
+class DsnTextList(Result, frozen=True):
+    """Texts of delivery reports by name."""
+
+    texts: list[DsnTextRow]
+
+
+class ThresholdRow(Result, frozen=True):
+    """The marks of one resource, percent or messages."""
+
+    resource: str
+    medium: float
+    high: float
+    high_to_medium: float
+    medium_to_low: float
+    history_count: int
+
+
+class ThresholdList(Result, frozen=True):
+    """The marks that take the place of built-in ones."""
+
+    thresholds: list[ThresholdRow]
+
+
+class OrganisationSettingRow(Result, frozen=True):
+    """One setting of the whole organisation, with the reason of its default."""
+
+    name: str
+    value: str
+    default: str
+    reason: str
+
+
+class OrganisationSettingList(Result, frozen=True):
+    """The settings that hold for the whole organisation."""
+
+    settings: list[OrganisationSettingRow]
 
 
 class TrackedRow(Result, frozen=True):

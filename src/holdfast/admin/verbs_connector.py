@@ -3,16 +3,150 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
+from holdfast.admin import verbs_relay
 from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
 from holdfast.admin.context import Context, not_found
 from holdfast.admin.results import Changed, ConnectorList, ConnectorRow, ConnectorShown, SettingRow
-from holdfast.directory.kinds import settings_of
-from holdfast.directory.model import ReceiveConnector, SendConnector, TlsMode, Usage
+from holdfast.admin.setting_arguments import (
+    DEFAULT,
+    argument_name,
+    default_argument,
+    given_settings,
+    merged_arguments,
+    setting_arguments,
+)
+from holdfast.admin.verbs_relay import the_server
+from holdfast.directory.edit import with_object, without_object
+from holdfast.directory.kinds import settings_of, subject_of
+from holdfast.directory.model import ReceiveConnector, SendConnector
 from holdfast.directory.values import write_text
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.iprange import parse_ip_range
+
+AnyConnector = ReceiveConnector | SendConnector
+_EVERYBODY = (parse_ip_range("0.0.0.0/0"), parse_ip_range("::/0"))
+
+
+def _add_receive(context: Context, arguments: Arguments) -> Changed:
+    name = arguments.text("name")
+    _refuse_taken(context, name)
+    server = the_server(context.organisation, arguments.optional_text("server"))
+    given = given_settings(arguments, ReceiveConnector) | {"name": name, "server": server}
+    connector = replace(ReceiveConnector(name, server, (), _EVERYBODY), **given)
+    return context.change(arguments, with_object(context.organisation, connector))
+
+
+def _add_send(context: Context, arguments: Arguments) -> Changed:
+    name = arguments.text("name")
+    _refuse_taken(context, name)
+    given = given_settings(arguments, SendConnector) | {"name": name}
+    connector = replace(SendConnector(name, ()), **given)
+    return context.change(arguments, with_object(context.organisation, connector))
+
+
+def _refuse_taken(context: Context, name: str) -> None:
+    # One name for one door, whatever its direction: that is what the other verbs ask for.
+    for each in _connectors(context):
+        if each.name.casefold() == name.casefold():
+            raise Refusal(
+                f"{subject_of(each)} is there already; change it with: holdfast connector set {each.name}"
+            )
+
+
+def _connectors(context: Context) -> list[AnyConnector]:
+    organisation = context.organisation
+    return [*organisation.receive_connectors, *organisation.send_connectors]
+
+
+def _list(context: Context, arguments: Arguments) -> ConnectorList:
+    organisation = context.organisation
+    rows = [
+        ConnectorRow(
+            each.name,
+            "receive",
+            each.enabled,
+            each.server,
+            list(each.bindings),
+            [str(one) for one in each.remote_ranges],
+            each.usage.value,
+            each.tls.value,
+        )
+        for each in organisation.receive_connectors
+    ]
+    rows += [
+        ConnectorRow(
+            each.name,
+            "send",
+            each.enabled,
+            ", ".join(each.source_servers),
+            list(each.address_spaces),
+            list(each.smart_hosts),
+            "",
+            each.tls.value,
+        )
+        for each in organisation.send_connectors
+    ]
+    return ConnectorList(rows)
+
+
+def _find(context: Context, arguments: Arguments) -> AnyConnector:
+    name, direction = arguments.text("name"), arguments.optional_text("direction")
+    organisation = context.organisation
+    connectors: list[AnyConnector] = []
+    if direction != "send":
+        connectors += organisation.receive_connectors
+    if direction != "receive":
+        connectors += organisation.send_connectors
+    found = [each for each in connectors if each.name.casefold() == name.casefold()]
+    if not found:
+        raise not_found("connector", name, (each.name for each in connectors))
+    if len(found) > 1:
+        raise Refusal(
+            f'a receive and a send connector are called "{name}"; say which with --direction receive or send'
+        )
+    return found[0]
+
+
+def _show(context: Context, arguments: Arguments) -> ConnectorShown:
+    connector = _find(context, arguments)
+    settings = [
+        SettingRow(each.key, write_text(getattr(connector, each.attribute), each.unit))
+        for each in settings_of(type(connector))
+    ]
+    if isinstance(connector, ReceiveConnector):
+        return ConnectorShown(connector.name, "receive", settings)
+    has_password = context.store.connector_password(connector.name) is not None
+    settings.append(SettingRow("password", "set" if has_password else "not set"))
+    return ConnectorShown(connector.name, "send", settings)
+
+
+def _set(context: Context, arguments: Arguments) -> Changed:
+    before = _find(context, arguments)
+    own = {argument_name(setting) for setting in settings_of(type(before))}
+    others = [each.name for each in _ALL_SETTINGS if each.name not in own]
+    reset = arguments.texts(DEFAULT)
+    foreign = [name for name in others if arguments.given(name) or name in reset]
+    if foreign:
+        raise Refusal(f"{subject_of(before)} has no setting {foreign[0]}; see: holdfast connector show")
+    after = replace(before, **given_settings(arguments, type(before)) | {"name": before.name})
+    return context.change(arguments, with_object(context.organisation, after))
+
+
+def _enable(context: Context, arguments: Arguments) -> Changed:
+    after = replace(_find(context, arguments), enabled=True)
+    return context.change(arguments, with_object(context.organisation, after))
+
+
+def _disable(context: Context, arguments: Arguments) -> Changed:
+    after = replace(_find(context, arguments), enabled=False)
+    return context.change(arguments, with_object(context.organisation, after))
+
+
+def _remove(context: Context, arguments: Arguments) -> Changed:
+    found = _find(context, arguments)
+    return context.change(arguments, without_object(context.organisation, type(found), found.name))
+
 
 _NAME = Argument(
     "name",
@@ -22,129 +156,25 @@ _NAME = Argument(
     positional=True,
     completes="connector.connectors.name",
 )
-_BINDINGS = Argument("binding", Kind.BINDING, "an address and port that it listens on", many=True)
-_RANGES = Argument("remote-range", Kind.RANGE, "a range of clients that may use it", many=True)
-
-# Argument -> the field of ReceiveConnector that it sets.
-_LIMITS = {
-    "message-size-max": (Kind.SIZE, "message_bytes_max", "the largest message taken"),
-    "recipient-count-max": (Kind.COUNT, "recipient_count_max", "recipients of one message"),
-    "header-size-max": (Kind.SIZE, "header_bytes_max", "size of all headers of one message"),
-    "connection-count-max": (Kind.COUNT, "connection_count_max", "connections in all"),
-    "connection-count-per-source-max": (
-        Kind.COUNT,
-        "connection_count_per_source_max",
-        "connections from one address",
-    ),
-    "protocol-error-count-max": (Kind.COUNT, "protocol_error_count_max", "errors after which a session ends"),
-    "tarpit": (Kind.SPAN, "tarpit_s", "wait before an answer to an error"),
-    "inactivity": (Kind.SPAN, "inactivity_s", "silence after which a session ends"),
-    "session": (Kind.SPAN, "session_s", "length after which a session ends"),
-    "hop-count-max": (Kind.COUNT, "hop_count_max", "Received lines after which a message loops"),
-}
-_SETTINGS = (
-    Argument("usage", Kind.CHOICE, "whom it is for", choices=tuple(each.value for each in Usage)),
-    Argument("tls", Kind.CHOICE, "how TLS is offered", choices=tuple(each.value for each in TlsMode)),
-    Argument("fqdn", Kind.DOMAIN, "the name in banner and trace header; the server's if not given"),
-    *(Argument(name, kind, text) for name, (kind, _, text) in _LIMITS.items()),
+_DIRECTION = Argument(
+    "direction",
+    Kind.CHOICE,
+    "which one, where a receive and a send connector have one name",
+    choices=("receive", "send"),
 )
+_RECEIVE = setting_arguments(ReceiveConnector, leave_out=("name",))
+_SEND = setting_arguments(SendConnector, leave_out=("name",))
+_ALL_SETTINGS = merged_arguments(("receive connectors", _RECEIVE), ("send connectors", _SEND))
 
 
-def _with_settings(connector: ReceiveConnector, arguments: Arguments) -> ReceiveConnector:
-    values: dict[
-        str, Any
-    ] = {}  # keyed by field name; replace() and the checks of the directory see to the types
-    for name, (kind, field_name, _) in _LIMITS.items():
-        if arguments.given(name):
-            read = arguments.optional_span_s if kind is Kind.SPAN else arguments.optional_count
-            values[field_name] = read(name)
-    if arguments.given("usage"):
-        values["usage"] = Usage(arguments.text("usage"))
-    if arguments.given("tls"):
-        values["tls"] = TlsMode(arguments.text("tls"))
-    if arguments.given("fqdn"):
-        values["fqdn"] = arguments.text("fqdn")
-    if arguments.given("binding"):
-        values["bindings"] = arguments.texts("binding")
-    if arguments.given("remote-range"):
-        values["remote_ranges"] = tuple(parse_ip_range(each) for each in arguments.texts("remote-range"))
-    return replace(connector, **values)
-
-
-def _add_receive(context: Context, arguments: Arguments) -> Changed:
-    organisation, name = context.organisation, arguments.text("name")
-    if any(each.name == name for each in organisation.receive_connectors):
-        raise Refusal(
-            f'receive connector "{name}" is there already; change it with: holdfast connector set {name}'
-        )
-    server = arguments.optional_text("server")
-    if server is None:
-        if len(organisation.servers) != 1:
-            raise Refusal(f"there are {len(organisation.servers)} servers; say which one with --server")
-        server = organisation.servers[0].name
-    everybody = (parse_ip_range("0.0.0.0/0"), parse_ip_range("::/0"))
-    connector = ReceiveConnector(name, server, arguments.texts("binding"), everybody)
-    connectors = (*organisation.receive_connectors, _with_settings(connector, arguments))
-    return context.change(arguments, replace(organisation, receive_connectors=connectors))
-
-
-def _list(context: Context, arguments: Arguments) -> ConnectorList:
-    organisation = context.organisation
-    rows = [
-        ConnectorRow(each.name, "receive", each.server, list(each.bindings), each.usage.value, each.tls.value)
-        for each in organisation.receive_connectors
-    ]
-    rows += [
-        ConnectorRow(each.name, "send", ", ".join(each.source_servers), list(each.address_spaces), "", "")
-        for each in organisation.send_connectors
-    ]
-    return ConnectorList(rows)
-
-
-def _find(context: Context, name: str) -> ReceiveConnector | SendConnector:
-    organisation = context.organisation
-    connectors: list[ReceiveConnector | SendConnector] = [*organisation.receive_connectors]
-    connectors += organisation.send_connectors
-    for connector in connectors:
-        if connector.name == name:
-            return connector
-    raise not_found("connector", name, (each.name for each in connectors))
-
-
-def _show(context: Context, arguments: Arguments) -> ConnectorShown:
-    connector = _find(context, arguments.text("name"))
-    settings = [
-        SettingRow(each.key, write_text(getattr(connector, each.attribute), each.unit))
-        for each in settings_of(type(connector))
-    ]
-    direction = "receive" if isinstance(connector, ReceiveConnector) else "send"
-    return ConnectorShown(connector.name, direction, settings)
-
-
-def _set(context: Context, arguments: Arguments) -> Changed:
-    organisation = context.organisation
-    before = _find(context, arguments.text("name"))
-    if isinstance(before, SendConnector):
-        raise Refusal(
-            f'"{before.name}" is a send connector; change it with: holdfast organisation export, import'
-        )
-    connectors = tuple(
-        _with_settings(each, arguments) if each is before else each
-        for each in organisation.receive_connectors
-    )
-    return context.change(arguments, replace(organisation, receive_connectors=connectors))
-
-
-def _remove(context: Context, arguments: Arguments) -> Changed:
-    organisation = context.organisation
-    found = _find(context, arguments.text("name"))
-    return context.change(
-        arguments,
-        replace(
-            organisation,
-            receive_connectors=tuple(each for each in organisation.receive_connectors if each is not found),
-            send_connectors=tuple(each for each in organisation.send_connectors if each is not found),
-        ),
+def _receive_arguments() -> tuple[Argument, ...]:
+    helps = {
+        "server": "the server that opens it; the only one if not given",
+        "remote-range": "a range of clients that may use it; everybody if not given",
+    }
+    return tuple(
+        replace(each, required=each.name == "binding", help=helps.get(each.name, each.help))
+        for each in _RECEIVE
     )
 
 
@@ -163,7 +193,7 @@ VERBS = (
         "Show all settings of one connector.",
         "holdfast connector show internet",
         ConnectorShown,
-        (_NAME,),
+        (_NAME, _DIRECTION),
         perform=_show,
     ),
     Verb(
@@ -172,29 +202,57 @@ VERBS = (
         "Open another door for mail.",
         "holdfast connector add-receive scanner --binding 192.0.2.1:26 --remote-range 192.0.2.64/28",
         Changed,
-        (
-            replace(_NAME, completes=""),
-            replace(_BINDINGS, required=True),
-            replace(_RANGES, help="a range of clients that may use it; everybody if not given"),
-            Argument("server", Kind.TEXT, "the server that opens it", completes="server.servers.name"),
-            *_SETTINGS,
-            *CHANGE_ARGUMENTS,
-        ),
+        (replace(_NAME, completes=""), *_receive_arguments(), *CHANGE_ARGUMENTS),
         detail="It is open as soon as the command returns; nothing is restarted.",
         changes=True,
         perform=_add_receive,
     ),
     Verb(
         "connector",
+        "add-send",
+        "Make a way out for mail.",
+        'holdfast connector add-send out --address-space "*" --smart-host smart.example.com --port 587',
+        Changed,
+        (
+            replace(_NAME, completes=""),
+            *(replace(each, required=each.name == "address-space") for each in _SEND),
+            *CHANGE_ARGUMENTS,
+        ),
+        detail="Without smart hosts DNS is asked. A password is set with: holdfast connector set-password.",
+        changes=True,
+        perform=_add_send,
+    ),
+    Verb(
+        "connector",
         "set",
-        "Change a receive connector.",
+        "Change a receive or send connector.",
         "holdfast connector set internet --message-size-max 50MB",
         Changed,
-        (_NAME, _BINDINGS, _RANGES, *_SETTINGS, *CHANGE_ARGUMENTS),
-        detail="Bindings and ranges that are given take the place of all that were there. "
+        (_NAME, _DIRECTION, *_ALL_SETTINGS, default_argument(_ALL_SETTINGS), *CHANGE_ARGUMENTS),
+        detail="What may be given several times takes the place of all that was there. "
         "Open sessions keep the limits that they began with.",
         changes=True,
         perform=_set,
+    ),
+    Verb(
+        "connector",
+        "enable",
+        "Use a connector again.",
+        "holdfast connector enable scanner",
+        Changed,
+        (_NAME, _DIRECTION, *CHANGE_ARGUMENTS),
+        changes=True,
+        perform=_enable,
+    ),
+    Verb(
+        "connector",
+        "disable",
+        "Keep a connector, but do not use it.",
+        "holdfast connector disable scanner --yes",
+        Changed,
+        (_NAME, _DIRECTION, *CHANGE_ARGUMENTS),
+        changes=True,
+        perform=_disable,
     ),
     Verb(
         "connector",
@@ -202,8 +260,9 @@ VERBS = (
         "Close a door.",
         "holdfast connector remove scanner --yes",
         Changed,
-        (_NAME, *CHANGE_ARGUMENTS),
+        (_NAME, _DIRECTION, *CHANGE_ARGUMENTS),
         changes=True,
         perform=_remove,
     ),
+    *verbs_relay.VERBS,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
 from holdfast.admin.context import Context, change_text
 from holdfast.admin.results import (
@@ -9,12 +11,23 @@ from holdfast.admin.results import (
     Checked,
     History,
     HistoryRow,
+    OrganisationSettingList,
+    OrganisationSettingRow,
     OrganisationShown,
     ProblemRow,
     Text,
 )
+from holdfast.admin.setting_arguments import (
+    argument_name,
+    default_argument,
+    given_settings,
+    setting_arguments,
+)
 from holdfast.directory.checks import check_organisation
+from holdfast.directory.kinds import settings_of
+from holdfast.directory.model import Organisation
 from holdfast.directory.toml_format import read_organisation, write_organisation
+from holdfast.directory.values import write_text
 from holdfast.kernel.ids import MailboxId, Revision, new_mailbox_id
 
 
@@ -76,6 +89,28 @@ def _check(context: Context, arguments: Arguments) -> Checked:
     return Checked(context.organisation.revision, len(problems), problems)
 
 
+def _settings(context: Context, arguments: Arguments) -> OrganisationSettingList:
+    organisation = context.organisation
+    return OrganisationSettingList(
+        [
+            OrganisationSettingRow(
+                argument_name(each),
+                write_text(getattr(organisation, each.attribute), each.unit),
+                write_text(each.default, each.unit),
+                each.reason,
+            )
+            for each in settings_of(Organisation)
+        ]
+    )
+
+
+def _set(context: Context, arguments: Arguments) -> Changed:
+    organisation = context.organisation
+    return context.change(arguments, replace(organisation, **given_settings(arguments, Organisation)))
+
+
+_SETTINGS = setting_arguments(Organisation)
+
 VERBS = (
     Verb(
         "organisation",
@@ -121,6 +156,25 @@ VERBS = (
             Argument("before", Kind.COUNT, "only changes before this revision"),
         ),
         perform=_history,
+    ),
+    Verb(
+        "organisation",
+        "settings",
+        "Show the settings that hold for the whole organisation, with their defaults and reasons.",
+        "holdfast organisation settings",
+        OrganisationSettingList,
+        perform=_settings,
+    ),
+    Verb(
+        "organisation",
+        "set",
+        "Change settings that hold for the whole organisation.",
+        "holdfast organisation set --expiry 3d --delay-notice 1h",
+        Changed,
+        (*_SETTINGS, default_argument(_SETTINGS), *CHANGE_ARGUMENTS),
+        detail="What may be given several times takes the place of all that was there.",
+        changes=True,
+        perform=_set,
     ),
     Verb(
         "organisation",

@@ -19,17 +19,25 @@ from holdfast.admin.results import (
     SiteList,
     SiteRow,
 )
-from holdfast.directory.model import AcceptedDomain, MailboxDatabase, Site
+from holdfast.admin.setting_arguments import default_argument, given_settings, setting_arguments
+from holdfast.directory.edit import find_object, with_object
+from holdfast.directory.model import AcceptedDomain, DomainKind, MailboxDatabase, Site
 from holdfast.kernel.errors import Refusal
-from holdfast.kernel.iprange import parse_ip_range
 
 
 def _add_site(context: Context, arguments: Arguments) -> Changed:
     organisation = context.organisation
-    site = Site(arguments.text("name"), tuple(parse_ip_range(each) for each in arguments.texts("subnet")))
+    site = replace(Site(arguments.text("name")), **given_settings(arguments, Site))
     if any(each.name == site.name for each in organisation.sites):
         raise Refusal(f'site "{site.name}" is there already; choose another name')
     return context.change(arguments, replace(organisation, sites=(*organisation.sites, site)))
+
+
+def _set_site(context: Context, arguments: Arguments) -> Changed:
+    organisation = context.organisation
+    site = find_object(organisation, Site, arguments.text("name"))
+    values = given_settings(arguments, Site) | {"name": site.name}
+    return context.change(arguments, with_object(organisation, replace(site, **values)))
 
 
 def _list_sites(context: Context, arguments: Arguments) -> SiteList:
@@ -40,6 +48,7 @@ def _list_sites(context: Context, arguments: Arguments) -> SiteList:
                 site.name,
                 [str(each) for each in site.subnets],
                 [server.name for server in organisation.servers if server.site == site.name],
+                site.hub,
             )
             for site in sorted(organisation.sites, key=lambda each: each.name)
         ]
@@ -90,17 +99,27 @@ def _show_server(context: Context, arguments: Arguments) -> ServerShown:
 
 def _add_domain(context: Context, arguments: Arguments) -> Changed:
     organisation = context.organisation
-    domain = AcceptedDomain(arguments.text("name"))
+    domain = AcceptedDomain(arguments.text("name"), DomainKind(arguments.text("kind")))
     if domain.name in organisation.domain_names:
         raise Refusal(f'domain "{domain.name}" is accepted already; nothing to do')
     domains = (*organisation.accepted_domains, domain)
     return context.change(arguments, replace(organisation, accepted_domains=domains))
 
 
+def _set_domain(context: Context, arguments: Arguments) -> Changed:
+    organisation = context.organisation
+    domain = find_object(organisation, AcceptedDomain, arguments.text("name"))
+    after = replace(domain, kind=DomainKind(arguments.text("kind")))
+    return context.change(arguments, with_object(organisation, after))
+
+
 def _list_domains(context: Context, arguments: Arguments) -> DomainList:
     addresses = [each.rpartition("@")[2] for each in context.organisation.recipients]
     return DomainList(
-        [DomainRow(each, addresses.count(each)) for each in sorted(context.organisation.domain_names)]
+        [
+            DomainRow(each.name, each.kind.value, addresses.count(each.name))
+            for each in sorted(context.organisation.accepted_domains, key=lambda each: each.name)
+        ]
     )
 
 
@@ -165,6 +184,14 @@ def _name(of: str, completes: str = "", kind: Kind = Kind.TEXT) -> Argument:
 
 _SITE, _SITES = _name("site"), _name("site", "site.sites.name")
 _DOMAIN, _DOMAINS = _name("domain", kind=Kind.DOMAIN), _name("domain", "domain.domains.name", Kind.DOMAIN)
+_SITE_SETTINGS = setting_arguments(Site, leave_out=("name",))
+_KIND = Argument(
+    "kind",
+    Kind.CHOICE,
+    "who has its mailboxes: authoritative: we have all; internal-relay: we have some, mail for the others is "
+    "handed on; external-relay: all its mail is handed on",
+    choices=tuple(each.value for each in DomainKind),
+)
 _SERVERS = _name("server", "server.servers.name")
 _DATABASES = _name("mailbox database", "database.databases.name")
 
@@ -175,9 +202,20 @@ VERBS = (
         "Add a site.",
         "holdfast site add berlin --subnet 192.0.2.0/24",
         Changed,
-        (_SITE, Argument("subnet", Kind.RANGE, "a range of its addresses", many=True), *CHANGE_ARGUMENTS),
+        (_SITE, *_SITE_SETTINGS, *CHANGE_ARGUMENTS),
         changes=True,
         perform=_add_site,
+    ),
+    Verb(
+        "site",
+        "set",
+        "Change a site.",
+        "holdfast site set berlin --hub yes",
+        Changed,
+        (_SITES, *_SITE_SETTINGS, default_argument(_SITE_SETTINGS), *CHANGE_ARGUMENTS),
+        detail="Subnets that are given take the place of all that were there.",
+        changes=True,
+        perform=_set_site,
     ),
     Verb("site", "list", "List the sites.", "holdfast site list", SiteList, perform=_list_sites),
     Verb(
@@ -206,9 +244,19 @@ VERBS = (
         "Accept mail for a domain.",
         "holdfast domain add example.test",
         Changed,
-        (_DOMAIN, *CHANGE_ARGUMENTS),
+        (_DOMAIN, replace(_KIND, default=DomainKind.AUTHORITATIVE.value), *CHANGE_ARGUMENTS),
         changes=True,
         perform=_add_domain,
+    ),
+    Verb(
+        "domain",
+        "set",
+        "Say who has the mailboxes of a domain.",
+        "holdfast domain set example.test --kind internal-relay --yes",
+        Changed,
+        (_DOMAINS, replace(_KIND, required=True), *CHANGE_ARGUMENTS),
+        changes=True,
+        perform=_set_domain,
     ),
     Verb(
         "domain",
