@@ -63,6 +63,18 @@ RECEIVE: dict[str, tuple[dict[str, typing.Any], list[str]]] = {
         {"anonymous_relay": True, "permission_groups": (PermissionGroup.USERS,)},
         ["lets anonymous clients relay, but its permission groups leave them out"],
     ),
+    "usage relay without a right to": (
+        {"usage": Usage.RELAY},
+        ["has the usage relay, but nobody may relay by it; name the hosts that may with"],
+    ),
+    "usage relay with rights": (
+        {"usage": Usage.RELAY, "permission_groups": (PermissionGroup.ANONYMOUS, PermissionGroup.USERS)},
+        [],
+    ),
+    "relay for partners": (
+        {"anonymous_relay": True, "permission_groups": (PermissionGroup.PARTNERS,)},
+        [],
+    ),
     "relay on a connector for users": (
         {"anonymous_relay": True, "usage": Usage.CLIENT},
         ["its usage client asks for sign-in; give it the usage relay"],

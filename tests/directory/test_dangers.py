@@ -41,6 +41,7 @@ RELAY = ReceiveConnector(
     ("127.0.0.1:2526",),
     (parse_ip_range("192.0.2.0/24"), parse_ip_range("10.0.0.0/7")),
     Usage.RELAY,
+    anonymous_relay=True,
 )
 
 

@@ -38,7 +38,12 @@ RECEIVE: dict[str, tuple[dict[str, typing.Any], dict[str, typing.Any], list[str]
         {"anonymous_relay": True},
         ['receive connector "in" is an open relay: anybody in 0.0.0.0/0 may send anywhere without'],
     ),
-    "usage relay for all": ({}, {"usage": Usage.RELAY}, ["is an open relay"]),
+    "what is said of a relay, but not allowed": ({}, {"usage": Usage.RELAY}, []),
+    "every client is a server of ours": (
+        {},
+        {"externally_secured": True},
+        ["is an open relay", "takes every client in 0.0.0.0/0 for a server of ours"],
+    ),
     "relay for few": ({}, {"anonymous_relay": True, "remote_ranges": (NARROW,)}, []),
     "a relay that is not enabled": ({}, {"anonymous_relay": True, "enabled": False}, ["is disabled"]),
     "a wide relay grows": (

@@ -6,6 +6,11 @@ from holdfast.directory.checks import check_organisation
 from holdfast.directory.model import Organisation, Role, TlsMode, Usage
 
 
+def test_a_load_generator_on_loopback_is_neither_slowed_nor_cut_off(organisation: Organisation) -> None:
+    for connector in organisation.receive_connectors:
+        assert (connector.tarpit_s, connector.connection_percent_per_source) == (0.0, 100)
+
+
 def test_nothing_is_wrong_with_it(organisation: Organisation) -> None:
     assert check_organisation(organisation) == ()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,6 +58,11 @@ CASES: dict[str, tuple[tuple[ReceiveConnector, ...], Server | None, list[str]]] 
             'receive connectors "relay" and "scanner": both claim 192.0.2.0/28 on port 25; '
             "give one a narrower range"
         ],
+    ),
+    "same range, but only one is enabled": (
+        (_connector("old", P, "192.0.2.0/28"), replace(_connector("new", P, "192.0.2.0/28"), enabled=False)),
+        None,
+        [],
     ),
     "ranges that cross": (
         (_connector("a", P, "192.0.2.0-192.0.2.9"), _connector("b", P, "192.0.2.8-192.0.2.20")),

@@ -11,6 +11,7 @@ from holdfast.directory.model import (
     Mailbox,
     Organisation,
     ReceiveConnector,
+    ResourceThreshold,
     Role,
     Server,
     TlsMode,
@@ -146,6 +147,7 @@ def test_defaults_are_left_out_unless_wanted() -> None:
         (300.0, "seconds", "5m"),
         (0.5, "seconds", "0.5"),
         (("a", "b"), "", "a, b"),
+        ("a\nb", "lines", "a / b"),
         ((), "", ""),
         ((ImapListener("1:1", TlsMode.IMPLICIT),), "", "1:1 implicit"),
     ],
@@ -162,3 +164,21 @@ def test_advice_names_the_nearest_or_all() -> None:
 def test_what_is_repeated_is_short_and_on_one_line() -> None:
     assert shorten("a\nb\x00") == "a�b�"
     assert len(shorten("x" * 1000)) == 60
+
+
+@pytest.mark.parametrize(
+    ("mark", "wrong"),
+    [(90, ""), (99.5, ""), ("5m", "not a number"), (True, "not a number"), (1e300, "not a")],
+)
+def test_a_mark_of_back_pressure_is_a_number_not_a_span(mark: Plain, wrong: str) -> None:
+    table: dict[str, Plain] = {
+        "resource": "queue-disk",
+        "medium": mark,
+        "high": 1,
+        "high_to_medium": 1,
+        "medium_to_low": 1,
+    }
+    arguments, findings = read_record(ResourceThreshold, table, "a threshold", ())
+    assert [wrong in each.text for each in findings] == [True] * bool(wrong)
+    if not wrong:
+        assert arguments["medium"] == mark

@@ -88,7 +88,7 @@ def _new_relay(
     )
     if beside is None:
         return connector
-    # The one that it shares a port with says how TLS begins there, and what loopback tests need.
+    # The one that it shares a port with says how TLS begins there.
     return replace(connector, tls=beside.tls, fqdn=beside.fqdn)
 
 

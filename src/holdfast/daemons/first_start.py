@@ -117,6 +117,7 @@ def _listening(organisation: Organisation, open_bindings: frozenset[str]) -> lis
     doors = [
         (what.get(each.usage, "SMTP"), binding, f"receive connector {each.name}, TLS: {each.tls.value}")
         for each in organisation.receive_connectors
+        if each.enabled
         for binding in each.bindings
     ]
     for server in organisation.servers:

@@ -25,7 +25,7 @@ def smtp_bindings(organisation: Organisation, server: Server) -> dict[Binding, N
     return {
         parse_binding(text, implicit_tls=connector.tls is TlsMode.IMPLICIT): None
         for connector in organisation.receive_connectors
-        if connector.server == server.name
+        if connector.server == server.name and connector.enabled
         for text in connector.bindings
     }
 

@@ -88,11 +88,18 @@ def _limits(connector: ReceiveConnector, organisation: Organisation, subject: st
 def _rights(connector: ReceiveConnector, subject: str) -> Iterator[Problem]:
     groups = connector.permission_groups
     yield from _named_twice(subject, "permission_groups", [each.value for each in groups])
-    if connector.anonymous_relay and groups and PermissionGroup.ANONYMOUS not in groups:
+    if connector.anonymous_relay and set(groups) == {PermissionGroup.USERS}:
         yield Problem(
             subject,
             "lets anonymous clients relay, but its permission groups leave them out",
             "add the group anonymous, or take anonymous_relay away",
+        )
+    may_relay = connector.anonymous_relay or connector.externally_secured
+    if connector.usage is Usage.RELAY and not may_relay and set(groups) <= {PermissionGroup.ANONYMOUS}:
+        yield Problem(
+            subject,
+            "has the usage relay, but nobody may relay by it",
+            "name the hosts that may with `holdfast connector allow-relay`, or set anonymous_relay",
         )
     if connector.anonymous_relay and connector.usage is Usage.CLIENT and not groups:
         yield Problem(

@@ -119,7 +119,7 @@ def _doors(before: Organisation, after: Organisation) -> Iterator[str]:
 
 def _listening(organisation: Organisation) -> Iterator[tuple[str, str]]:
     for connector in organisation.receive_connectors:
-        for binding in connector.bindings:
+        for binding in connector.bindings if connector.enabled else ():
             yield f'receive connector "{connector.name}"', binding
     for server in organisation.servers:
         for listener in server.imap:

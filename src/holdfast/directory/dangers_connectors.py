@@ -19,7 +19,6 @@ from holdfast.directory.model import (
     SendTls,
     SmartHostAuth,
     TlsMode,
-    Usage,
 )
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.iprange import IPRange, parse_ip_range
@@ -44,9 +43,7 @@ def wider_than(ranges: Iterable[IPRange], bits_min: dict[int, int]) -> list[IPRa
 
 def relays_for_anybody(connector: ReceiveConnector) -> bool:
     """Whether clients in the connector's ranges may send anywhere without a password."""
-    return connector.enabled and (
-        connector.anonymous_relay or connector.externally_secured or connector.usage is Usage.RELAY
-    )
+    return connector.enabled and (connector.anonymous_relay or connector.externally_secured)
 
 
 def find_connector_dangers(before: Organisation, after: Organisation) -> Iterator[str]:
@@ -93,7 +90,9 @@ def _opened(old: ReceiveConnector | None, new: ReceiveConnector) -> Iterator[str
 def _weaker_door(old: ReceiveConnector, new: ReceiveConnector) -> Iterator[str]:
     subject = f'receive connector "{new.name}"'
     if old.enabled and not new.enabled:
-        yield f"{subject} is disabled: who is served by it cannot connect"
+        yield (
+            f"{subject} is disabled: its clients are served by a wider one on that port, or cannot connect"
+        )
     if _CLIENT_TLS[new.tls] < _CLIENT_TLS[old.tls]:
         what = (
             "mail and passwords can be read on the way"

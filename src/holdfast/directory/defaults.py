@@ -69,4 +69,15 @@ def demonstration_organisation(
 
 
 def _connector(name: str, server: str, port: int, usage: Usage, tls: TlsMode) -> ReceiveConnector:
-    return ReceiveConnector(name, server, (f"127.0.0.1:{port}",), ANYBODY, usage, tls)
+    # On loopback everybody is one source, also a load generator with its hundred sessions: neither
+    # the share of one source nor the wait before a refusal would protect anything.
+    return ReceiveConnector(
+        name,
+        server,
+        (f"127.0.0.1:{port}",),
+        ANYBODY,
+        usage,
+        tls,
+        tarpit_s=0.0,
+        connection_percent_per_source=100,
+    )

@@ -66,7 +66,7 @@ def check_listening(organisation: Organisation) -> Iterator[Problem]:
             endpoint = parse_binding(binding)
             if endpoint is None:
                 yield _malformed(subject, binding)
-            else:
+            elif connector.enabled:  # one that is not may be the replacement of one that is
                 by_server[connector.server].append(_Listener(subject, endpoint, connector.tls, connector))
     for server in organisation.servers:
         yield from _of_server(server, by_server[server.name])

@@ -71,7 +71,8 @@ def write_text(value: object, unit: str) -> str:
 
 
 def _one_line(plain: Plain) -> str:
-    return " ".join(str(each) for each in plain.values()) if isinstance(plain, dict) else str(plain)
+    text = " ".join(str(each) for each in plain.values()) if isinstance(plain, dict) else str(plain)
+    return text.replace("\n", " / ")
 
 
 def _write_value(value: object, unit: str, defaults: bool) -> Plain:
