@@ -103,13 +103,16 @@ def test_a_recipient_that_is_nowhere_is_named(call: Call, world: Any, tmp_path: 
 
 
 @pytest.mark.usefixtures("traffic")
-def test_the_queue_lists_what_waits(call: Call, world: Any) -> None:
-    queued = call("queue list")
-    (row,) = queued.messages
-    assert (queued.message_count, queued.recipient_count) == (1, 1)
-    assert (row.number, row.recipients, row.waiting_s) == (2, ["alice@example.test"], 120.0)
-    assert call("queue list", limit=0).messages == []
-    assert "1 messages wait" in world.warnings[0]
+@pytest.mark.parametrize("name", ["2", "00000000-0000-4000-8000-000000000002"])
+def test_a_message_that_waits_is_exported_as_it_is(call: Call, name: str) -> None:
+    assert call("message export", message=name).data == b"x\r\n\n"
+
+
+@pytest.mark.usefixtures("traffic")
+@pytest.mark.parametrize("name", ["1", "3", "9" * 30, "00000000-0000-4000-8000-000000000001", "x'; --"])
+def test_a_message_that_waits_no_more_is_not_exported(call: Call, name: str) -> None:
+    with pytest.raises(Refusal, match="waits here; where it went: holdfast message track"):
+        call("message export", message=name)
 
 
 @pytest.mark.usefixtures("traffic")
@@ -132,7 +135,8 @@ def test_tracking_is_searched_by_everything(call: Call, world: Any) -> None:
 
 
 def test_without_any_mail_everything_is_empty(call: Call) -> None:
-    assert call("queue list").messages == []
+    with pytest.raises(Refusal, match="waits here"):
+        call("message export", message="1")
     assert call("message track").rows == []
     assert call("ledger").accepted == 0
     with pytest.raises(Refusal, match="not a date"):

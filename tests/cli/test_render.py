@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -18,6 +19,7 @@ from holdfast.admin.results import (
     SiteRow,
     Text,
 )
+from holdfast.admin.results_queue import Exported
 from holdfast.cli.render import as_json, as_text, show
 
 Capture = pytest.CaptureFixture[str]
@@ -93,3 +95,17 @@ def test_a_name_says_how_a_value_is_shown(name: str, value: object, text: str) -
 
 def test_instants_are_local_time() -> None:
     assert as_text("received_at", 1_800_000_000.0).startswith("2027-01-1")
+
+
+def test_a_message_is_printed_byte_for_byte_but_not_to_a_terminal(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = Exported(b"Subject: \x1b[31mred\r\n\r\n\xff\r\n")
+    show(message)
+    assert capfdbinary.readouterr().out == message.data
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    show(message)
+    sys.stdout.flush()
+    out = capfdbinary.readouterr().out
+    assert b"\x1b" not in out
+    assert b"[31mred\n\n" in out

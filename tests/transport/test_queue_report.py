@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from holdfast.directory.model import DistributionGroup, Mailbox, Organisation
-from holdfast.kernel.ids import NetworkMessageId
+from holdfast.kernel.ids import MailboxId, NetworkMessageId
 from holdfast.transport.delivery import Delivery
 from holdfast.transport.queue import (
     DeliveryType,
@@ -24,6 +24,7 @@ from holdfast.transport.queue_report import (
     messages_of,
     part_counts,
     queue_states,
+    stored_queues,
 )
 from holdfast.transport.route import HopProfile, Unreachable
 from holdfast.transport.tracking import TrackingWriter
@@ -44,6 +45,12 @@ class Routes:
                 return DNS
             case "smart":
                 return SMART
+            case "fails":
+                return Failure("5.1.1", "no such mailbox")
+            case "all":
+                return DistributionGroup(recipient, ())
+            case "mailbox":
+                return Mailbox(recipient, MailboxId("1" * 32), "DB02")
             case "nowhere":
                 return Unreachable("no send connector leads to nowhere.example")
             case _:
@@ -206,4 +213,24 @@ def test_a_message_that_is_held_later_is_seen_in_its_queue() -> None:
     assert [(each.key, each.message_count, each.oldest_s) for each in rows] == [
         ("dns:example.org", 0, None),
         ("held", 1, 9.0),
+    ]
+
+
+def test_the_database_alone_tells_where_messages_would_go() -> None:
+    messages = (
+        *MESSAGES,
+        message(7, "mailbox@example.test", "mailbox@example.test"),
+        message(8, "fails@example.test", "all@example.test"),
+        message(9, "mailbox@example.test", "nowhere@nowhere.example"),
+    )
+    found = stored_queues(Routes(), messages)
+    assert [(each.key, each.delivery_type, each.message_count, each.oldest_at) for each in found] == [
+        ("dns:example.org", "dns", 3, 1.0),
+        ("held", "held", 1, 4.0),
+        ("mailbox:DB01", "mailbox", 2, 1.0),
+        ("mailbox:DB02", "mailbox", 2, 7.0),
+        ("poison", "poison", 1, 5.0),
+        ("smart-host:relay", "smart-host", 1, 2.0),
+        ("submission", "submission", 1, 8.0),
+        ("unreachable", "unreachable", 2, 3.0),
     ]

@@ -383,27 +383,6 @@ class Tracked(Result, frozen=True):
     complete: bool
 
 
-class QueuedRow(Result, frozen=True):
-    """One message that waits."""
-
-    number: int
-    received_at: float
-    waiting_s: float
-    sender: str
-    recipients: list[str]
-    size_bytes: int
-    subject: str
-    network_message_id: str
-
-
-class Queued(Result, frozen=True):
-    """Messages that wait, oldest first."""
-
-    message_count: int
-    recipient_count: int
-    messages: list[QueuedRow]
-
-
 class UnaccountedRow(Result, frozen=True):
     """A recipient of an accepted message of whom nothing is known: this must not be."""
 

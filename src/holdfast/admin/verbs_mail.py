@@ -1,4 +1,4 @@
-"""The verbs about mail on its way: where a message went, what waits, and the account of everything."""
+"""The verbs about mail on its way: where a message went, a copy of it, and the account of everything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import deque
 
 from holdfast.admin.catalogue import Argument, Arguments, Kind, Verb, read_moment
 from holdfast.admin.context import Context
-from holdfast.admin.results import Ledger, Queued, QueuedRow, Tracked, TrackedRow, UnaccountedRow
+from holdfast.admin.results import Ledger, Tracked, TrackedRow, UnaccountedRow
+from holdfast.admin.results_queue import Exported
 from holdfast.transport.tracking import TrackingCriteria, TrackingEvent
 
 PROGRESS_EVERY = 10_000  # lines between two words about how far the search is
@@ -61,30 +62,15 @@ def _tracked(event: TrackingEvent) -> TrackedRow:
     )
 
 
-def _queue(context: Context, arguments: Arguments) -> Queued:
-    from holdfast.drivers.sqlite_queue import read_queue
+def _export(context: Context, arguments: Arguments) -> Exported:
+    from holdfast.drivers.queue_reader import read_message
+    from holdfast.transport.queue_operations import no_message
 
-    messages = read_queue(context.surroundings.home)
-    limit = arguments.count("limit")
-    if len(messages) > limit:
-        context.warnings.append(f"{len(messages)} messages wait, the first {limit} are shown; raise --limit")
-    return Queued(
-        message_count=len(messages),
-        recipient_count=sum(len(each.recipients) for each in messages),
-        messages=[
-            QueuedRow(
-                number=each.number,
-                received_at=each.received_at,
-                waiting_s=max(0.0, context.now - each.received_at),
-                sender=each.reverse_path,
-                recipients=list(each.recipients),
-                size_bytes=each.size_bytes,
-                subject=each.subject,
-                network_message_id=each.network_message_id,
-            )
-            for each in messages[:limit]
-        ],
-    )
+    name = arguments.text("message")
+    data = read_message(context.surroundings.home, name)
+    if data is None:
+        raise no_message(name)
+    return Exported(data)
 
 
 def _ledger(context: Context, arguments: Arguments) -> Ledger:
@@ -131,13 +117,17 @@ VERBS = (
         perform=_track,
     ),
     Verb(
-        "queue",
-        "list",
-        "List the messages that wait here.",
-        "holdfast queue list",
-        Queued,
-        (_LIMIT,),
-        perform=_queue,
+        "message",
+        "export",
+        "Save a message that waits here as a file (.eml), as it would be sent.",
+        "holdfast message export --message 17 --out 17.eml",
+        Exported,
+        (
+            Argument("message", Kind.TEXT, "its number or network message id", required=True),
+            Argument("out", Kind.OUTPUT, "where to write; the terminal if not given"),
+        ),
+        detail="It is read from the queue database, also while the transport role does not run.",
+        perform=_export,
     ),
     Verb(
         "ledger",
@@ -145,8 +135,8 @@ VERBS = (
         "Account for every accepted message: accepted = delivered + relayed + queued + bounced + dropped.",
         "holdfast ledger",
         Ledger,
-        detail="Counted in recipients, from the queue database and the tracking log. Relayed: a next hop has taken it. "
-        "Unaccounted must be 0.",
+        detail="Counted in recipients, from the queue database and the tracking log. Relayed: a next hop has "
+        "taken it. Unaccounted must be 0.",
         perform=_ledger,
     ),
 )

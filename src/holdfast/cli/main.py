@@ -109,16 +109,20 @@ def _do(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> No
     from holdfast.cli import render
 
     if target is not None:
-        _write(target, getattr(result, "text", ""))
+        _write(target, result)
     elif options.json:
         sys.stdout.write(render.as_json(result) + "\n")
     else:
         render.show(result)
 
 
-def _write(target: Path, text: str) -> None:
+def _write(target: Path, result: msgspec.Struct) -> None:
+    data = getattr(result, "data", None)
     try:
-        target.write_text(text, encoding="utf-8")
+        if isinstance(data, bytes):
+            target.write_bytes(data)
+        else:
+            target.write_text(getattr(result, "text", ""), encoding="utf-8")
     except OSError as error:
         raise Refusal(f"cannot write {target}: {error.strerror}") from None
 

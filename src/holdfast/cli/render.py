@@ -30,6 +30,9 @@ def as_json(result: msgspec.Struct) -> str:
 def show(result: msgspec.Struct) -> None:
     """Print a result for people."""
     values = {name: getattr(result, name) for name in result.__struct_fields__}
+    if set(values) == {"data"}:
+        _print_data(values["data"])
+        return
     if set(values) == {"text"}:
         sys.stdout.write(_printable(str(values["text"]), keep_lines=True))
         return
@@ -41,6 +44,16 @@ def show(result: msgspec.Struct) -> None:
             _print_table(name, rows)
         elif not lines:
             sys.stdout.write(f"no {_words(name)}\n")
+
+
+def _print_data(data: bytes) -> None:
+    """A message: byte for byte into a file or pipe, harmless on a terminal."""
+    if sys.stdout.isatty():
+        text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+        sys.stdout.write(_printable(text, keep_lines=True))
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
 
 
 def _is_table(value: object) -> bool:

@@ -8,12 +8,24 @@ Source: exchange-behaviour QU-4, RT-11.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from holdfast.transport.delivery import Delivery
+from holdfast.directory.model import Mailbox
+from holdfast.transport.delivery import Delivery, Routes
 from holdfast.transport.mailbox_lanes import MailboxLane
 from holdfast.transport.outbound_queue import OutboundQueue, QueueStatus
-from holdfast.transport.queue import DeliveryType, Entry, Lane, Part, PartState, Queue
+from holdfast.transport.queue import (
+    DeliveryType,
+    Entry,
+    Lane,
+    NextHopKey,
+    Part,
+    PartState,
+    Queue,
+    QueuedMessage,
+)
+from holdfast.transport.route import Unreachable
 
 SHELF_WORDS = {
     DeliveryType.UNREACHABLE: QueueStatus.RETRY,
@@ -92,14 +104,18 @@ class WaitingMessage:
     parts: tuple[WaitingPart, ...]
 
 
-def queue_states(now: float, delivery: Delivery, queue: Queue) -> list[QueueState]:
-    """Tell of every queue that there is, also of empty ones: the busiest type first, then by name."""
+def queue_states(
+    now: float, delivery: Delivery, queue: Queue, *, with_empty_shelves: bool = False
+) -> list[QueueState]:
+    """Tell of every queue that there is, in the order of ``DeliveryType``, then by name.
+
+    The shelves (unreachable, held, poison) are left out while nothing is in them.
+    """
     oldest = _oldest(delivery, queue)
     states = [
         _state(now, lane, oldest.get(id(lane)))
         for lane in delivery.lanes()
-        # Shelves without messages are no queues to look at.
-        if lane.part_count or lane.key.delivery_type not in SHELF_WORDS
+        if lane.part_count or with_empty_shelves or lane.key.delivery_type not in SHELF_WORDS
     ]
     order = [each.value for each in DeliveryType]
     return sorted(states, key=lambda each: (order.index(each.delivery_type), each.key))
@@ -230,3 +246,57 @@ def part_counts(delivery: Delivery) -> dict[str, int]:
     for lane in delivery.lanes():
         counts[lane.key.delivery_type.value] += lane.part_count
     return counts
+
+
+@dataclass(slots=True)
+class StoredQueue:
+    """What waits for one next hop, when nobody but the queue database can tell.
+
+    Attributes:
+        key: as people type it; ``submission`` for what has no next hop yet (groups, recipients that
+            would fail now).
+        oldest_at: when the oldest message was received, by the wall clock.
+    """
+
+    key: str
+    delivery_type: str
+    message_count: int
+    oldest_at: float
+
+
+SUBMISSION = "submission"
+
+
+def stored_queues(routes: Routes, messages: Iterable[QueuedMessage]) -> list[StoredQueue]:
+    """Group messages by the next hop that the organisation of now leads to.
+
+    Args:
+        routes: decides where a recipient's mail goes.
+        messages: in the order of arrival.
+    """
+    found: dict[str, StoredQueue] = {}
+    for message in messages:
+        for key, delivery_type in dict(_places(routes, message)).items():
+            known = found.get(key)
+            if known is None:
+                found[key] = StoredQueue(key, delivery_type, 1, message.received_at)
+            else:
+                known.message_count += 1
+    return sorted(found.values(), key=lambda each: each.key)
+
+
+def _places(routes: Routes, message: QueuedMessage) -> Iterator[tuple[str, str]]:
+    if message.marks.held or message.marks.poison:
+        kind = DeliveryType.POISON if message.marks.poison else DeliveryType.HELD
+        yield kind.value, kind.value
+        return
+    for recipient in message.recipients:
+        target = routes.route(recipient, message.size_bytes, message.marks.redirect)
+        if isinstance(target, Mailbox):
+            target = NextHopKey(DeliveryType.MAILBOX, target.database)
+        if isinstance(target, Unreachable):
+            target = NextHopKey(DeliveryType.UNREACHABLE, "")
+        if isinstance(target, NextHopKey):
+            yield str(target), target.delivery_type.value
+        else:
+            yield SUBMISSION, SUBMISSION

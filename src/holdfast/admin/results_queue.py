@@ -1,0 +1,95 @@
+"""What the verbs about queues, back pressure and certificates give back; see ``admin.results``."""
+
+from __future__ import annotations
+
+from holdfast.admin.results import Result
+
+
+class QueueRow(Result, frozen=True):
+    """One queue: mail that goes to one place together (exchange-behaviour RT-11)."""
+
+    queue: str
+    delivery_type: str
+    status: str
+    message_count: int
+    connection_count: int
+    oldest_s: float | None
+    next_try_s: float | None
+    last_error: str
+
+
+class QueueList(Result, frozen=True):
+    """All queues. ``live`` is false when the transport role was not asked but the database read."""
+
+    message_count: int
+    live: bool
+    queues: list[QueueRow]
+
+
+class WaitingRow(Result, frozen=True):
+    """What of one message waits in one queue."""
+
+    number: int
+    queue: str
+    state: str
+    sender: str
+    recipients: list[str]
+    size_bytes: int
+    waiting_s: float
+    failure_count: int
+    next_try_s: float | None
+    last_error: str
+    subject: str
+    network_message_id: str
+
+
+class QueueShown(Result, frozen=True):
+    """One queue and what waits in it, or one message and where its parts wait."""
+
+    queue: str
+    delivery_type: str
+    domain: str
+    connector: str
+    status: str
+    message_count: int
+    connection_count: int
+    next_try_s: float | None
+    last_error: str
+    messages: list[WaitingRow]
+
+
+class QueueDone(Result, frozen=True):
+    """What was done to how many messages; ``busy_count`` of them were just being sent and were left."""
+
+    done: str
+    message_count: int
+    busy_count: int
+
+
+class Exported(Result, frozen=True):
+    """A message as it waits, header first, lines ending with CRLF; base64 in JSON."""
+
+    data: bytes
+
+
+class ResourceRow(Result, frozen=True):
+    """One resource that back pressure looks at, with its four marks (exchange-behaviour BP)."""
+
+    resource: str
+    level: str
+    value: float | None
+    unit: str
+    for_s: float
+    medium: float
+    high: float
+    high_to_medium: float
+    medium_to_low: float
+    refuses: str
+
+
+class PressureShown(Result, frozen=True):
+    """Back pressure as it is, and what follows from it."""
+
+    level: str
+    effects: list[str]
+    resources: list[ResourceRow]

@@ -1,0 +1,187 @@
+"""The requests that management makes of the transport role, typed on both sides.
+
+Each is a ``RequestKind``: its name, what is asked and what is answered, both as
+MessagePack. ``TransportRequests`` does them in the transport process; a verb of
+the catalogue asks with ``RequestKind.ask``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+
+from holdfast.drivers import clock
+from holdfast.kernel.errors import Refusal
+from holdfast.node.administration import Administration, QueueTarget, ShownQueue
+from holdfast.transport.back_pressure import Pressure, ResourceState
+from holdfast.transport.queue_operations import Done
+from holdfast.transport.queue_report import QueueState, WaitingMessage
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+AskRole = Callable[[str, str, bytes], bytes]
+
+TRANSPORT = "transport"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKind(Generic[Question, Answer]):
+    """One kind of request.
+
+    Attributes:
+        name: as it travels.
+        question: the type of what is asked.
+        answer: the type of what is answered.
+    """
+
+    name: str
+    question: type[Question]
+    answer: type[Answer]
+
+    def ask(self, ask_role: AskRole, question: Question) -> Answer:
+        """Ask the transport role; blocks.
+
+        Raises:
+            Refusal: what is asked is wrong, or the role runs another version.
+            Unavailable: the role does not run, or does not answer.
+        """
+        body = ask_role(TRANSPORT, self.name, msgspec.msgpack.encode(question))
+        try:
+            return msgspec.msgpack.decode(body, type=self.answer)
+        except msgspec.MsgspecError:
+            raise Refusal(
+                "the transport role answers in a way that management does not know; it runs another "
+                "version: restart the server"
+            ) from None
+
+    def read(self, body: bytes) -> Question:
+        """Read what is asked.
+
+        Raises:
+            Refusal: it is not what this kind asks.
+        """
+        try:
+            return msgspec.msgpack.decode(body, type=self.question)
+        except msgspec.MsgspecError as error:
+            raise Refusal(f'not a request "{self.name}": {error}') from None
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """Nothing more is to be said."""
+
+
+class Name(msgspec.Struct, frozen=True):
+    """A message by number or network message id."""
+
+    name: str
+
+
+class Names(msgspec.Struct, frozen=True):
+    """Messages by number or network message id."""
+
+    names: tuple[str, ...]
+
+
+class Numbers(msgspec.Struct, frozen=True):
+    """Messages by number."""
+
+    numbers: tuple[int, ...]
+
+
+class QueueStates(msgspec.Struct, frozen=True):
+    """One row per queue."""
+
+    states: tuple[QueueState, ...]
+
+
+class Remove(msgspec.Struct, frozen=True):
+    """Give up messages."""
+
+    target: QueueTarget
+    with_bounce: bool
+
+
+class Redirect(msgspec.Struct, frozen=True):
+    """Send messages to another host."""
+
+    target: QueueTarget
+    host: str
+
+
+class PressureState(msgspec.Struct, frozen=True):
+    """Back pressure as it is; spans of each resource's level in seconds."""
+
+    pressure: Pressure
+    resources: tuple[ResourceState, ...]
+    level_spans_s: tuple[float, ...]
+
+
+LIST_QUEUES = RequestKind("queue.list", Nothing, QueueStates)
+SHOW_QUEUE = RequestKind("queue.show", QueueTarget, ShownQueue)
+SHOW_MESSAGE = RequestKind("message.show", Name, WaitingMessage)
+FIND_MESSAGES = RequestKind("message.find", Names, Numbers)
+HOLD = RequestKind("queue.hold", QueueTarget, Done)
+RELEASE = RequestKind("queue.release", QueueTarget, Done)
+RETRY = RequestKind("queue.retry", QueueTarget, Done)
+REMOVE = RequestKind("queue.remove", Remove, Done)
+REDIRECT = RequestKind("queue.redirect", Redirect, Done)
+SHOW_PRESSURE = RequestKind("pressure.show", Nothing, PressureState)
+
+
+class TransportRequests:
+    """Does the requests in the transport process."""
+
+    def __init__(self, administration: Administration, done: Callable[[], None]) -> None:
+        """Serve requests.
+
+        Args:
+            administration: the node's side.
+            done: is called after each request that changes something, to have the node act on it.
+        """
+        self._administration = administration
+        self._done = done
+        asked = administration
+        self._kinds: dict[str, Callable[[float, bytes], object]] = {
+            LIST_QUEUES.name: lambda now, _: QueueStates(tuple(asked.queue_states(now))),
+            SHOW_QUEUE.name: lambda now, body: asked.show_queue(now, SHOW_QUEUE.read(body)),
+            SHOW_MESSAGE.name: lambda now, body: asked.show_message(now, SHOW_MESSAGE.read(body).name),
+            FIND_MESSAGES.name: lambda _, body: Numbers(asked.numbers(FIND_MESSAGES.read(body).names)),
+            HOLD.name: lambda now, body: asked.hold(now, HOLD.read(body)),
+            RELEASE.name: lambda now, body: asked.release(now, RELEASE.read(body)),
+            RETRY.name: lambda now, body: asked.retry(now, RETRY.read(body)),
+            REMOVE.name: self._remove,
+            REDIRECT.name: self._redirect,
+            SHOW_PRESSURE.name: self._show_pressure,
+        }
+
+    async def answer(self, verb: str, body: bytes) -> bytes:
+        """Do one request.
+
+        Raises:
+            Refusal: it is not known, not well formed, or what is asked is wrong.
+        """
+        perform = self._kinds.get(verb)
+        if perform is None:
+            raise Refusal(f'the transport role does not know the request "{verb}"; it runs another version')
+        answer = perform(clock.steady(), body)
+        self._done()
+        return msgspec.msgpack.encode(answer)
+
+    def _remove(self, now: float, body: bytes) -> Done:
+        asked = REMOVE.read(body)
+        return self._administration.remove(now, asked.target, with_bounce=asked.with_bounce)
+
+    def _redirect(self, now: float, body: bytes) -> Done:
+        asked = REDIRECT.read(body)
+        return self._administration.redirect(now, asked.target, asked.host)
+
+    def _show_pressure(self, now: float, _: bytes) -> PressureState:
+        states = self._administration.resource_states()
+        return PressureState(
+            self._administration.pressure,
+            states,
+            tuple(now - each.since if each.value is not None else 0.0 for each in states),
+        )

@@ -1,0 +1,172 @@
+"""What management asks of the transport role: the queues as they are, and what is to be done to them.
+
+Everything here is bounded in what one call does. The node takes ``writes`` and
+what the parts have decided with its next flush (``TransportNode.administered``).
+
+Source: exchange-behaviour QU-4, BP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from holdfast.directory.model import Organisation, Resource
+from holdfast.kernel.errors import Refusal
+from holdfast.kernel.events import LogEvent
+from holdfast.transport.back_pressure import BackPressure, Pressure, Reading, ResourceState
+from holdfast.transport.delivery import Delivery
+from holdfast.transport.queue import Entry, Part, Queue, QueueWrite
+from holdfast.transport.queue_operations import Done, QueueOperations, no_message
+from holdfast.transport.queue_report import (
+    QueueState,
+    WaitingMessage,
+    message_of,
+    messages_of,
+    part_counts,
+    queue_states,
+)
+from holdfast.transport.tracking import TrackingWriter
+
+NUMBER_DIGITS_MAX = 18  # more digits than a number ever has
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTarget:
+    """What an operation is about: a queue by its key, or messages by number.
+
+    Attributes:
+        count_max: of a queue, how many messages one call may take; the caller asks again
+            until nothing is done any more.
+    """
+
+    key: str = ""
+    numbers: tuple[int, ...] = ()
+    count_max: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ShownQueue:
+    """A queue with its oldest messages."""
+
+    state: QueueState
+    messages: tuple[WaitingMessage, ...]
+
+
+class Administration:
+    """The administrator's side of one transport role."""
+
+    def __init__(self, queue: Queue, delivery: Delivery, tracking: TrackingWriter) -> None:
+        self._queue = queue
+        self._delivery = delivery
+        self._operations = QueueOperations(queue, delivery, tracking)
+        self._back_pressure = BackPressure()
+
+    @property
+    def writes(self) -> list[QueueWrite]:
+        """What is to be made durable; whoever takes it empties the list."""
+        return self._operations.writes
+
+    def follow(self, organisation: Organisation) -> None:
+        """Go by another organisation."""
+        self._back_pressure.follow(organisation.resource_thresholds)
+
+    # --- the queues -----------------------------------------------------------------------------
+
+    def queue_states(self, now: float) -> list[QueueState]:
+        """One row per queue."""
+        return queue_states(now, self._delivery, self._queue)
+
+    def show_queue(self, now: float, target: QueueTarget) -> ShownQueue:
+        """One queue with its oldest messages.
+
+        Raises:
+            Refusal: there is no such queue.
+        """
+        lane = self._operations.lane(target.key)
+        state = next(each for each in self._all_states(now) if each.key == str(lane.key))
+        messages = messages_of(now, self._delivery, self._queue, lane, target.count_max)
+        return ShownQueue(state, tuple(messages))
+
+    def _all_states(self, now: float) -> list[QueueState]:
+        return queue_states(now, self._delivery, self._queue, with_empty_shelves=True)
+
+    def show_message(self, now: float, name: str) -> WaitingMessage:
+        """One message, by number or network message id, with all its parts.
+
+        Raises:
+            Refusal: it does not wait here.
+        """
+        return message_of(now, self._delivery, self._find(name))
+
+    def numbers(self, names: tuple[str, ...]) -> tuple[int, ...]:
+        """The numbers of messages that are named by number or network message id.
+
+        Raises:
+            Refusal: one of them does not wait here.
+        """
+        return tuple(self._find(name).message.number for name in names)
+
+    def _find(self, name: str) -> Entry:
+        wanted = name.strip().lower()
+        if wanted.isascii() and wanted.isdigit() and len(wanted) <= NUMBER_DIGITS_MAX:
+            found = self._queue.get(int(wanted))
+        else:
+            found = next((each for each in self._queue if each.message.network_message_id == wanted), None)
+        if found is None:
+            raise no_message(name)
+        return found
+
+    def part_counts(self) -> dict[str, int]:
+        """How many parts of messages wait, by delivery type."""
+        return part_counts(self._delivery)
+
+    # --- what is done to them -------------------------------------------------------------------
+
+    def hold(self, now: float, target: QueueTarget) -> Done:
+        """Stop a queue or messages until they are released; see ``QueueOperations`` for the errors."""
+        if target.numbers:
+            return self._operations.hold_messages(now, target.numbers)
+        return self._operations.hold_queue(target.key)
+
+    def release(self, now: float, target: QueueTarget) -> Done:
+        """Let a queue or messages go on."""
+        if target.numbers:
+            return self._operations.release_messages(now, target.numbers)
+        return self._operations.release_queue(target.key)
+
+    def retry(self, now: float, target: QueueTarget) -> Done:
+        """Try a queue at once."""
+        return self._operations.retry_queue(now, target.key)
+
+    def remove(self, now: float, target: QueueTarget, *, with_bounce: bool) -> Done:
+        """Give up messages, or some of a queue."""
+        return self._operations.remove(now, self._entries(target), with_bounce=with_bounce)
+
+    def redirect(self, now: float, target: QueueTarget, host: str) -> Done:
+        """Send messages, or some of a queue, to another host."""
+        return self._operations.redirect(now, self._entries(target, but_redirected_to=host), host)
+
+    def _entries(
+        self, target: QueueTarget, *, but_redirected_to: str | None = None
+    ) -> list[tuple[Entry, tuple[Part, ...]]]:
+        if target.numbers:
+            return self._operations.entries(target.numbers)
+        if not target.key:
+            raise Refusal("name a queue or a message")
+        return self._operations.entries_of(target.key, target.count_max, but_redirected_to=but_redirected_to)
+
+    # --- back pressure --------------------------------------------------------------------------
+
+    @property
+    def pressure(self) -> Pressure:
+        """What follows from the resources now."""
+        return self._back_pressure.pressure
+
+    def resource_states(self) -> tuple[ResourceState, ...]:
+        """Every resource as it is now."""
+        return self._back_pressure.states()
+
+    def sampled(self, now: float, readings: Mapping[Resource, Reading]) -> list[LogEvent]:
+        """Take one look at the resources; what the administrator should know."""
+        return self._back_pressure.sampled(now, readings)

@@ -1,0 +1,243 @@
+"""The verbs about queues, asked of a real queue in memory as the transport role has it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.admin.verbs_queue import effects
+from holdfast.directory.model import DistributionGroup, Mailbox, Organisation, Resource
+from holdfast.drivers.sqlite_queue import QueueWriter
+from holdfast.drivers.transport_requests import TransportRequests
+from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.kernel.ids import NetworkMessageId
+from holdfast.node.administration import Administration
+from holdfast.transport.back_pressure import NO_PRESSURE, Level, Pressure, Reading
+from holdfast.transport.delivery import Delivery
+from holdfast.transport.queue import (
+    AddMessage,
+    DeliveryType,
+    Failure,
+    HoldQueue,
+    MarkMessage,
+    NextHopKey,
+    Queue,
+    QueuedMessage,
+    RecoveredQueue,
+)
+from holdfast.transport.route import HopProfile, Unreachable
+from holdfast.transport.tracking import TrackingWriter
+
+NOW = 1_800_000_000.0
+Call = Callable[..., Any]
+COUNT = 1100  # more than two steps
+
+
+class Routes:
+    """Everything goes by DNS, or where it was redirected to."""
+
+    def route(
+        self, recipient: str, size_bytes: int, redirect: str = ""
+    ) -> Mailbox | DistributionGroup | NextHopKey | Failure | Unreachable:
+        if redirect:
+            return NextHopKey(DeliveryType.DNS, redirect)
+        return NextHopKey(DeliveryType.DNS, "example.org", "internet")
+
+    def profile(self, key: NextHopKey) -> HopProfile | None:
+        return None
+
+
+def _message(number: int, recipient: str = "a@example.org", data: bytes | None = None) -> QueuedMessage:
+    return QueuedMessage(
+        number=number,
+        network_message_id=NetworkMessageId(f"00000000-0000-4000-8000-{number:012d}"),
+        received_at=NOW - 60,
+        reverse_path="alice@example.test",
+        recipients=(recipient,),
+        size_bytes=9,
+        data=data,
+        message_id="<m>",
+        subject="s",
+        fingerprint=b"",
+    )
+
+
+class Transport:
+    """The transport role without its process."""
+
+    def __init__(self, world: Any) -> None:
+        self.queue = Queue(RecoveredQueue(tuple(_message(n) for n in range(1, COUNT + 1)), 9000, {}))
+        tracking = TrackingWriter("s", with_subject=True)
+        delivery = Delivery(self.queue, Organisation(), Routes(), tracking, random.Random(1))
+        delivery.started(NOW)
+        self.delivery = delivery
+        self.administration = Administration(self.queue, delivery, tracking)
+        self.act_count = 0
+
+        def acted() -> None:
+            self.act_count += 1
+
+        requests = TransportRequests(self.administration, acted)
+        world.transport = lambda verb, body: asyncio.run(requests.answer(verb, body))
+
+
+@pytest.fixture
+def transport(world: Any) -> Transport:
+    return Transport(world)
+
+
+def test_the_queues_as_they_are(call: Call, transport: Transport, world: Any) -> None:
+    shown = call("queue list")
+    (row,) = shown.queues
+    assert (shown.live, shown.message_count, world.warnings) == (True, COUNT, [])
+    assert (row.queue, row.delivery_type, row.status, row.message_count) == (
+        "dns:example.org",
+        "dns",
+        "ready",
+        COUNT,
+    )
+
+
+def test_without_the_transport_role_the_database_is_read(call: Call, world: Any, tmp_path: Path) -> None:
+    async def write() -> None:
+        writer, _ = QueueWriter.open(tmp_path / "queue.sqlite", tmp_path / "tracking")
+        committed = asyncio.Event()
+        message = _message(1, "alice@example.test", b"x\r\n\r\n")
+        writer.submit([AddMessage(message, "")], lambda *_: committed.set())
+        await asyncio.wait_for(committed.wait(), 30)
+        await asyncio.to_thread(writer.close, True)
+
+    assert call("queue list").queues == []
+    asyncio.run(write())
+    shown = call("queue list")
+    (row,) = shown.queues
+    assert (shown.live, row.queue, row.status, row.message_count, row.oldest_s) == (
+        False,
+        "mailbox:DB01",
+        "not running",
+        1,
+        60.0,
+    )
+    assert "the transport role is not running" in world.warnings[0]
+    with pytest.raises(Unavailable, match="see: holdfast status"):
+        call("queue show", queue="mailbox:DB01")
+
+
+def test_a_queue_and_a_message_are_shown(call: Call, transport: Transport, world: Any) -> None:
+    shown = call("queue show", queue="DNS:example.org", limit=2)
+    assert (shown.queue, shown.connector, shown.message_count) == ("dns:example.org", "internet", COUNT)
+    assert [row.number for row in shown.messages] == [1, 2]
+    assert f"{COUNT} messages wait, the first 2 are shown" in world.warnings[0]
+    shown = call("queue show", message="00000000-0000-4000-8000-000000000007")
+    assert [(row.number, row.queue, row.recipients) for row in shown.messages] == [
+        (7, "dns:example.org", ["a@example.org"])
+    ]
+    assert (shown.status, call("queue show", message="7").messages) == ("waiting", shown.messages)
+    assert call("queue show", queue="poison").messages == []
+
+
+@pytest.mark.usefixtures("transport")
+@pytest.mark.parametrize(
+    ("verb", "given", "text"),
+    [
+        ("queue show", {}, "name a queue"),
+        ("queue show", {"queue": "dns:x"}, 'there is no queue "dns:x"'),
+        ("queue show", {"queue": "dns:x", "message": "1"}, "not both"),
+        ("queue show", {"message": "0" * 40}, "waits here"),
+        ("queue show", {"message": "99999"}, "waits here"),
+        ("queue hold", {}, "name a queue"),
+        ("queue hold", {"queue": "dns:example.org", "message": ["1"]}, "not both"),
+        ("queue hold", {"message": ["1", "x"]}, 'no message "x"'),
+        ("queue release", {"queue": "dns:example.org"}, "is not held"),
+        ("queue retry", {"queue": "poison"}, "waits for you"),
+        ("queue remove", {"queue": "dns:x", "yes": True}, "no queue"),
+        ("queue remove", {"queue": "dns:example.org"}, "add --yes"),
+        ("queue redirect", {"queue": "dns:example.org"}, "name the host"),
+        ("queue redirect", {"queue": "dns:example.org", "to": "not a host"}, "domain"),
+    ],
+)
+def test_what_cannot_be_done_is_said(call: Call, verb: str, given: dict[str, Any], text: str) -> None:
+    with pytest.raises(Refusal, match=text):
+        call(verb, **given)
+
+
+def test_a_queue_is_held_released_and_tried_again(call: Call, transport: Transport) -> None:
+    assert call("queue hold", queue="dns:example.org").message_count == COUNT
+    assert call("queue list").queues[0].status == "suspended"
+    assert call("queue release", queue="dns:example.org").done == "released"
+    assert call("queue retry", queue="dns:example.org").done == "tried again"
+    assert transport.administration.writes == [
+        HoldQueue("dns:example.org", held=True),
+        HoldQueue("dns:example.org", held=False),
+    ]
+    assert transport.act_count == 4
+
+
+def test_messages_are_held_and_released(call: Call, transport: Transport) -> None:
+    assert call("queue hold", message=["3", "00000000-0000-4000-8000-000000000004"]).message_count == 2
+    held = call("queue show", queue="held")
+    assert [(row.number, row.state) for row in held.messages] == [(3, "held"), (4, "held")]
+    assert call("queue show", message="3").status == "held"
+    assert call("queue release", message=["3", "4"]).message_count == 2
+    assert all(isinstance(write, MarkMessage) for write in transport.administration.writes)
+
+
+def test_a_queue_is_removed_in_steps_with_progress(call: Call, transport: Transport, world: Any) -> None:
+    with pytest.raises(Refusal) as raised:
+        call("queue remove", queue="dns:example.org", no_bounce=True)
+    assert f"{COUNT} messages would be given up for good; nobody is told" in raised.value.problems[0].text
+    done = call("queue remove", queue="dns:example.org", yes=True)
+    assert (done.done, done.message_count, done.busy_count) == ("removed with a bounce", COUNT, 0)
+    assert [each[0] for each in world.progress] == [500, 1000, COUNT, COUNT]
+    assert all(entry.outcomes[0].failure is not None for entry in transport.queue)
+
+
+def test_messages_are_removed_without_a_bounce(call: Call, transport: Transport) -> None:
+    with pytest.raises(Refusal) as raised:
+        call("queue remove", message=["3", "4"])
+    assert "2 messages would be given up for good; their senders get a bounce" in str(
+        raised.value.problems[0]
+    )
+    done = call("queue remove", message=["3", "4"], no_bounce=True, yes=True)
+    assert (done.done, done.message_count) == ("removed", 2)
+    assert transport.queue[3].outcomes[0].failure is None
+
+
+def test_a_queue_is_redirected_and_back(call: Call, transport: Transport) -> None:
+    done = call("queue redirect", queue="dns:example.org", to="Mail2.Example.ORG")
+    assert (done.done, done.message_count) == ("redirected to mail2.example.org", COUNT)
+    assert call("queue show", message="1").last_error == "redirected to mail2.example.org"
+    assert call("queue redirect", message=["1"], undo=True).done == "no longer redirected"
+    assert call("queue redirect", message=["2"], to="192.0.2.9").done == "redirected to [192.0.2.9]"
+    assert call("queue redirect", message=["2"], to="[2001:DB8::9]").done == "redirected to [2001:db8::9]"
+
+
+def test_back_pressure_is_shown(call: Call, transport: Transport) -> None:
+    shown = call("pressure show")
+    assert (shown.level, shown.effects) == ("low", ["none"])
+    assert {row.value for row in shown.resources} == {None}
+    readings = {Resource.QUEUE_DISK: Reading(97.0), Resource.SUBMISSION_QUEUE: Reading(15000)}
+    transport.administration.sampled(NOW, readings)
+    shown = call("pressure show")
+    rows = {row.resource: row for row in shown.resources}
+    assert shown.level == "high"
+    assert (rows["queue-disk"].refuses, rows["submission-queue"].refuses) == ("yes", "after 299 looks more")
+    assert (rows["queue-disk"].value, rows["queue-disk"].medium, rows["queue-disk"].unit) == (97.0, 96, "%")
+
+
+def test_what_back_pressure_does_in_words() -> None:
+    assert effects(NO_PRESSURE) == ["none"]
+    everything = Pressure(Level.HIGH, 55.0, True, True, True, True, True, "queue-disk is high at 99 %")
+    assert effects(everything) == [
+        "mail from everybody is put off (452 4.3.1): queue-disk is high at 99 %",
+        "each message is answered 55 s later",
+        "nothing is sent to next hops",
+        "nothing is routed anew by itself",
+        "no shadow copies are taken",
+    ]
+    assert "mail from outside" in effects(Pressure(Level.MEDIUM, refuse_outside=True))[0]

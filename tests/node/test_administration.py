@@ -1,0 +1,95 @@
+"""The administrator's side of the node: names of messages, and marks that follow the organisation."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from holdfast.directory.model import (
+    DistributionGroup,
+    Mailbox,
+    Organisation,
+    Resource,
+    ResourceThreshold,
+)
+from holdfast.kernel.errors import Refusal
+from holdfast.kernel.ids import NetworkMessageId
+from holdfast.node.administration import Administration, QueueTarget
+from holdfast.transport.back_pressure import Reading
+from holdfast.transport.delivery import Delivery
+from holdfast.transport.queue import Failure, NextHopKey, Queue, QueuedMessage, RecoveredQueue
+from holdfast.transport.route import HopProfile, Unreachable
+from holdfast.transport.tracking import TrackingWriter
+
+NAME = "00000000-0000-4000-8000-00000000000a"
+
+
+class Routes:
+    """Nothing leads anywhere."""
+
+    def route(
+        self, recipient: str, size_bytes: int, redirect: str = ""
+    ) -> Mailbox | DistributionGroup | NextHopKey | Failure | Unreachable:
+        return Unreachable("no connector")
+
+    def profile(self, key: NextHopKey) -> HopProfile | None:
+        return None
+
+
+@pytest.fixture
+def administration() -> Administration:
+    message = QueuedMessage(
+        number=7,
+        network_message_id=NetworkMessageId(NAME),
+        received_at=0.0,
+        reverse_path="",
+        recipients=("a@example.test",),
+        size_bytes=3,
+        data=None,
+        message_id="",
+        subject="",
+        fingerprint=b"7",
+    )
+    queue = Queue(RecoveredQueue((message,), 8, {}))
+    tracking = TrackingWriter("s", with_subject=True)
+    delivery = Delivery(queue, Organisation(), Routes(), tracking, random.Random(1))
+    delivery.started(0.0)
+    return Administration(queue, delivery, tracking)
+
+
+def test_messages_go_by_number_or_network_message_id(administration: Administration) -> None:
+    assert administration.numbers(("7", NAME, NAME.upper())) == (7, 7, 7)
+    for name in ("8", "", "9" * 30, "²", NAME[:-1]):
+        with pytest.raises(Refusal, match="waits here"):
+            administration.numbers((name,))
+
+
+def test_an_operation_is_about_something(administration: Administration) -> None:
+    for target in (QueueTarget(), QueueTarget("dns:x")):
+        with pytest.raises(Refusal, match="queue"):
+            administration.remove(0.0, target, with_bounce=True)
+        with pytest.raises(Refusal, match="queue"):
+            administration.redirect(0.0, target, "h")
+        with pytest.raises(Refusal, match="queue"):
+            administration.hold(0.0, target)
+
+
+def test_a_shelf_is_shown_and_worked_off(administration: Administration) -> None:
+    shown = administration.show_queue(5.0, QueueTarget("unreachable"))
+    assert (shown.state.status, [each.number for each in shown.messages]) == ("retry", [7])
+    assert administration.part_counts()["unreachable"] == 1
+    assert administration.remove(5.0, QueueTarget("unreachable"), with_bounce=False).message_count == 1
+    assert administration.show_queue(5.0, QueueTarget("unreachable")).messages == ()
+    assert administration.queue_states(5.0) == []
+
+
+def test_back_pressure_goes_by_the_organisations_marks(administration: Administration) -> None:
+    marks = ResourceThreshold(Resource.QUEUE_DISK, 10, 20, 15, 5)
+    administration.follow(Organisation(resource_thresholds=(marks,)))
+    assert len(administration.sampled(0.0, {Resource.QUEUE_DISK: Reading(12.0)})) == 2
+    assert administration.pressure.refuse_outside
+    assert administration.resource_states()[0].threshold == marks
+    administration.follow(Organisation())
+    administration.sampled(2.0, {Resource.QUEUE_DISK: Reading(12.0)})
+    assert not administration.pressure.refuse_outside
