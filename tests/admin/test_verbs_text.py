@@ -22,7 +22,10 @@ def test_texts_come_change_and_go(call: Call, store: DirectoryStore) -> None:
         DsnText("de 5.1.1", "Gibt es\nnicht."),
         DsnText("en delayed", "It waits."),
     )
-    assert [row.name for row in call("text list").texts] == ["de 5.1.1", "en delayed"]
+    assert [(row.name, row.lines) for row in call("text list").texts] == [
+        ("de 5.1.1", ["Gibt es", "nicht."]),
+        ("en delayed", ["It waits."]),
+    ]
     call("text remove", name="en delayed")
     assert len(store.read().dsn_texts) == 1
 

@@ -20,7 +20,7 @@ def test_marks_come_change_and_go(call: Call, store: DirectoryStore) -> None:
     assert store.read().resource_thresholds == (ResourceThreshold(Resource.QUEUE_DISK, 90, 95, 92, 85),)
     call("threshold set", resource="queue-disk", high="96", history_count="3")
     (row,) = call("threshold list").thresholds
-    assert (row.resource, row.medium, row.high, row.history_count) == ("queue-disk", 90.0, 96.0, 3)
+    assert (row.resource, row.medium, row.high, row.look_count) == ("queue-disk", 90.0, 96.0, 3)
     call("threshold remove", resource="queue-disk")
     assert store.read().resource_thresholds == ()
 

@@ -88,6 +88,8 @@ def _default(setting: Setting) -> str:
 
 def _type_words(setting: Setting) -> str:
     words = _hint_words(setting.hint, setting.unit)
+    if setting.hint is int and setting.most is not None:
+        words = f"{words} from {setting.least} to {setting.most:,}"
     return (
         words
         if setting.unit in ("", "bytes", "seconds", "IP ranges", "count", "cost")

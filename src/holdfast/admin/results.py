@@ -317,10 +317,10 @@ class RequiredTlsList(Result, frozen=True):
 
 
 class DsnTextRow(Result, frozen=True):
-    """One text of ours in delivery reports."""
+    """One text of ours in delivery reports, line by line."""
 
     name: str
-    text: str
+    lines: list[str]
 
 
 class DsnTextList(Result, frozen=True):
@@ -330,14 +330,14 @@ class DsnTextList(Result, frozen=True):
 
 
 class ThresholdRow(Result, frozen=True):
-    """The marks of one resource, percent or messages."""
+    """The marks of one resource, percent or messages; ``look_count`` looks in a row decide."""
 
     resource: str
     medium: float
     high: float
     high_to_medium: float
     medium_to_low: float
-    history_count: int
+    look_count: int
 
 
 class ThresholdList(Result, frozen=True):

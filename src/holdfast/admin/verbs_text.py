@@ -24,7 +24,7 @@ def _set(context: Context, arguments: Arguments) -> Changed:
 
 def _list(context: Context, arguments: Arguments) -> DsnTextList:
     texts = sorted(context.organisation.dsn_texts, key=lambda each: each.name)
-    return DsnTextList([DsnTextRow(each.name, each.text) for each in texts])
+    return DsnTextList([DsnTextRow(each.name, each.text.split("\n")) for each in texts])
 
 
 def _remove(context: Context, arguments: Arguments) -> Changed:
