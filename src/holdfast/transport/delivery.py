@@ -15,6 +15,7 @@ Source: exchange-behaviour RT-9, RT-11, QU-2..5.
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections import deque
 from collections.abc import Iterator
@@ -91,6 +92,8 @@ class Delivery:
         self._age_check_at = 0.0
         self._grace_until = 0.0
         self.delayed: list[tuple[Entry, tuple[str, ...]]] = []
+        # Nothing is routed anew for being idle: there is enough to do (back pressure).
+        self.resubmits_paused = False
         self._take_organisation(organisation, router)
 
     def _take_organisation(self, organisation: Organisation, router: Routes) -> None:
@@ -287,7 +290,7 @@ class Delivery:
     def _check_ages(self, now: float) -> None:
         """Look once a minute at what waits long; what is too much for one look is for the next tick."""
         self.outbound.forget_empty(now)
-        idle_s = self.organisation.idle_resubmit_s
+        idle_s = math.inf if self.resubmits_paused else self.organisation.idle_resubmit_s
         for lane in (*self.outbound.lanes.values(), self.shelves[UNREACHABLE]):
             if lane.part_count and not lane.held and now - lane.last_delivery_at >= idle_s:
                 self.outcomes.logs.append(

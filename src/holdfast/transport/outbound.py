@@ -51,7 +51,7 @@ class Outbound:
 
     Public attributes: ``lanes`` by key; ``landed``, numbers of messages whose note in the
     in-flight journal is needless now; ``doubtful_count`` messages so far that may have been delivered
-    although no answer came.
+    although no answer came; ``stopped``: nothing is sent while it is so (back pressure).
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Outbound:
         self.lanes: dict[NextHopKey, OutboundQueue] = {}
         self.landed: list[int] = []
         self.doubtful_count = 0
+        self.stopped = False
         self._stirred: dict[NextHopKey, OutboundQueue] = {}
         # When queues may be tried again: (instant, tie-breaker, key).
         self._retries: list[tuple[float, int, NextHopKey]] = []
@@ -99,7 +100,7 @@ class Outbound:
 
     def take_stirred(self, now: float) -> list[OutboundQueue]:
         """The queues that have changed and may send; each is looked at once."""
-        if not self._stirred:
+        if not self._stirred or self.stopped:
             return []
         stirred, self._stirred = self._stirred, {}
         return [lane for lane in stirred.values() if lane.waiting and lane.may_send(now)]
@@ -110,7 +111,7 @@ class Outbound:
         """The next message for a connection; None when none is at hand."""
         lane = connection.queue
         read_count = 0
-        while not lane.held and (part := lane.first()) is not None:
+        while not (lane.held or self.stopped) and (part := lane.first()) is not None:
             message = part.entry.message
             self._queue.at_work = message.number
             if message.data is None:
@@ -286,6 +287,13 @@ class Outbound:
         for part in lane.take_all():
             lane.drop(now, part)
             self._outcomes.failed(now, part.entry, part.recipients, failure, "ROUTING")
+
+    def stop(self, *, stopped: bool) -> None:
+        """Send nothing any more but what is under way, or go on."""
+        if self.stopped and not stopped:
+            for lane in self.lanes.values():
+                self.stir(lane)
+        self.stopped = stopped
 
     def retry_now(self, lane: OutboundQueue) -> None:
         """Try a queue at once."""
