@@ -37,6 +37,7 @@ from holdfast.node.ports import (
     ReadQueued,
     Resolve,
 )
+from holdfast.transport.kept import KeptFile
 from holdfast.wire import store
 
 # No deadline of a node is so near that a tenth of a second late matters.
@@ -155,7 +156,7 @@ class NodeRunner(Generic[Output]):
                 self.log.write(output.event)
             case CommitQueue() | ReadQueued():
                 self.perform_queue(output)
-            case Connect() | Abort() | Resolve() | FetchPolicy() | InFlight() | Landed():
+            case Connect() | Abort() | Resolve() | FetchPolicy() | KeptFile() | InFlight() | Landed():
                 self.perform_outbound(output)
             case _:
                 self.connections.perform(output)

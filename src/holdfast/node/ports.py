@@ -23,6 +23,7 @@ from typing import Protocol, TypeVar
 from holdfast.directory.model import Organisation
 from holdfast.kernel.events import LogEvent
 from holdfast.kernel.ids import ConnectionId, MailboxId
+from holdfast.transport.kept import KeptFile
 from holdfast.transport.queue import QueueWrite
 from holdfast.transport.tls_policy import TlsDemand, TlsFacts
 from holdfast.wire import store
@@ -180,7 +181,7 @@ class Log:
 
 
 ConnectionOutput = Send | Close | StartTls | PauseReading | ResumeReading
-OutboundOutput = Connect | Abort | Resolve | FetchPolicy | InFlight | Landed
+OutboundOutput = Connect | Abort | Resolve | FetchPolicy | KeptFile | InFlight | Landed
 TransportOutput = (
     ConnectionOutput | OutboundOutput | CallStore | CheckPassword | CommitQueue | ReadQueued | Log
 )
