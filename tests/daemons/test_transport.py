@@ -32,6 +32,9 @@ def test_it_listens_where_its_connectors_say(home: Path) -> None:
     assert len(found) == 3
     assert [each.implicit_tls for each in found] == [False, False, True]
     assert smtp_bindings(organisation, replace(organisation.servers[0], name="another")) == {}
+    first, *others = organisation.receive_connectors
+    closed = replace(organisation, receive_connectors=(replace(first, enabled=False), *others))
+    assert list(smtp_bindings(closed, organisation.servers[0])) == list(found)[1:]
 
 
 def test_a_clean_stop_finishes_the_message_that_is_being_received(
