@@ -59,8 +59,10 @@ ORGANISATION = Organisation(
         DistributionGroup("empty@example.test", ()),
     ),
     receive_connectors=(
-        ReceiveConnector("in", "mail1", ("192.0.2.1:25",), EVERYONE, connection_count_per_source_max=50),
-        ReceiveConnector("client", "mail1", ("192.0.2.1:587",), EVERYONE, usage=Usage.CLIENT),
+        ReceiveConnector(
+            "in", "mail1", ("192.0.2.1:25",), EVERYONE, connection_count_per_source_max=50, tarpit_s=0.0
+        ),
+        ReceiveConnector("client", "mail1", ("192.0.2.1:587",), EVERYONE, usage=Usage.CLIENT, tarpit_s=0.0),
     ),
 )
 PEER = Peer("198.51.100.7", 1234, "192.0.2.1", 25, tls=False)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from holdfast.directory.model import (
     AcceptedDomain,
     DistributionGroup,
+    DomainKind,
     Mailbox,
     Organisation,
+    PermissionGroup,
     ReceiveConnector,
-    Usage,
 )
 from holdfast.kernel.address import parse_address
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
 from holdfast.transport.categorize import Categorizer
 from holdfast.transport.queue import Failure
+from holdfast.transport.rights import RIGHTS_OF_GROUP, Client, ClientKind
 
 ALICE, BOB = MailboxId("a"), MailboxId("b")
 MAILBOXES = (
@@ -29,6 +33,8 @@ ORGANISATION = Organisation(
         AcceptedDomain("example.test"),
         AcceptedDomain("other.test"),
         AcceptedDomain("third.test"),
+        AcceptedDomain("relay.test", DomainKind.INTERNAL_RELAY),
+        AcceptedDomain("outside.test", DomainKind.EXTERNAL_RELAY),
     ),
     mailboxes=MAILBOXES,
     distribution_groups=(
@@ -39,58 +45,94 @@ ORGANISATION = Organisation(
     ),
 )
 CATEGORIZER = Categorizer(ORGANISATION)
-INTERNET = ReceiveConnector("in", "s", (), ())
-CLIENT = ReceiveConnector("client", "s", (), (), usage=Usage.CLIENT)
+DOOR = ReceiveConnector("in", "s", (), ())
+STRICT = replace(DOOR, reject_reserved_domains=True, reject_single_label_domains=True)
+GROUPS = PermissionGroup
+STRANGER = Client(ClientKind.ANONYMOUS, RIGHTS_OF_GROUP[GROUPS.ANONYMOUS])
+USER = Client(ClientKind.USER, RIGHTS_OF_GROUP[GROUPS.USERS], ALICE)
+PARTNER = Client(ClientKind.PARTNER, RIGHTS_OF_GROUP[GROUPS.PARTNERS])
+SERVER = Client(ClientKind.SERVER, RIGHTS_OF_GROUP[GROUPS.SERVERS])
 
 
 @pytest.mark.parametrize(
-    ("address", "signed_in", "status"),
+    ("address", "client", "status"),
     [
-        ("alice@example.test", None, ""),
-        ("ALICE@Example.Test", None, ""),
-        ('"alice"@example.test', None, ""),
-        ("one@example.test", None, ""),
-        ("off@example.test", None, "5.2.1"),
-        ("nobody@example.test", None, "5.1.1"),
-        ("x@elsewhere.test", None, "5.7.1"),
-        ("x@elsewhere.test", ALICE, "5.4.4"),
-        ("Postmaster@example.test", None, ""),
-        ("postmaster@elsewhere.test", None, "5.7.1"),
+        ("alice@example.test", STRANGER, ""),
+        ("ALICE@Example.Test", STRANGER, ""),
+        ('"alice"@example.test', STRANGER, ""),
+        ("one@example.test", STRANGER, ""),
+        ("off@example.test", STRANGER, "5.2.1"),
+        ("nobody@example.test", STRANGER, "5.1.1"),
+        ("nobody@example.test", SERVER, "5.1.1"),
+        ("anybody@relay.test", STRANGER, ""),
+        ("anybody@outside.test", STRANGER, ""),
+        ("x@elsewhere.test", STRANGER, "5.7.1"),
+        ("x@elsewhere.test", PARTNER, "5.7.1"),
+        ("x@elsewhere.test", USER, ""),
+        ("x@elsewhere.test", SERVER, ""),
+        ("x@localhost", USER, ""),
+        ("Postmaster@example.test", STRANGER, ""),
+        ("postmaster@elsewhere.test", STRANGER, "5.7.1"),
     ],
 )
-def test_recipients_at_the_door(address: str, signed_in: MailboxId | None, status: str) -> None:
+def test_recipients_at_the_door(address: str, client: Client, status: str) -> None:
     if not status:
-        CATEGORIZER.judge_recipient(parse_address(address), signed_in)
+        CATEGORIZER.judge_recipient(DOOR, parse_address(address), client)
         return
     with pytest.raises(Refusal) as refused:
-        CATEGORIZER.judge_recipient(parse_address(address), signed_in)
+        CATEGORIZER.judge_recipient(DOOR, parse_address(address), client)
     assert (refused.value.code, refused.value.status) == (550, status)
 
 
 @pytest.mark.parametrize(
-    ("connector", "address", "signed_in", "status"),
+    ("address", "status"),
     [
-        (INTERNET, "anyone@elsewhere.test", None, ""),
-        (INTERNET, None, None, ""),
-        (CLIENT, "alice@example.test", None, "5.7.0"),
-        (CLIENT, "alice@example.test", ALICE, ""),
-        (CLIENT, "al@example.test", ALICE, ""),
-        (CLIENT, None, ALICE, ""),
-        (CLIENT, "bob@other.test", ALICE, "5.7.1"),
-        (CLIENT, "one@example.test", ALICE, "5.7.1"),
-        (INTERNET, "x@elsewhere.test", ALICE, "5.7.1"),
+        ("x@elsewhere.test", "5.1.4"),
+        ("x@a.invalid", "5.1.4"),
+        ("x@example.com", "5.1.5"),
+        ("x@mail.example.ORG", "5.1.5"),
+        ("x@intranet", "5.1.6"),
+        ("x@myexample.com", ""),
+        ("alice@example.test", ""),
+        ("anybody@relay.test", ""),
     ],
 )
-def test_senders(
-    connector: ReceiveConnector, address: str | None, signed_in: MailboxId | None, status: str
-) -> None:
-    sender = parse_address(address) if address else None
+def test_domains_that_nobody_can_own(address: str, status: str) -> None:
+    CATEGORIZER.judge_recipient(DOOR, parse_address(address), USER)
     if not status:
-        CATEGORIZER.judge_sender(connector, sender, signed_in)
+        CATEGORIZER.judge_recipient(STRICT, parse_address(address), USER)
         return
     with pytest.raises(Refusal) as refused:
-        CATEGORIZER.judge_sender(connector, sender, signed_in)
-    assert refused.value.status == status
+        CATEGORIZER.judge_recipient(STRICT, parse_address(address), USER)
+    assert (refused.value.code, refused.value.status) == (550, status)
+
+
+@pytest.mark.parametrize(
+    ("address", "client", "allowed"),
+    [
+        ("anyone@elsewhere.test", STRANGER, True),
+        ("alice@example.test", STRANGER, True),
+        (None, STRANGER, True),
+        ("anyone@elsewhere.test", PARTNER, True),
+        ("alice@example.test", PARTNER, False),
+        ("anyone@relay.test", PARTNER, True),
+        ("alice@example.test", SERVER, True),
+        ("alice@example.test", USER, True),
+        ("al@example.test", USER, True),
+        (None, USER, True),
+        ("bob@other.test", USER, False),
+        ("one@example.test", USER, False),
+        ("x@elsewhere.test", USER, False),
+    ],
+)
+def test_senders(address: str | None, client: Client, allowed: bool) -> None:
+    sender = parse_address(address) if address else None
+    if allowed:
+        CATEGORIZER.judge_sender(sender, client)
+        return
+    with pytest.raises(Refusal) as refused:
+        CATEGORIZER.judge_sender(sender, client)
+    assert (refused.value.code, refused.value.status) == (550, "5.7.1")
 
 
 def test_postmaster_is_the_first_enabled_mailbox_of_the_domain_or_of_all() -> None:

@@ -12,8 +12,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import ConnectionId, MailboxId, NetworkMessageId
 from holdfast.transport.intake import UNREAD_S, Intake, Origin, fingerprint_of
-from holdfast.transport.queue import AddMessage, Queue, RecoveredQueue, SettleAnswers, TrackOnly
-from holdfast.transport.session import MessageReceived
+from holdfast.transport.queue import (
+    AddMessage,
+    EnvelopeOptions,
+    Queue,
+    RecoveredQueue,
+    SettleAnswers,
+    TrackOnly,
+)
+from holdfast.transport.session_terms import MessageReceived
 from holdfast.transport.tracking import TrackingWriter, parse_line
 from holdfast.wire.headers import HeaderBlock
 
@@ -68,6 +75,15 @@ def test_the_trace_header_names_a_single_recipient_only() -> None:
     event = parse_line(several.tracking)
     assert (event.client_ip, event.connector, event.client_hostname) == ("198.51.100.7", "in", "client")
     assert ",Originating," in several.tracking
+
+
+def test_the_envelope_and_tls_are_kept() -> None:
+    options = EnvelopeOptions(return_content="FULL")
+    write = intake().receive(0.0, ONE, message(options=options, tls="TLSv1.3 X", protocol="ESMTPS"), ORIGIN)
+    assert isinstance(write, AddMessage)
+    assert write.message.options is options
+    assert write.message.data is not None
+    assert b"\r\n (TLSv1.3 X)\r\n by mail.example.test with ESMTPS id " in write.message.data
 
 
 def test_the_fingerprint_is_of_envelope_and_message() -> None:

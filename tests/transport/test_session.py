@@ -8,21 +8,36 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from holdfast.directory.model import ReceiveConnector, TlsMode, Usage
+from holdfast.directory.model import (
+    Organisation,
+    PermissionGroup,
+    ReceiveConnector,
+    Server,
+    SizeMode,
+    TlsMode,
+    Usage,
+)
 from holdfast.kernel.address import Address
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
-from holdfast.transport.session import (
+from holdfast.transport.queue import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
+from holdfast.transport.rights import Client, ClientKind
+from holdfast.transport.session import SmtpSession
+from holdfast.transport.session_terms import (
     MessageReceived,
     PasswordGiven,
     SessionEnded,
     SessionEvent,
-    SmtpSession,
+    Terms,
     TlsWanted,
 )
+from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire.smtp import AUTH_BYTES_MAX
 
-CONNECTOR = ReceiveConnector("test", "mx", ("192.0.2.1:25",), ())
+CONNECTOR = ReceiveConnector("test", "mx", ("192.0.2.1:25",), (), tarpit_s=0.0)
+ORGANISATION = Organisation(
+    servers=(Server("mx", "mx.example.test", "here", addresses=("192.0.2.1", "2001:db8::1")),)
+)
 ENVELOPE = b"MAIL FROM:<a@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n"
 MESSAGE = ENVELOPE + b"Subject: hello\r\nMessage-ID: <1@example.org>\r\n\r\nbody\r\n.\r\n"
 
@@ -34,31 +49,29 @@ class Judges:
     senders: list[tuple[Address | None, MailboxId | None]] = field(default_factory=list)
     recipients: list[tuple[Address, MailboxId | None]] = field(default_factory=list)
 
-    def sender(self, address: Address | None, signed_in: MailboxId | None) -> None:
-        self.senders.append((address, signed_in))
+    def judge_sender(self, address: Address | None, client: Client) -> None:
+        self.senders.append((address, client.signed_in))
         if address is not None and address.local_part == "spammer":
             raise Refusal("not you", code=550, status="5.7.1")
         if address is not None and address.local_part == "stopping":
             raise Refusal("stopping", code=421, status="4.3.2")
 
-    def recipient(self, address: Address, signed_in: MailboxId | None) -> None:
-        self.recipients.append((address, signed_in))
+    def judge_recipient(self, address: Address, client: Client) -> None:
+        self.recipients.append((address, client.signed_in))
         if address.local_part == "nobody":
             raise Refusal("no such mailbox", code=550, status="5.1.1")
 
 
 def open_session(
-    connector: ReceiveConnector = CONNECTOR, *, tls_active: bool = False, judges: Judges | None = None
+    connector: ReceiveConnector = CONNECTOR,
+    *,
+    tls_active: bool = False,
+    judges: Judges | None = None,
+    address: str = "198.51.100.7",
+    organisation: Organisation = ORGANISATION,
 ) -> SmtpSession:
-    judges = judges or Judges()
-    return SmtpSession(
-        connector,
-        "MX.example.test",
-        tls_active=tls_active,
-        local_client=False,
-        judge_sender=judges.sender,
-        judge_recipient=judges.recipient,
-    )
+    terms = Terms(connector, "MX.example.test", organisation)
+    return SmtpSession(terms, judges or Judges(), address, tls_active=tls_active)
 
 
 def greeted(connector: ReceiveConnector = CONNECTOR) -> SmtpSession:
@@ -229,13 +242,13 @@ def test_goodbye_ends_the_session_once() -> None:
         (b"NOOP " + b"a" * 993, b"500 5.5.2 "),
         (b"NOOP " + b"a" * 994, b"554 5.5.2 "),
         (b"MAIL FROM:<a@" + b"b" * 1000 + b">", b"501 5.1.8 "),
-        (b"MAIL FROM:<a@" + b"b" * 2040 + b">", b"554 5.5.2 "),
+        (b"MAIL FROM:<a@" + b"b" * 4090 + b">", b"554 5.5.2 "),
         (b"AUTH " + b"a" * 12_000, b"503 5.7.10 "),
         (b"AUTH " + b"a" * 13_000, b"554 5.5.2 "),
-        (b"a" * 1_000_000, b"554 5.5.2 "),
+        (b"a" * 10_000_000, b"554 5.5.2 "),
     ],
 )
-@pytest.mark.parametrize("piece_bytes", [1_000_010, 500])
+@pytest.mark.parametrize("piece_bytes", [10_000_010, 5000])
 def test_long_lines(line: bytes, reply: bytes, piece_bytes: int) -> None:
     session = greeted()
     data = line + b"\r\n"
@@ -290,6 +303,14 @@ LINES = [
     b"*",
     b"STARTTLS",
     b"QUIT",
+    b"BDAT 0",
+    b"BDAT 7",
+    b"BDAT 11 LAST",
+    b"BDAT 0 LAST",
+    b"BDAT 2000",
+    b"BDAT x",
+    b"MAIL FROM:<a@example.org> SMTPUTF8 RET=HDRS",
+    b"RCPT TO:<alice@example.test> NOTIFY=NEVER",
     b"x" * 600,
     b"\x16\x03",
     b"x" * 13_000,
@@ -303,12 +324,7 @@ CHUNKS = st.lists(
 def talk(connector: ReceiveConnector, data: bytes, sizes: list[int]) -> tuple[bytes, list[SessionEvent]]:
     """Run a whole session; passwords are right when they are ``b``, messages all taken."""
     session = SmtpSession(
-        connector,
-        "mx.example.test",
-        tls_active=False,
-        local_client=True,
-        judge_sender=Judges().sender,
-        judge_recipient=Judges().recipient,
+        Terms(connector, "mx.example.test", ORGANISATION), Judges(), "127.0.0.1", tls_active=False
     )
     seen: list[SessionEvent] = []
     reply = b""
@@ -352,3 +368,160 @@ def test_pieces_change_no_answer(data: bytes, sizes: list[int], usage: Usage) ->
 def test_any_bytes_are_answered_or_refused(data: bytes, size: int) -> None:
     reply, _ = talk(CONNECTOR, data, [size])
     assert all(line[:3].isdigit() for line in reply.split(b"\r\n")[:-1])
+
+
+# --- who may ---------------------------------------------------------------------------------
+
+
+def reply_of(session: SmtpSession, data: bytes) -> bytes:
+    session.receive(data)
+    return session.take_reply()
+
+
+EHLO = b"EHLO client.example\r\n"
+MAIL = EHLO + b"MAIL FROM:<a@example.org>\r\n"
+INTERNAL = replace(CONNECTOR, usage=Usage.INTERNAL)
+PARTNER = replace(CONNECTOR, usage=Usage.PARTNER, client_certificate_domains=("partner.example",))
+
+
+@pytest.mark.parametrize(
+    ("connector", "address", "status"),
+    [
+        (CONNECTOR, "198.51.100.7", b"250 2.1.0"),
+        (replace(CONNECTOR, usage=Usage.CLIENT), "198.51.100.7", b"530 5.7.0"),
+        (INTERNAL, "198.51.100.7", b"550 5.7.1"),
+        (INTERNAL, "192.0.2.1", b"250 2.1.0"),
+        (INTERNAL, "2001:db8::1", b"250 2.1.0"),
+        (replace(INTERNAL, externally_secured=True), "198.51.100.7", b"250 2.1.0"),
+        (replace(CONNECTOR, usage=Usage.RELAY), "198.51.100.7", b"250 2.1.0"),
+        (replace(CONNECTOR, require_tls=True), "198.51.100.7", b"530 5.7.0"),
+        (PARTNER, "198.51.100.7", b"530 5.7.0"),
+        (replace(PARTNER, client_certificate_domains=()), "198.51.100.7", b"250 2.1.0"),
+    ],
+)
+def test_who_may_send_at_all(connector: ReceiveConnector, address: str, status: bytes) -> None:
+    session = open_session(connector, address=address)
+    assert reply_of(session, MAIL).splitlines()[-1].startswith(status)
+
+
+@pytest.mark.parametrize(
+    ("names", "verified", "status"),
+    [
+        ((), False, b"454 4.7.5"),
+        (("partner.example",), False, b"454 4.7.5"),
+        (("other.example", "evilpartner.example"), True, b"454 4.7.5"),
+        (("PARTNER.example",), True, b"250 2.1.0"),
+        (("mail.partner.example",), True, b"250 2.1.0"),
+    ],
+)
+def test_a_partner_shows_its_certificate(names: tuple[str, ...], verified: bool, status: bytes) -> None:
+    session = open_session(PARTNER)
+    session.receive(EHLO + b"STARTTLS\r\n")
+    session.tls_started(TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", verified, peer_names=names))
+    assert reply_of(session, MAIL).splitlines()[-1].startswith(status)
+    if status.startswith(b"250"):
+        assert session.client.kind is ClientKind.PARTNER
+        (event,) = session.receive(ENVELOPE.partition(b"\r\n")[2] + b".\r\n")
+        assert isinstance(event, MessageReceived)
+        assert event.tls == "TLSv1.3 TLS_AES_256_GCM_SHA384"
+
+
+def test_sign_in_is_offered_where_users_have_rights() -> None:
+    for groups, offered in (
+        ((PermissionGroup.ANONYMOUS,), False),
+        ((PermissionGroup.USERS, PermissionGroup.ANONYMOUS), True),
+    ):
+        session = open_session(replace(CONNECTOR, permission_groups=groups), tls_active=True)
+        assert (b"AUTH PLAIN LOGIN" in reply_of(session, EHLO)) is offered
+        assert reply_of(session, MAIL).endswith(b"250 2.1.0 sender ok\r\n")
+
+
+def test_too_many_wrong_passwords_elsewhere_put_a_sign_in_off() -> None:
+    session = open_session(replace(CONNECTOR, usage=Usage.CLIENT), tls_active=True)
+    session.receive(EHLO + b"AUTH PLAIN AGEAYg==\r\n")
+    session.take_reply()
+    assert session.sign_in_refused(Refusal("later", code=454, status="4.7.0")) == []
+    assert session.take_reply() == b"454 4.7.0 later\r\n"
+    session.receive(b"AUTH PLAIN AGEAYg==\r\n")
+    assert session.sign_in_refused(Refusal("later", code=421, status="4.7.0")) == [SessionEnded()]
+    assert session.sign_in_refused(Refusal("later")) == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "keyword", "answer"),
+    [
+        (SizeMode.ENABLED, b"250-SIZE 1000\r\n", b"552"),
+        (SizeMode.WITHOUT_VALUE, b"250-SIZE\r\n", b"552"),
+        (SizeMode.DISABLED, b"", b"250"),
+    ],
+)
+def test_what_is_said_of_the_size(mode: SizeMode, keyword: bytes, answer: bytes) -> None:
+    organisation = replace(ORGANISATION, message_bytes_max=1000)
+    session = open_session(replace(CONNECTOR, size_mode=mode), organisation=organisation)
+    reply = reply_of(session, EHLO)
+    assert keyword in reply
+    assert (b"SIZE" in reply) is bool(keyword)
+    assert reply_of(session, b"MAIL FROM:<> SIZE=1001\r\n").startswith(answer)
+
+
+def test_limits_of_the_organisation_are_for_users_and_strangers_not_for_our_servers() -> None:
+    organisation = replace(ORGANISATION, message_bytes_max=1000, recipient_count_max=1)
+    server = open_session(INTERNAL, address="192.0.2.1", organisation=organisation)
+    assert b"SIZE 37748736" in reply_of(server, EHLO)
+    user = open_session(replace(CONNECTOR, usage=Usage.CLIENT), tls_active=True, organisation=organisation)
+    user.receive(EHLO + b"AUTH PLAIN AGEAYg==\r\n")
+    user.password_checked(MailboxId("m"))
+    user.take_reply()
+    reply = reply_of(user, b"MAIL FROM:<>\r\nRCPT TO:<a@example.test>\r\nRCPT TO:<b@example.test>\r\n")
+    assert reply.endswith(b"452 4.5.3 too many recipients; send to the others again\r\n")
+
+
+# --- what is kept of the envelope ------------------------------------------------------------
+
+
+def envelope_of(session: SmtpSession, data: bytes) -> MessageReceived:
+    (event,) = session.receive(data)
+    assert isinstance(event, MessageReceived)
+    return event
+
+
+def test_the_envelope_keeps_what_was_asked_for() -> None:
+    session = greeted()
+    event = envelope_of(
+        session,
+        "MAIL FROM:<ä@example.org> RET=HDRS ENVID=a+20b SMTPUTF8 BODY=8BITMIME\r\n"
+        "RCPT TO:<alice@example.test> NOTIFY=DELAY,FAILURE ORCPT=rfc822;al+2Bx@example.test\r\n"
+        "RCPT TO:<Alice@example.test> NOTIFY=NEVER\r\n"
+        "RCPT TO:<bob@example.test>\r\nDATA\r\n.\r\n".encode(),
+    )
+    asked = RecipientOptions(("DELAY", "FAILURE"), "rfc822;al+2Bx@example.test")
+    assert event.options == EnvelopeOptions("HDRS", "a+20b", True, True, (("alice@example.test", asked),))
+    assert (event.protocol, event.reverse_path) == ("UTF8SMTP", "ä@example.org")
+    session.accepted("taken")
+    plain = envelope_of(session, ENVELOPE + b".\r\n")
+    assert plain.options is PLAIN_ENVELOPE
+    assert plain.protocol == "ESMTP"
+
+
+@pytest.mark.parametrize(("usage", "kept"), [(Usage.INTERNET, False), (Usage.INTERNAL, True)])
+def test_only_servers_of_ours_hand_on_our_own_fields(usage: Usage, kept: bool) -> None:
+    session = open_session(replace(CONNECTOR, usage=usage), address="192.0.2.1")
+    session.receive(EHLO)
+    event = envelope_of(
+        session, ENVELOPE + b"X-Holdfast-Organization-Scl: -1\r\nSubject: x\r\n\r\nx\r\n.\r\n"
+    )
+    assert (b"Scl" in event.data) is kept
+    assert event.data.endswith(b"Subject: x\r\n\r\nx\r\n")
+    assert event.header.subject == "x"
+
+
+@pytest.mark.parametrize(
+    ("host", "count", "status"),
+    [("other.example", 30, b""), ("other.example", 31, b"554 5.4.6"), ("MX.example.test", 9, b"554 5.4.6")],
+)
+def test_loops_end(host: str, count: int, status: bytes) -> None:
+    session = greeted()
+    data = f"Received: from x\r\n by {host} with SMTP\r\n".encode() * count
+    session.receive(ENVELOPE + data + b"\r\n.\r\n")
+    assert status in session.take_reply()
+    assert session.waiting is (status == b"")

@@ -19,17 +19,13 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.directory.model import ReceiveConnector, TlsMode, Usage
+from holdfast.directory.model import Organisation, ReceiveConnector, TlsMode, Usage
 from holdfast.kernel.address import Address
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
-from holdfast.transport.session import (
-    MessageReceived,
-    PasswordGiven,
-    SessionEnded,
-    SmtpSession,
-    TlsWanted,
-)
+from holdfast.transport.rights import Client
+from holdfast.transport.session import SmtpSession
+from holdfast.transport.session_terms import MessageReceived, PasswordGiven, SessionEnded, Terms, TlsWanted
 
 ROOT = Path(__file__).parents[2]
 DIALOGS = sorted((ROOT / "tests" / "dialogs").glob("*.dialog"))
@@ -43,14 +39,17 @@ KNOWN = {"user@testserver", "alice@example.test", "bob@example.test", "postmaste
 needs_conformance = pytest.mark.skipif(not CONFORMANCE.is_dir(), reason=f"{CONFORMANCE} is missing")
 
 
-def judge_recipient(address: Address, signed_in: MailboxId | None) -> None:
-    if signed_in is None and address.key not in KNOWN:
-        raise Refusal("no such mailbox", code=550, status="5.1.1")
+class Judge:
+    """Knows a few recipients; a user may send as itself."""
 
+    def judge_recipient(self, address: Address, client: Client) -> None:
+        if not client.rights.relay and address.key not in KNOWN:
+            raise Refusal("no such mailbox", code=550, status="5.1.1")
 
-def judge_sender(address: Address | None, signed_in: MailboxId | None) -> None:
-    if signed_in is not None and (address is None or address.key != f"{signed_in}@example.test"):
-        raise Refusal("not yours", code=550, status="5.7.1")
+    def judge_sender(self, address: Address | None, client: Client) -> None:
+        signed_in = client.signed_in
+        if signed_in is not None and (address is None or address.key != f"{signed_in}@example.test"):
+            raise Refusal("not yours", code=550, status="5.7.1")
 
 
 class Conversation:
@@ -66,15 +65,14 @@ class Conversation:
             (),
             usage=usage,
             tls=tls,
+            tarpit_s=0.0,
             **(limits or {}),  # type: ignore[arg-type]  # only whole numbers are given
         )
         self.session = SmtpSession(
-            connector,
-            "mx.example.test",
+            Terms(connector, "mx.example.test", Organisation()),
+            Judge(),
+            "127.0.0.1" if local else "192.0.2.9",
             tls_active=tls is TlsMode.IMPLICIT,
-            local_client=local,
-            judge_sender=judge_sender,
-            judge_recipient=judge_recipient,
         )
         self.session.greeting()
         self.received = self.session.take_reply()
@@ -275,24 +273,31 @@ def test_all_dialogs_of_chasquid(piece_bytes: int) -> None:
 # --- smuggling ---------------------------------------------------------------------------
 
 
-@needs_conformance
-@pytest.mark.parametrize("piece_bytes", [0, 1, 3])
-def test_end_of_data_variants(piece_bytes: int) -> None:
+ENVELOPE = b"EHLO client.example\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<bob@example.test>\r\n"
+SMUGGLED = (
+    b"MAIL FROM:<evil@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n"
+    b"Subject: smuggled\r\n\r\nsmuggled\r\n.\r\n"
+)
+
+
+def end_of_data_variants() -> list[tuple[dict[str, str], bytes]]:
     with (CONFORMANCE / "end-of-data-variants.csv").open(encoding="ascii", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 13
-    for row in rows:
-        end = row["bytes_c_escaped"].encode("ascii").decode("unicode_escape").encode("latin-1")
+    return [
+        (row, row["bytes_c_escaped"].encode("ascii").decode("unicode_escape").encode("latin-1"))
+        for row in rows
+    ]
+
+
+@needs_conformance
+@pytest.mark.parametrize("piece_bytes", [0, 1, 3])
+def test_end_of_data_variants(piece_bytes: int) -> None:
+    for row, end in end_of_data_variants():
         conversation = Conversation(usage=Usage.INTERNET, tls=TlsMode.NONE)
-        conversation.send(
-            b"EHLO client.example\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n"
-        )
+        conversation.send(ENVELOPE + b"DATA\r\n")
         list(replies(conversation))
-        smuggled = (
-            b"MAIL FROM:<evil@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n"
-            b"Subject: smuggled\r\n\r\nsmuggled\r\n.\r\n"
-        )
-        for piece in pieces(b"Subject: first\r\n\r\nfirst" + end + smuggled, piece_bytes):
+        for piece in pieces(b"Subject: first\r\n\r\nfirst" + end + SMUGGLED, piece_bytes):
             conversation.send(piece)
         if row["must_end_data"] == "yes":
             assert len(conversation.messages) == 2, row
@@ -302,3 +307,26 @@ def test_end_of_data_variants(piece_bytes: int) -> None:
             assert conversation.messages == [], row
             codes = [line[:3] for line in replies(conversation)]
             assert codes in (["521"], ["554"]), (row, codes)
+
+
+@needs_conformance
+@pytest.mark.parametrize("piece_bytes", [0, 1, 3])
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_end_of_data_variants_in_chunks(piece_bytes: int, cut: int) -> None:
+    """None ends a chunk; those with a bare line end are refused, wherever two chunks meet."""
+    for row, end in end_of_data_variants():
+        conversation = Conversation(usage=Usage.INTERNET, tls=TlsMode.NONE)
+        text = b"Subject: first\r\n\r\nfirst"
+        first, second = text + end[:cut], end[cut:] + SMUGGLED
+        data = ENVELOPE + b"BDAT %d\r\n" % len(first) + first
+        data += b"BDAT %d LAST\r\n" % len(second) + second + b"NOOP\r\n"
+        for piece in pieces(data, piece_bytes):
+            conversation.send(piece)
+        codes = [line[:3] for line in replies(conversation)]
+        assert codes.pop() == "250"  # the session goes on where the chunk ends
+        if not re.search(rb"[\r\n\0]", end.replace(b"\r\n", b"")):
+            (message,) = conversation.messages
+            assert message.data == text + end + SMUGGLED, row
+        else:
+            assert conversation.messages == [], row
+            assert codes[-1] in ("554", "503"), (row, codes)

@@ -177,3 +177,25 @@ def test_delivery_fields() -> None:
     assert return_path_header("") == b"Return-Path: <>\r\n"
     assert return_path_header("a@example.org") == b"Return-Path: <a@example.org>\r\n"
     assert delivered_to_header("a@example.org\r\nX: y") == b"Delivered-To: a@example.org X: y\r\n"
+
+
+def test_the_trace_header_says_how_tls_was_spoken() -> None:
+    trace = Trace("client.example", "192.0.2.1", "mx", "ESMTPS", "1", tls="TLSv1.3 TLS_AES)\r\nX: 1")
+    assert received_header(trace, 0.0).startswith(
+        b"Received: from client.example ([192.0.2.1])\r\n (TLSv1.3 TLS_AES???X? 1)\r\n by mx with ESMTPS id "
+    )
+
+
+def test_received_fields_are_counted_by_the_host_that_wrote_them() -> None:
+    block = HeaderBlock(
+        b"Received: from x by MX.one with SMTP\r\n"
+        b"received : from by (mx.one)\r\n\tby mx.two;\r\n date\r\n"
+        b"Received: from mx.one by other\r\n"
+        b"Subject: by mx.one\r\n"
+        b"X-Received: by mx.one\r\n"
+        b"Received: from standby mx.one\r\n"
+    )
+    assert block.received_by_count(frozenset(("mx.one",))) == 1
+    assert block.received_by_count(frozenset(("mx.one", "mx.two"))) == 2
+    assert block.holds(b"\r\nsubject:")
+    assert HeaderBlock(b"Received: " + b"by " * 80_000 + b"\r\n").received_by_count(frozenset(("x",))) == 0

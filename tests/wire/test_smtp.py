@@ -11,29 +11,33 @@ from hypothesis import strategies as st
 from holdfast.kernel.address import Address
 from holdfast.kernel.errors import Refusal
 from holdfast.wire.smtp import (
+    Bdat,
     MailFrom,
     RcptTo,
     format_reply,
+    parse_bdat,
     parse_helo,
     parse_mail_from,
     parse_rcpt_to,
     refusal_of_long_line,
 )
+from holdfast.wire.smtp_parameters import MailParameters, RcptParameters
 
 A = Address("a", "example.org")
 
 MAIL = {
-    b"MAIL FROM:<a@example.org>": MailFrom("a@example.org", A, None, False),
-    b"mail from:<a@Example.ORG>": MailFrom("a@Example.ORG", A, None, False),
-    b"MAIL FROM: <a@example.org>  SIZE=77": MailFrom("a@example.org", A, 77, False),
-    b"MAIL FROM:a@example.org size=1": MailFrom("a@example.org", A, 1, False),
-    b"MAIL FROM:<> body=8bitmime SIZE=12345": MailFrom("", None, 12345, False),
-    b"MAIL FROM:<a@example.org> SIZE=5 AUTH=<>": MailFrom("a@example.org", A, 5, True),
-    b"MAIL FROM:<@x.example:a@example.org>": MailFrom("a@example.org", A, None, False),
-    b'MAIL FROM:<"a> b"@example.org>': MailFrom(
-        '"a> b"@example.org', Address('"a> b"', "example.org"), None, False
+    b"MAIL FROM:<a@example.org>": MailFrom("a@example.org", A),
+    b"mail from:<a@Example.ORG>": MailFrom("a@Example.ORG", A),
+    b"MAIL FROM: <a@example.org>  SIZE=77": MailFrom("a@example.org", A, MailParameters(77)),
+    b"MAIL FROM:a@example.org size=1": MailFrom("a@example.org", A, MailParameters(1)),
+    b"MAIL FROM:<> body=8bitmime SIZE=12345": MailFrom("", None, MailParameters(12345, eight_bit=True)),
+    b"MAIL FROM:<@x.example:a@example.org>": MailFrom("a@example.org", A),
+    b'MAIL FROM:<"a> b"@example.org>': MailFrom('"a> b"@example.org', Address('"a> b"', "example.org")),
+    b"MAIL FROM:<a@[192.0.2.1]>": MailFrom("a@[192.0.2.1]", Address("a", "[192.0.2.1]")),
+    b"MAIL FROM:<a@[IPv6:2001:DB8::1]>": MailFrom("a@[IPv6:2001:DB8::1]", Address("a", "[IPv6:2001:db8::1]")),
+    "MAIL FROM:<ä@bücher.example> SMTPUTF8".encode(): MailFrom(
+        "ä@bücher.example", Address("ä", "xn--bcher-kva.example"), MailParameters(smtputf8=True)
     ),
-    b"MAIL FROM:<a@[192.0.2.1]>": MailFrom("a@[192.0.2.1]", Address("a", "[192.0.2.1]"), None, False),
 }
 
 MAIL_REFUSED = {
@@ -49,7 +53,7 @@ MAIL_REFUSED = {
     b"MAIL FROM:<a@example.org> SIZE=123456789012345678901": (501, "5.5.4"),
     b"MAIL FROM:<a@example.org> BODY=8BITMIME body=7BIT": (501, "5.5.4"),
     b"MAIL FROM:<a@example.org> BODY": (501, "5.5.4"),
-    b"MAIL FROM:<a@example.org> RET=HDRS": (555, "5.5.4"),
+    b"MAIL FROM:<a@example.org> WHAT=HDRS": (555, "5.5.4"),
     b"MAIL FROM:<a>": (501, "5.1.7"),
     b"MAIL FROM:<a@xn--->": (501, "5.1.8"),
     b"MAIL FROM:<" + b"a" * 65 + b"@example.org>": (501, "5.1.7"),
@@ -78,7 +82,7 @@ RCPT_REFUSED = {
     b"RCPT TO:<>": (501, "5.1.3"),
     b"RCPT TO:<a>": (501, "5.1.3"),
     b"RCPT TO:<a@xn--->": (501, "5.1.2"),
-    b"RCPT TO:<a@example.org> NOTIFY=NEVER": (555, "5.5.4"),
+    b"RCPT TO:<a@example.org> WHAT=NEVER": (555, "5.5.4"),
     b"RCPT TO:<a@example.org> =": (501, "5.5.4"),
     "RCPT TO:<henryⅣ@example.org>".encode(): (550, "5.1.3"),
     "RCPT TO:<ñ@example.org>".encode(): (553, "5.6.7"),
@@ -97,6 +101,32 @@ def test_rcpt_is_read() -> None:
     assert parse_rcpt_to(b"RCPT TO:<@x,@y:a@example.org>") == RcptTo("a@example.org", A)
     assert parse_rcpt_to(b"rcpt to: a@example.org") == RcptTo("a@example.org", A)
     assert parse_rcpt_to(b"RCPT TO:<PostMaster>") == RcptTo("PostMaster", None)
+    international = "RCPT TO:<ñ@example.org> NOTIFY=NEVER".encode()
+    found = parse_rcpt_to(international, smtputf8=True)
+    assert found == RcptTo("ñ@example.org", Address("ñ", "example.org"), RcptParameters(("NEVER",)))
+    with pytest.raises(Refusal) as caught:
+        parse_rcpt_to("RCPT TO:<henryⅣ@example.org>".encode(), smtputf8=True)
+    assert (caught.value.code, caught.value.status) == (550, "5.1.3")
+
+
+@pytest.mark.parametrize(
+    ("argument", "bdat"),
+    [
+        (b"0", Bdat(0, False)),
+        (b"86 LAST", Bdat(86, True)),
+        (b" 86\tlast ", Bdat(86, True)),
+        (b"9" * 18, Bdat(10**18 - 1, False)),
+    ],
+)
+def test_bdat_is_read(argument: bytes, bdat: Bdat) -> None:
+    assert parse_bdat(argument) == bdat
+
+
+@pytest.mark.parametrize("argument", [b"", b"x", b"-1", b"1 FIRST", b"1 LAST 2", b"1LAST", b"9" * 19, b"1.5"])
+def test_bdat_is_refused(argument: bytes) -> None:
+    with pytest.raises(Refusal) as caught:
+        parse_bdat(argument)
+    assert caught.value.code == 501
 
 
 @pytest.mark.parametrize(
@@ -105,8 +135,8 @@ def test_rcpt_is_read() -> None:
         (b"NOOP", 513, 500),
         (b"NOOP", 1000, 500),
         (b"NOOP", 1001, 554),
-        (b"MAIL", 2048, None),
-        (b"RCPT", 2049, 554),
+        (b"MAIL", 4096, None),
+        (b"RCPT", 4097, 554),
         (b"AUTH", 12_288, None),
     ],
 )
@@ -148,7 +178,12 @@ PIECES = st.lists(
 @given(PIECES)
 def test_any_bytes_are_read_or_refused(text: bytes) -> None:
     codes = []
-    for parse, line in ((parse_mail_from, b"MAIL FROM:"), (parse_rcpt_to, b"RCPT TO:"), (parse_helo, b"")):
+    for parse, line in (
+        (parse_mail_from, b"MAIL FROM:"),
+        (parse_rcpt_to, b"RCPT TO:"),
+        (parse_helo, b""),
+        (parse_bdat, b""),
+    ):
         try:
             parse(line + text)
         except Refusal as refusal:

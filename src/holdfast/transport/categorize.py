@@ -3,16 +3,27 @@
 Asked twice: at RCPT, where a refusal goes to the client at once, and at delivery,
 because the organisation may have changed in between.
 
-Source: exchange-behaviour RC-4; RFC 5321 sections 3.6.1, 4.5.1; RFC 3463 for the codes.
+Source: exchange-behaviour RC-4, RC-8, RT-9; RFC 5321 sections 3.6.1, 4.5.1; RFC 3463 for the codes.
 """
 
 from __future__ import annotations
 
-from holdfast.directory.model import DistributionGroup, Mailbox, Organisation, ReceiveConnector, Usage
+from holdfast.directory.model import (
+    DistributionGroup,
+    DomainKind,
+    Mailbox,
+    Organisation,
+    ReceiveConnector,
+)
 from holdfast.kernel.address import Address, parse_address
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
 from holdfast.transport.queue import Failure
+from holdfast.transport.rights import Client
+
+# RFC 2606 sections 2 and 3: names that nobody can own.
+RESERVED_TOP_LEVELS = frozenset(("test", "example", "invalid", "localhost"))
+RESERVED_SECOND_LEVELS = frozenset(("example.com", "example.net", "example.org"))
 
 
 class Categorizer:
@@ -28,6 +39,7 @@ class Categorizer:
                 *(connector.fqdn for connector in organisation.receive_connectors),
             )
         }
+        self._domain_kinds = {domain.name: domain.kind for domain in organisation.accepted_domains}
         self._mailboxes = {mailbox.mailbox_id: mailbox for mailbox in organisation.mailboxes}
 
     def mailbox(self, mailbox_id: MailboxId) -> Mailbox | None:
@@ -63,48 +75,56 @@ class Categorizer:
         of_domain = (each for each in enabled if each.address.casefold().endswith("@" + domain))
         return next(of_domain, enabled[0] if enabled else None)
 
-    def judge_recipient(self, address: Address, signed_in: MailboxId | None) -> None:
+    def judge_recipient(self, connector: ReceiveConnector, address: Address, client: Client) -> None:
         """Allow or refuse a recipient at RCPT.
+
+        Whether a way leads to a domain that is not ours is not asked: without one
+        the message waits in the unreachable queue (RT-9).
 
         Raises:
             Refusal: 550 5.1.1 unknown, 5.2.1 disabled, 5.7.1 relay refused,
-                5.4.4 no way out (a signed-in user sends outside).
+                5.1.4 to 5.1.6 domains that the connector does not send to.
         """
         found = self._find(address)
-        if isinstance(found, Mailbox) and not found.enabled:
-            raise Refusal("mailbox is disabled", code=550, status="5.2.1")
         if found is not None:
+            if isinstance(found, Mailbox) and not found.enabled:
+                raise Refusal("mailbox is disabled", code=550, status="5.2.1")
             return
-        if address.domain in self.organisation.domain_names:
+        kind = self._domain_kinds.get(address.domain)
+        if kind is DomainKind.AUTHORITATIVE:
             raise Refusal("no such recipient here", code=550, status="5.1.1")
-        if signed_in is None:
+        if kind is not None:  # its other mailboxes are elsewhere
+            return
+        if not client.rights.relay:
             raise Refusal("relay refused: we do not take mail for this domain", code=550, status="5.7.1")
-        raise Refusal("no send connector leads to this domain", code=550, status="5.4.4")
+        if connector.reject_reserved_domains:
+            _refuse_reserved(address.domain)
+        if connector.reject_single_label_domains and "." not in address.domain:
+            raise Refusal("recipient's domain has one label only", code=550, status="5.1.6")
 
-    def judge_sender(
-        self, connector: ReceiveConnector, address: Address | None, signed_in: MailboxId | None
-    ) -> None:
+    def judge_sender(self, address: Address | None, client: Client) -> None:
         """Allow or refuse a sender at MAIL.
 
         A signed-in user may send as any address of its own mailbox. The null
         sender is allowed too: a mail client reports "read" with it (RFC 8098
-        section 3). Who did not sign in may name any sender (RC-4), but not
-        on a connector for clients.
+        section 3). Who did not sign in goes by its rights (RC-4).
 
         Raises:
-            Refusal: 530 5.7.0 not signed in, 550 5.7.1 not its own address.
+            Refusal: 550 5.7.1, the client may not send as this address.
         """
-        if signed_in is None:
-            if connector.usage is Usage.CLIENT:
-                raise Refusal("sign in first", code=530, status="5.7.0")
-            return
         if address is None:
             return
-        found = self._recipients.get(address.key)
-        if not isinstance(found, Mailbox) or found.mailbox_id != signed_in:
-            raise Refusal(
-                "you may not send as this address: it is not one of yours", code=550, status="5.7.1"
-            )
+        rights = client.rights
+        if client.signed_in is not None and not rights.any_sender:
+            found = self._recipients.get(address.key)
+            if not isinstance(found, Mailbox) or found.mailbox_id != client.signed_in:
+                raise Refusal(
+                    "you may not send as this address: it is not one of yours", code=550, status="5.7.1"
+                )
+            return
+        authoritative = self._domain_kinds.get(address.domain) is DomainKind.AUTHORITATIVE
+        if authoritative and not rights.own_domain_sender:
+            raise Refusal("you may not send as an address of ours", code=550, status="5.7.1")
 
     def target(self, recipient: str) -> Mailbox | DistributionGroup | Failure:
         """Decide at delivery where a recipient's mail goes."""
@@ -146,3 +166,12 @@ class Categorizer:
                 seen.add(identity)
                 members.append(member)
         return tuple(members)
+
+
+def _refuse_reserved(domain: str) -> None:
+    """Refuse what RFC 2606 sets aside, also below it (RC-8)."""
+    labels = domain.split(".")
+    if labels[-1] in RESERVED_TOP_LEVELS:
+        raise Refusal("recipient's top-level domain is reserved", code=550, status="5.1.4")
+    if ".".join(labels[-2:]) in RESERVED_SECOND_LEVELS:
+        raise Refusal("recipient's domain is reserved", code=550, status="5.1.5")

@@ -57,7 +57,7 @@ from holdfast.transport.queue import (
     SettleAnswers,
     TrackOnly,
 )
-from holdfast.transport.session import MessageReceived
+from holdfast.transport.session_terms import MessageReceived
 from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter
 from holdfast.wire.headers import Trace, decode_words, received_header
 
@@ -216,6 +216,7 @@ class Intake:
             protocol=message.protocol,
             message_id=network_message_id,
             recipient=recipients[0] if len(recipients) == 1 else "",
+            tls=message.tls,
         )
         data = received_header(trace, self._tracking.wall(now)) + message.data
         queued = QueuedMessage(
@@ -229,6 +230,7 @@ class Intake:
             message_id=message.header.message_id,
             subject=decode_words(message.header.subject),
             fingerprint=fingerprint,
+            options=message.options,
         )
         details = LineDetails(
             client_ip=origin.client_ip,

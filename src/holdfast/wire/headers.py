@@ -24,9 +24,12 @@ _VALUE_BYTES_MAX = 4 * VALUE_CHARACTERS_MAX  # before unfolding and decoding
 # throughout, hence linear; lines end in CRLF, so looking for LF is enough.
 _FIELDS = re.compile(rb"(?:[!-9;-~]++[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)*+")
 _FIRST_FIELD = re.compile(rb"[!-9;-~]++[ \t]*+:")
+_RECEIVED_FIELD = re.compile(rb"\nreceived[ \t]*+:((?:[^\n]++\n[ \t])*+[^\n]*+)")
+_BY = re.compile(rb"(?<![^ \t\r\n()])by[ \t\r\n]++([^ \t\r\n;()]++)")
 _SPACED_RECEIVED = re.compile(rb"\r\nreceived[ \t]+:")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _CONTROL = re.compile("[\x00-\x1f\x7f]+")
+_NOT_IN_COMMENT = re.compile(r"[^A-Za-z0-9._ -]")
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9._:\[\]-]")
 
 
@@ -66,6 +69,20 @@ class HeaderBlock:
         value = self.raw[start : end if end >= 0 else len(self.raw)][:_VALUE_BYTES_MAX]
         text = _FOLD.sub(" ", value.decode("utf-8", "replace"))
         return _CONTROL.sub(" ", text).strip()[:VALUE_CHARACTERS_MAX]
+
+    def holds(self, text: bytes) -> bool:
+        """Whether the fields hold a text, given in lower case; every field begins with CRLF here."""
+        return text in self._lowered
+
+    def received_by_count(self, names: frozenset[str]) -> int:
+        """How many Received fields say that one of these hosts wrote them (names in lower case).
+
+        Source: RFC 5321 section 4.4.
+        """
+        count = 0
+        for field in _RECEIVED_FIELD.findall(self._lowered):
+            count += any(name.decode("latin-1") in names for name in _BY.findall(field))
+        return count
 
     @property
     def message_id(self) -> str:
@@ -139,6 +156,7 @@ class Trace:
         message_id: our id of the message (network message id).
         recipient: the recipient when there is only one, else empty: with
             several it would show one recipient to another.
+        tls: version and cipher suite in words; empty for none.
     """
 
     helo: str
@@ -147,6 +165,7 @@ class Trace:
     protocol: str
     message_id: str
     recipient: str = ""
+    tls: str = ""
 
 
 def received_header(trace: Trace, at: float) -> bytes:
@@ -157,8 +176,9 @@ def received_header(trace: Trace, at: float) -> bytes:
     # The client chose this name; it must not be able to write comments or lines.
     helo = _NOT_IN_NAME.sub("?", trace.helo) or "unknown"
     recipient = f"\r\n for <{trace.recipient}>" if trace.recipient else ""
+    tls = f" ({_NOT_IN_COMMENT.sub('?', trace.tls)})\r\n" if trace.tls else ""
     return (
-        f"Received: from {helo} ({_address_literal(trace.client_address)})\r\n"
+        f"Received: from {helo} ({_address_literal(trace.client_address)})\r\n{tls}"
         f" by {trace.by} with {trace.protocol} id {trace.message_id}{recipient};\r\n"
         f" {format_date(at)}\r\n"
     ).encode("utf-8", "replace")

@@ -4,7 +4,7 @@ Nothing is decided here: a command line becomes a tuple, or a ``Refusal`` that
 carries the reply code. Lines are parsed by hand on bytes, since this is the
 measured receive path; most commands cost one slice and one dictionary look-up.
 
-Source: RFC 5321 sections 4.1, 4.2 and 4.5.3; RFC 1870; RFC 6152; RFC 4954; RFC 3463.
+Source: RFC 5321 sections 4.1, 4.2 and 4.5.3; RFC 3030 section 2; RFC 4954; RFC 6531; RFC 3463.
 """
 
 from __future__ import annotations
@@ -15,12 +15,22 @@ from typing import NamedTuple
 
 from holdfast.kernel.address import Address, parse_address
 from holdfast.kernel.errors import Refusal
+from holdfast.wire.smtp_parameters import (
+    NO_MAIL_PARAMETERS,
+    NO_RCPT_PARAMETERS,
+    MailParameters,
+    RcptParameters,
+    parse_mail_parameters,
+    parse_rcpt_parameters,
+)
 
 COMMAND_BYTES_MAX = 512  # RFC 5321 section 4.5.3.1.4, CRLF included
 # MAIL and RCPT grow with the extensions that add parameters (RFC 5321 section
-# 4.5.3.1.4; RFC 1870 adds 26, RFC 6152 17, RFC 4954 500). Twice their sum lets
-# an address that is too long be refused as such, not as a line.
-PATH_COMMAND_BYTES_MAX = 2048
+# 4.5.3.1.4): to at most 1700 with SIZE, BODY, AUTH, SMTPUTF8 and those of
+# delivery reports. Twice that lets what is too long be refused as such, not as a line.
+PATH_COMMAND_BYTES_MAX = 4096
+# More digits than any size has; a chunk is counted, not stored, before its size is judged.
+_CHUNK_BYTES_DIGITS_MAX = 18
 AUTH_BYTES_MAX = 12_288  # RFC 4954 section 4
 TEXT_LINE_BYTES_MAX = 1000  # RFC 5321 section 4.5.3.1.6: no line of SMTP is longer
 
@@ -35,10 +45,8 @@ HTTP_VERBS = frozenset(
 # One path in angle brackets; a source route in front is matched and dropped
 # (RFC 5321 section 4.1.1.3 and appendix C). Possessive, hence linear.
 _PATH = re.compile(rb'<(?:@[^:<>" ]*+:)?((?:"(?:[^"\\]|\\.)*+"|[^"<>])*+)>')
-_KEYWORD = re.compile(rb"[A-Za-z0-9][A-Za-z0-9-]*")
-_VALUE = re.compile(rb"[!-<>-~]+")
 _HELO_NAME = re.compile(rb"[!-~]{1,255}")
-_DIGITS = re.compile(rb"[0-9]{1,20}")
+_BDAT = re.compile(rb"[ \t]*([0-9]+)(?:[ \t]+([Ll][Aa][Ss][Tt]))?[ \t]*")
 _NOT_PRINTABLE = re.compile(r"[^ -~]")
 
 
@@ -48,14 +56,12 @@ class MailFrom(NamedTuple):
     Attributes:
         reverse_path: as given, without brackets and source route; empty for the null sender.
         address: the same, checked; None for the null sender.
-        size_bytes: the announced size; None when SIZE was not given.
-        auth_given: whether AUTH= was given (RFC 4954 section 5); its value is not used.
+        parameters: what was said beyond it.
     """
 
     reverse_path: str
     address: Address | None
-    size_bytes: int | None
-    auth_given: bool
+    parameters: MailParameters = NO_MAIL_PARAMETERS
 
 
 class RcptTo(NamedTuple):
@@ -63,6 +69,14 @@ class RcptTo(NamedTuple):
 
     forward_path: str
     address: Address | None
+    parameters: RcptParameters = NO_RCPT_PARAMETERS
+
+
+class Bdat(NamedTuple):
+    """A BDAT command: so many bytes follow it, and they are the last of the message or not."""
+
+    chunk_bytes: int
+    last: bool
 
 
 def refusal_of_long_line(verb: bytes, line_bytes: int) -> Refusal | None:
@@ -95,75 +109,68 @@ def parse_helo(argument: bytes) -> str:
     return words[0].decode("ascii")
 
 
+def parse_bdat(argument: bytes) -> Bdat:
+    """Read what follows BDAT.
+
+    Raises:
+        Refusal: 501 when it is not a size, or is no size of anything. What
+            follows the command can then not be told from commands.
+
+    Source: RFC 3030 section 2.
+    """
+    match = _BDAT.fullmatch(argument)
+    if match is None or len(match[1]) > _CHUNK_BYTES_DIGITS_MAX:
+        raise Refusal("write BDAT size [LAST]", code=501, status="5.5.4")
+    return Bdat(int(match[1]), match[2] is not None)
+
+
 def parse_mail_from(line: bytes) -> MailFrom:
     """Read a MAIL command.
 
     Args:
         line: one command without its CRLF.
 
-    Returns:
-        The announced sender; ``size_bytes`` is None when SIZE was not given.
-
     Raises:
         Refusal: 500 when it is not MAIL FROM:<…> at all, 501 when the path or
             a parameter is malformed, 555 for an unknown parameter, 553 for an
-            address outside ASCII.
+            address outside ASCII without SMTPUTF8.
 
-    Source: RFC 5321 section 4.1.1.2; RFC 1870 section 4 for SIZE.
+    Source: RFC 5321 section 4.1.1.2; RFC 6531 section 3.
     """
     path, rest = _split_path(line, b"FROM:")
-    size_bytes, auth_given = _mail_parameters(rest) if rest else (None, False)
+    parameters = parse_mail_parameters(rest) if rest else NO_MAIL_PARAMETERS
     if not path:
-        return MailFrom("", None, size_bytes, auth_given)
+        return MailFrom("", None, parameters)
     try:
-        text = _decode_path(path, "5.1.7")
-        return MailFrom(text, parse_address(text), size_bytes, auth_given)
+        text = _decode_path(path, "5.1.7", smtputf8=parameters.smtputf8)
+        return MailFrom(text, parse_address(text), parameters)
     except Refusal as refusal:
         status = {"5.1.3": "5.1.7", "5.1.2": "5.1.8"}.get(refusal.status, refusal.status)
         raise Refusal(f"sender {refusal.text}", code=refusal.code, status=status) from None
 
 
-def parse_rcpt_to(line: bytes) -> RcptTo:
+def parse_rcpt_to(line: bytes, *, smtputf8: bool = False) -> RcptTo:
     """Read a RCPT command.
 
     Args:
         line: one command without its CRLF.
+        smtputf8: whether MAIL said SMTPUTF8.
 
     Raises:
-        Refusal: 500 when it is not RCPT TO:<…> at all, 501 when the path is
-            malformed, 555 for any parameter, 550 or 553 outside ASCII.
+        Refusal: 500 when it is not RCPT TO:<…> at all, 501 when the path or a
+            parameter is malformed, 555 for an unknown parameter, 550 or 553
+            for an address outside ASCII that is invalid or came without SMTPUTF8.
 
-    Source: RFC 5321 section 4.1.1.3.
+    Source: RFC 5321 section 4.1.1.3; RFC 6531 section 3.
     """
     path, rest = _split_path(line, b"TO:")
-    if rest:
-        _parse_parameters(rest)
-        raise Refusal("parameter not known", code=555, status="5.5.4")
+    parameters = parse_rcpt_parameters(rest, smtputf8=smtputf8) if rest else NO_RCPT_PARAMETERS
     if not path:
         raise Refusal("recipient is empty", code=501, status="5.1.3")
     if path.lower() == b"postmaster":
-        return RcptTo(path.decode("ascii"), None)
-    text = _decode_path(path, "5.1.3")
-    return RcptTo(text, parse_address(text))
-
-
-def _mail_parameters(text: bytes) -> tuple[int | None, bool]:
-    if text[:5].upper() == b"SIZE=" and text[5:].isdigit() and len(text) <= 25:
-        return int(text[5:]), False  # the usual case, three times as fast
-    size_bytes: int | None = None
-    auth_given = False
-    for keyword, value in _parse_parameters(text).items():
-        if keyword == b"SIZE" and _DIGITS.fullmatch(value):
-            size_bytes = int(value)
-        elif keyword == b"BODY" and value.upper() in (b"7BIT", b"8BITMIME"):
-            continue  # we are 8-bit clean and keep what comes (RFC 6152)
-        elif keyword == b"AUTH" and value:
-            auth_given = True
-        elif keyword in (b"SIZE", b"BODY", b"AUTH"):
-            raise Refusal("malformed parameter", code=501, status="5.5.4")
-        else:
-            raise Refusal("parameter not known", code=555, status="5.5.4")
-    return size_bytes, auth_given
+        return RcptTo(path.decode("ascii"), None, parameters)
+    text = _decode_path(path, "5.1.3", smtputf8=smtputf8)
+    return RcptTo(text, parse_address(text), parameters)
 
 
 def _split_path(line: bytes, word: bytes) -> tuple[bytes, bytes]:
@@ -188,19 +195,7 @@ def _split_path(line: bytes, word: bytes) -> tuple[bytes, bytes]:
     return match[1], parameters.strip(b" \t")
 
 
-def _parse_parameters(text: bytes) -> dict[bytes, bytes]:
-    parameters: dict[bytes, bytes] = {}
-    for word in text.split():
-        keyword, equals, value = word.partition(b"=")
-        if not _KEYWORD.fullmatch(keyword) or (equals and not _VALUE.fullmatch(value)):
-            raise Refusal("malformed parameter", code=501, status="5.5.4")
-        if keyword.upper() in parameters:
-            raise Refusal("parameter given twice", code=501, status="5.5.4")
-        parameters[keyword.upper()] = value
-    return parameters
-
-
-def _decode_path(path: bytes, status: str) -> str:
+def _decode_path(path: bytes, status: str, *, smtputf8: bool) -> str:
     if path.isascii():
         return path.decode("ascii")
     try:
@@ -211,8 +206,9 @@ def _decode_path(path: bytes, status: str) -> str:
     # in any mailbox name (RFC 8264 section 9.17), SMTPUTF8 or not.
     if unicodedata.normalize("NFKC", text) != unicodedata.normalize("NFC", text):
         raise Refusal("address is invalid", code=550, status=status)
-    # RFC 6531 section 3.5: we do not offer SMTPUTF8.
-    raise Refusal("address needs SMTPUTF8, which is not offered", code=553, status="5.6.7")
+    if not smtputf8:  # RFC 6531 section 3.5
+        raise Refusal("address is not ASCII; say SMTPUTF8 with MAIL", code=553, status="5.6.7")
+    return text
 
 
 def format_reply(code: int, status: str, text: str) -> bytes:
