@@ -138,3 +138,12 @@ def test_set_password(call: Call, store: DirectoryStore) -> None:
     assert given.password is None
     assert verify_password(store.secret(MailboxId("a" * 32)), "correct horse")
     assert store.revision() == 1
+
+
+def test_language_of_delivery_reports(call: Call) -> None:
+    call("mailbox set", address="alice@example.test", language="de")
+    assert call("mailbox show", address="alice@example.test").language == "de"
+    with pytest.raises(Refusal, match="nothing was changed"):
+        call("mailbox set", address="alice@example.test", language="German!")
+    call("mailbox set", address="alice@example.test", language="")
+    assert call("mailbox show", address="alice@example.test").language == ""

@@ -129,6 +129,7 @@ class MailboxShown(Result, frozen=True):
     groups: list[str]
     size_bytes: int | None
     message_count: int | None
+    language: str = ""
 
 
 class GroupRow(Result, frozen=True):

@@ -134,6 +134,7 @@ def _show(context: Context, arguments: Arguments) -> MailboxShown:
         quota_bytes=organisation.quota_bytes(mailbox),
         quota_from="database" if mailbox.quota_bytes is None else "mailbox",
         has_password=context.store.secret(mailbox.mailbox_id) is not None,
+        language=mailbox.language,
         groups=[
             group.address
             for group in organisation.distribution_groups
@@ -151,6 +152,8 @@ def _set(context: Context, arguments: Arguments) -> Changed:
         after = replace(after, address=arguments.text("new-address"))
     if arguments.given("display-name"):
         after = replace(after, display_name=arguments.text("display-name"))
+    if arguments.given("language"):
+        after = replace(after, language=arguments.text("language"))
     if arguments.given("quota") and arguments.flag("database-quota"):
         raise Refusal("quota and database-quota contradict each other; give one of them")
     if arguments.given("quota"):
@@ -242,6 +245,9 @@ VERBS = (
             _ADDRESS,
             Argument("new-address", Kind.ADDRESS, "another primary address; the mail stays"),
             Argument("display-name", Kind.TEXT, "the name that people see"),
+            Argument(
+                "language", Kind.TEXT, 'language of delivery reports to the user, for example de; "" for none'
+            ),
             Argument("quota", Kind.SIZE, "mail is refused above this size"),
             Argument("database-quota", Kind.FLAG, "take the database's quota again"),
             Argument("add-alias", Kind.ADDRESS, "a further address", many=True),
