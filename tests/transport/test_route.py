@@ -548,3 +548,11 @@ def test_explained_for_a_server_without_transport() -> None:
         replace(each, roles=(Role.MAILBOX,)) if each.name == "b1" else each for each in ORGANISATION.servers
     )
     assert isinstance(router(servers=servers).explain("b1@example.com", 1).target, Unreachable)
+
+
+def test_queues_as_people_read_them() -> None:
+    relay = space("relay", "*", smart_hosts=("relay.example",))
+    mail = router(relay, required_tls=(RequiredTls("bank.example"),))
+    assert str(mail.route("x@example.org", 1)) == "smart-host:relay"
+    assert str(mail.route("x@bank.example", 1)) == "smart-host:relay;tls=certificate"
+    assert str(mail.route("x@example.org", 1, "spare.example")) == "smart-host:spare.example"

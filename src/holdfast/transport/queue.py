@@ -39,7 +39,8 @@ class NextHopKey(NamedTuple):
 
     Attributes:
         delivery_type: how.
-        domain: the mailbox database, site, recipient domain (DNS), or the smart hosts joined by commas.
+        domain: the mailbox database, site (or site/server in our own), recipient domain (DNS), or the
+            smart hosts joined by commas, with ``;tls=`` and the level where domains require more TLS.
         connector: the send connector; empty where none is involved.
     """
 
@@ -49,7 +50,10 @@ class NextHopKey(NamedTuple):
 
     def __str__(self) -> str:
         """As people read and type it: ``dns:example.org``, ``smart-host:internet``, ``mailbox:DB01``."""
-        word = self.connector if self.delivery_type is DeliveryType.SMART_HOST else self.domain
+        word = self.domain
+        if self.connector and self.delivery_type is DeliveryType.SMART_HOST:
+            _, mark, level = word.partition(";")
+            word = self.connector + mark + level
         return f"{self.delivery_type.value}:{word}" if word else self.delivery_type.value
 
 
@@ -517,6 +521,11 @@ class Queue:
         entry.outcomes = entry.recording + entry.outcomes
         entry.writing, entry.recording, entry.adding = None, (), ()
         return entry
+
+    def landed_by(self, write: FinishRecipients) -> list[int]:
+        """The notes of the in-flight journal that a durable write makes needless; asked before ``written``."""
+        count = sum(outcome.in_flight_count for outcome in self._entries[write.number].recording)
+        return [write.number] * count
 
     def written(self, write: FinishRecipients) -> tuple[Entry, tuple[str, ...]]:
         """Record that a write is durable; a message without recipients is forgotten.
