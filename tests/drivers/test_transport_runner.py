@@ -12,6 +12,7 @@ from pathlib import Path
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.sqlite_mailbox import MailboxDatabase
+from holdfast.drivers.queue_journal import IN_FLIGHT_FILE, InFlightFile
 from holdfast.drivers.sqlite_queue import QueueWriter, read_ledger
 from holdfast.drivers.store_client import StoreClient, store_socket
 from holdfast.drivers.store_server import StoreServer
@@ -36,8 +37,11 @@ class Stage:
         (home / "run").mkdir(exist_ok=True)
         self.log = io.StringIO()
         self.writer, recovered = QueueWriter.open(home / "queue.sqlite", home / "tracking")
+        self.journal = InFlightFile(home / IN_FLIGHT_FILE)
         node = TransportNode(ORGANISATION, "demo", recovered, random.Random(1))
-        self.runner = TransportRunner(node, ORGANISATION, home, LogSink("transport", self.log), self.writer)
+        self.runner = TransportRunner(
+            node, ORGANISATION, home, LogSink("transport", self.log), self.writer, self.journal
+        )
         node.started(time.time())
         self.port = 0
         self.stores: list[tuple[StoreServer, MailboxDatabase]] = []

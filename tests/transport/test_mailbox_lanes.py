@@ -7,9 +7,9 @@ import random
 from holdfast.directory.model import Mailbox, MailboxDatabase, Organisation
 from holdfast.kernel.ids import MailboxId, NetworkMessageId
 from holdfast.transport import mailbox_lanes
-from holdfast.node.transport import Router
 from holdfast.transport.delivery import Delivery
 from holdfast.transport.queue import Queue, QueuedMessage, RecoveredQueue
+from holdfast.transport.route import Router
 from holdfast.transport.tracking import TrackingWriter
 from holdfast.wire import store
 

@@ -42,6 +42,8 @@ class RoleProcess:
         self.server_name = server_name
         self.log = LogSink(role, sys.stderr)
         self.stop = asyncio.Event()
+        # Called before this process ends for a fault of ours; must not fail.
+        self.before_breaking: Callable[[], None] = lambda: None
         self._started_at = time.time()
         self._ready_descriptor = ready_descriptor
         self._lock_descriptor: int | None = None
@@ -140,6 +142,7 @@ def broken_handler(process: RoleProcess) -> Callable[[asyncio.AbstractEventLoop,
         error = context.get("exception")
         if isinstance(error, ConnectionError | TimeoutError) or error is None:
             return  # a peer that hung up in an inconvenient moment
+        process.before_breaking()
         text = "".join(traceback.format_exception(error)) if error else str(context.get("message"))
         process.log.write(happened(ROLE_BROKEN, role=process.role, error=text))
         os._exit(70)  # EX_SOFTWARE: nothing of this state can be trusted to be written

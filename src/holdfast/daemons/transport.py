@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import sys
+from dataclasses import replace
 
 from holdfast.daemons.door import Door, own_certificate
 from holdfast.daemons.role import RoleProcess, run_role
 from holdfast.directory.model import Organisation, Server, TlsMode
 from holdfast.drivers import clock
+from holdfast.drivers.kept_files import read_kept
 from holdfast.drivers.listeners import Binding, parse_binding
+from holdfast.drivers.queue_journal import IN_FLIGHT_FILE, InFlightFile, keep_crashes, read_crashes
+from holdfast.drivers.resources import watch_resources
 from holdfast.drivers.role_link import read_organisation
 from holdfast.drivers.sqlite_queue import QueueWriter
 from holdfast.drivers.transport_runner import TransportRunner
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Peer
 from holdfast.node.transport import TransportNode
+
+# New objects until the youngest are looked through for cycles; messages make few (docs/decisions/0009).
+GARBAGE_THRESHOLD = 20_000
 
 
 def smtp_bindings(organisation: Organisation, server: Server) -> dict[Binding, None]:
@@ -35,9 +43,25 @@ async def serve(process: RoleProcess) -> int:
     organisation = read_organisation(process.home)
     own_certificate(process, organisation)
     writer, recovered = QueueWriter.open(process.home / "queue.sqlite", process.home / "tracking")
+    journal = InFlightFile(process.home / IN_FLIGHT_FILE)
+    crashes = read_crashes(process.home)
+    keep_crashes(process.home, crashes, {message.number for message in recovered.messages})
+    recovered = replace(recovered, in_flight=journal.numbers, crash_counts=crashes)
     node = TransportNode(organisation, process.server_name, recovered, random.Random(os.urandom(16)))
-    runner = TransportRunner(node, organisation, process.home, process.log, writer)
-    node.started(clock.steady())
+    runner = TransportRunner(node, organisation, process.home, process.log, writer, journal)
+    del recovered  # it would keep every message that it names
+    process.before_breaking = runner.note_crash
+    node.restore_policies(clock.steady(), read_kept(process.home, "sts"))
+    try:
+        node.started(clock.steady())
+    except Exception:
+        runner.note_crash()
+        raise
+    # What was found stays for long: looking through it for garbage again and again costs most of a start.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
+    process.start(watch_resources(node, runner.drain, process.home))
 
     def opened(now: float, connection_id: ConnectionId, peer: Peer) -> None:
         # Without a name the node chooses the connector by where the client came to, and whence.
@@ -45,6 +69,7 @@ async def serve(process: RoleProcess) -> int:
 
     clean = await Door(process, runner, smtp_bindings, opened).serve()
     await asyncio.to_thread(writer.close, clean, node.uncertain)
+    journal.close()
     return 0
 
 

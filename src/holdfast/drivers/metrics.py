@@ -29,3 +29,8 @@ STORE_ANSWERS = Counter(
     "Answers of a mailbox database, by kind of answer.",
     ("database", "answer"),
 )
+MESSAGES_DOUBTFUL = Gauge(
+    "holdfast_messages_doubtful",
+    "Messages since the start that a next hop may have taken although its answer was lost; sent again.",
+)
+CONNECTIONS_OUT = Gauge("holdfast_outbound_connections_open", "Connections to next hops that are open now.")

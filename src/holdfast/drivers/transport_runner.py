@@ -7,40 +7,118 @@ from typing import assert_never
 
 from holdfast.directory.model import Organisation
 from holdfast.drivers import clock
+from holdfast.drivers.connector_passwords import read_connector_password
+from holdfast.drivers.kept_files import KeptFiles
 from holdfast.drivers.log_sink import LogSink
-from holdfast.drivers.metrics import MESSAGES_ACCEPTED, MESSAGES_FINISHED, MESSAGES_QUEUED, QUEUE_COMMITS
+from holdfast.drivers.metrics import (
+    CONNECTIONS_OUT,
+    MESSAGES_ACCEPTED,
+    MESSAGES_DOUBTFUL,
+    MESSAGES_FINISHED,
+    MESSAGES_QUEUED,
+    QUEUE_COMMITS,
+)
+from holdfast.drivers.mta_sts_fetch import PolicyFetcher
 from holdfast.drivers.outbound import OutboundConnections
+from holdfast.drivers.queue_journal import InFlightFile, note_crash
+from holdfast.drivers.resolver import Resolver
 from holdfast.drivers.runner import NodeRunner
 from holdfast.drivers.sqlite_queue import QueueWriter
-from holdfast.kernel.errors import Unavailable
-from holdfast.node.ports import Abort, CommitQueue, Connect, OutboundOutput, ReadQueued, TransportOutput
+from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.node.ports import (
+    Abort,
+    CommitQueue,
+    Connect,
+    FetchPolicy,
+    InFlight,
+    Landed,
+    OutboundOutput,
+    ReadQueued,
+    Resolve,
+    TransportOutput,
+)
 from holdfast.node.transport import TransportNode
+from holdfast.transport.kept import KeptFile
 from holdfast.transport.queue import AddMessage, FinishRecipients, QueueWrite
+from holdfast.wire.dns_answers import Answer
 
 
 class TransportRunner(NodeRunner[TransportOutput]):
-    """Runs the transport node, with its queue database."""
+    """Runs the transport node, with its queue database, journal, resolver and connections to next hops."""
 
     def __init__(
-        self, node: TransportNode, organisation: Organisation, home: Path, log: LogSink, writer: QueueWriter
+        self,
+        node: TransportNode,
+        organisation: Organisation,
+        home: Path,
+        log: LogSink,
+        writer: QueueWriter,
+        journal: InFlightFile,
     ) -> None:
         super().__init__(node, organisation, home, log)
         self._transport = node
         self._writer = writer
+        self._journal = journal
         self._outbound = OutboundConnections(node, self.connections, home)
+        self._resolver = Resolver(self._resolved, log.write)
+        self._resolver.follow(organisation)
+        self._policies = PolicyFetcher(home / "tls" / "trusted", self._policy_fetched)
+        self._kept = KeptFiles(home)
+        node.password_of = self._password_of
         MESSAGES_QUEUED.set_function(lambda: node.queued_message_count)
+        MESSAGES_DOUBTFUL.set_function(lambda: node.doubtful_message_count)
+        CONNECTIONS_OUT.set_function(lambda: node.outbound_connection_count)
+
+    def follow(self, organisation: Organisation) -> None:
+        """Go by another organisation: the servers that are asked for names, too."""
+        self._resolver.follow(organisation)
+        super().follow(organisation)
 
     def perform_outbound(self, output: OutboundOutput) -> None:
-        """Do what a connection to a next hop needs."""
+        """Do what mail to next hops needs."""
         match output:
+            case InFlight():
+                self._journal.note(output.number)
+            case Landed():
+                self._journal.forget(output.numbers)
             case Connect() | Abort():
                 self._outbound.perform(output)
+            case Resolve():
+                self._resolver.ask(output.question)
+            case FetchPolicy():
+                self._policies.fetch(output.domain)
+            case KeptFile():
+                self._kept.perform(output)
             case _:
-                raise AssertionError(output)
+                assert_never(output)
+
+    def _resolved(self, answer: Answer) -> None:
+        self._transport.resolved(clock.steady(), answer)
+        self.drain()
+
+    def _policy_fetched(self, domain: str, text: bytes | None, reason: str) -> None:
+        self._transport.policy_fetched(clock.steady(), domain, text, reason)
+        self.drain()
+
+    def _password_of(self, connector: str) -> str:
+        """What a smart host is given as password; one that cannot be read is empty, and refused there."""
+        try:
+            return read_connector_password(self._home, connector) or ""
+        except (Refusal, Unavailable):
+            return ""
+
+    def note_crash(self) -> None:
+        """This process dies of a fault of ours: write down over which message."""
+        number = self._transport.message_at_work
+        if number:
+            note_crash(self._home, number)
 
     def close(self) -> None:
         """Let go of everything that the node used."""
         self._outbound.close()
+        self._resolver.close()
+        self._policies.close()
+        self._kept.close()
         super().close()
 
     def perform_queue(self, output: CommitQueue | ReadQueued) -> None:

@@ -8,15 +8,20 @@ driven, and docs/flow.md for the whole way.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
-from holdfast.directory.model import DistributionGroup, Mailbox, Organisation
+from holdfast.directory.model import Organisation, Resource
 from holdfast.kernel.backoff import Backoff
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.events import EventKind, happened
 from holdfast.kernel.ids import ConnectionId, MailboxId, NetworkMessageId
+from holdfast.node.administration import Administration
+from holdfast.node.outbound import NextHops
 from holdfast.node.ports import (
     CallStore,
     CommitQueue,
+    Landed,
     Log,
     Peer,
     ReadQueued,
@@ -24,48 +29,36 @@ from holdfast.node.ports import (
 )
 from holdfast.node.smtp_doors import SmtpDoors
 from holdfast.transport import events
+from holdfast.transport.back_pressure import Reading
 from holdfast.transport.bounce import Bouncer
 from holdfast.transport.categorize import Categorizer
 from holdfast.transport.delivery import Delivery, facts_of
 from holdfast.transport.intake import SETTLE_S, Intake
+from holdfast.transport.next_hop import Ourselves
 from holdfast.transport.queue import (
     AddMessage,
     Entry,
-    Failure,
     FinishRecipients,
-    NextHopKey,
+    HoldQueue,
+    MarkMessage,
     Queue,
     QueueWrite,
     RecoveredQueue,
     SettleAnswers,
     TrackOnly,
 )
-from holdfast.transport.route import HopProfile, Unreachable
-from holdfast.transport.tracking import EventId, TrackingWriter
+from holdfast.transport.route import Router
+from holdfast.transport.tls_policy import TlsFacts
+from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter
 from holdfast.wire import store
+from holdfast.wire.dns_answers import Answer
 
 PIPELINED_BYTES_MAX = 256 << 10  # while a session waits; then its client waits too
 REWRITE = Backoff(first_s=0.5, longest_s=30.0)
 LOAD_LINES_PER_WRITE = 500
+NOTHING_RECOVERED = RecoveredQueue((), 1, {})
 
 _STOPPING = "the service is stopping, try again later"
-
-
-class Router:
-    """Where mail goes, as long as there is no more than our own mailboxes."""
-
-    def __init__(self, organisation: Organisation, server_name: str) -> None:
-        self._categorizer = Categorizer(organisation)
-
-    def route(
-        self, recipient: str, size_bytes: int, redirect: str = ""
-    ) -> Mailbox | DistributionGroup | NextHopKey | Failure | Unreachable:
-        """Decide where a recipient's mail goes."""
-        return self._categorizer.target(recipient)
-
-    def profile(self, key: NextHopKey) -> HopProfile | None:
-        """Nothing leads outside."""
-        return None
 
 
 class TransportNode:
@@ -81,20 +74,26 @@ class TransportNode:
         self._tracking = TrackingWriter(self._fqdn, with_subject=organisation.tracking_subject)
         self._queue = Queue(recovered)
         self._categorizer = Categorizer(organisation)
+        self._poison_count = organisation.poison_count
         self._delivery = Delivery(
             self._queue, organisation, Router(organisation, server_name), self._tracking, luck
         )
+        self._next_hops = NextHops(self._delivery, organisation, luck)
         self._bouncer = Bouncer(self._queue, self._categorizer, self._tracking, luck, self._fqdn)
         self._intake = Intake(self._queue, self._tracking, luck, memory_s=organisation.duplicate_memory_s)
         self._doors = SmtpDoors(self._intake, self._categorizer)
+        self.administration = Administration(self._queue, self._delivery, self._tracking)
+        self.administration.follow(organisation)
         self._take_identity(organisation)
         self._stopping = False
+        # Notes of the in-flight journal that an earlier life has left.
+        self._landing: list[int] = []
         self._writes: list[QueueWrite] = []
         # Our own writes that are under way, and those that failed and wait for the next try.
         self._own_write_count = 0
-        self._own_tracks: set[TrackOnly] = set()
+        self._own_tracks: set[TrackOnly | MarkMessage | HoldQueue] = set()
         self._rewrite_entries: list[Entry] = []
-        self._rewrite_tracks: list[TrackOnly] = []
+        self._rewrite_tracks: list[TrackOnly | MarkMessage | HoldQueue] = []
         self._rewrite_at: float | None = None
         self._write_failure_count = 0
         self._settle_at: float | None = None
@@ -108,6 +107,8 @@ class TransportNode:
         self._bouncer.fqdn = self._fqdn
         address = server.addresses[0] if server is not None and server.addresses else ""
         self._tracking.take_server(self._fqdn, address)
+        addresses = frozenset(server.addresses) if server is not None else frozenset()
+        self._next_hops.follow(organisation, Ourselves(frozenset((self._fqdn.lower(),)), addresses))
         self._doors.follow(organisation, server.name if server is not None else "", self._fqdn)
 
     @property
@@ -123,18 +124,58 @@ class TransportNode:
 
     def started(self, now: float) -> None:
         """Begin work: deliver what was found in the queue."""
-        self._intake.recovered(now, self._recovered.uncertain)
+        recovered, self._recovered = self._recovered, NOTHING_RECOVERED
+        self._intake.recovered(now, recovered.uncertain)
         lines = [
             self._tracking.line(now, EventId.LOAD, "BOOTLOADER", facts_of(entry.message), entry.remaining)
             for entry in self._queue
         ]
         for start in range(0, len(lines), LOAD_LINES_PER_WRITE):
             self._track("".join(lines[start : start + LOAD_LINES_PER_WRITE]))
-        uncertain_count = len(self._recovered.uncertain)
+        uncertain_count = len(recovered.uncertain)
         if lines or uncertain_count:
             self._log(events.QUEUE_FOUND, message_count=len(lines), uncertain_count=uncertain_count)
+        self.administration.recovered(recovered.held_queues)
+        self._set_poison_aside(now, recovered)
+        self._tell_doubtful(now, recovered)
         self._delivery.started(now)
         self._flush(now)
+
+    def _set_poison_aside(self, now: float, recovered: RecoveredQueue) -> None:
+        """Set aside the messages over which this process died too often (exchange-behaviour QU-5)."""
+        for number, crash_count in recovered.crash_counts.items():
+            entry = self._queue.get(number)
+            if entry is None or entry.message.marks.poison or crash_count < self._poison_count:
+                continue
+            marks = replace(entry.message.marks, poison=True)
+            self._queue.mark(entry, marks)
+            details = LineDetails(custom_data=f"the transport role died {crash_count} times over it")
+            facts = facts_of(entry.message)
+            line = self._tracking.line(now, EventId.POISONMESSAGE, "QUEUE", facts, entry.remaining, details)
+            self._write_own(MarkMessage(number, marks, line))
+            self._log(
+                events.MESSAGE_POISON,
+                network_message_id=entry.message.network_message_id,
+                crash_count=crash_count,
+            )
+
+    def _tell_doubtful(self, now: float, recovered: RecoveredQueue) -> None:
+        """Tell of the messages that were at a next hop when the last life of this process ended."""
+        outbound = self._delivery.outbound
+        found = [entry for number in recovered.in_flight if (entry := self._queue.get(number)) is not None]
+        details = LineDetails(recipient_status="4.4.2", custom_data="may be delivered twice: we were stopped")
+        for entry in found:
+            facts = facts_of(entry.message)
+            self._track(self._tracking.line(now, EventId.DEFER, "QUEUE", facts, entry.remaining, details))
+        if found:
+            outbound.doubtful_count += len(found)
+            self._log(events.DUPLICATES_POSSIBLE, message_count=len(found))
+        # The notes go when these lines are durable: the first commit after the start holds them.
+        self._landing = list(recovered.in_flight)
+
+    def restore_policies(self, now: float, files: dict[str, bytes]) -> None:
+        """Take the MTA-STS policies that an earlier life has kept, by path; before ``started``."""
+        self._next_hops.policies.restore(now, files)
 
     def organisation_changed(self, now: float, organisation: Organisation) -> None:
         """Go by another organisation from now on; sessions that are open keep their limits."""
@@ -143,6 +184,7 @@ class TransportNode:
         self._doors.categorizer = self._categorizer
         self._intake.memory_s = organisation.duplicate_memory_s
         self._tracking.with_subject = organisation.tracking_subject
+        self.administration.follow(organisation)
         self._take_identity(organisation)
         router = Router(organisation, self._server_name)
         self._delivery.organisation_changed(now, organisation, router)
@@ -150,20 +192,20 @@ class TransportNode:
 
     def deadline(self) -> float | None:
         """When ``timer`` wants to be called, or None."""
-        deadline = self._delivery.deadline()
-        doors = self._doors.next_deadline()
-        if doors is not None and (deadline is None or doors < deadline):
-            deadline = doors
-        if self._rewrite_at is not None and (deadline is None or self._rewrite_at < deadline):
-            deadline = self._rewrite_at
-        if self._settle_at is not None and (deadline is None or self._settle_at < deadline):
-            deadline = self._settle_at
-        return deadline
+        instants = (
+            self._delivery.deadline(),
+            self._next_hops.deadline(),
+            self._doors.next_deadline(),
+            self._rewrite_at,
+            self._settle_at,
+        )
+        return min((each for each in instants if each is not None), default=None)
 
     def timer(self, now: float) -> None:
         """Do what is due."""
         self._doors.timer(now)
         self._delivery.timer(now)
+        self._next_hops.timer(now)
         if self._rewrite_at is not None and now >= self._rewrite_at:
             self._rewrite_at = None
             self._delivery.outcomes.touched += self._rewrite_entries
@@ -176,6 +218,7 @@ class TransportNode:
         """Take no new message (421), finish what was acknowledged or is being received."""
         self._stopping = True
         self._doors.stopping(now)
+        self._next_hops.stopping(now)
         self._flush(now)
 
     def idle(self) -> bool:
@@ -187,6 +230,7 @@ class TransportNode:
             or self._intake.pending_count
             or self._own_write_count
             or self._delivery.in_flight_count
+            or self._next_hops.open_count
         )
 
     @property
@@ -198,6 +242,58 @@ class TransportNode:
     def queued_message_count(self) -> int:
         """How many messages wait."""
         return len(self._queue)
+
+    # --- the administrator -----------------------------------------------------------------
+
+    def administered(self, now: float) -> list[MarkMessage | HoldQueue]:
+        """Something was wanted of ``administration``: write it down and act on it; returns the writes."""
+        writes = self.administration.take_writes()
+        self._own_tracks.update(writes)
+        self._write_own(*writes)
+        self._flush(now)
+        return writes
+
+    def is_written_down(self, writes: Iterable[MarkMessage | HoldQueue]) -> bool:
+        """Whether none of these writes is under way any more, or waits for another try."""
+        return self._own_tracks.isdisjoint(writes) and not any(
+            each in self._rewrite_tracks for each in writes
+        )
+
+    def resources_sampled(self, now: float, readings: Mapping[Resource, Reading]) -> None:
+        """The driver looked at the machine, every two seconds; what we count ourselves is put to it."""
+        waiting = {
+            Resource.UNCOMMITTED: Reading(self._intake.pending_count + self._own_write_count),
+            Resource.SUBMISSION_QUEUE: Reading(self._delivery.unrouted_count),
+        }
+        self.outputs += [Log(each) for each in self.administration.sampled(now, {**readings, **waiting})]
+        pressure = self.administration.pressure
+        self._doors.delay_s = pressure.delay_s
+        self._doors.refuse_mail = self.administration.refuse_mail if pressure.refuse_outside else None
+        self._flush(now)
+
+    @property
+    def doubtful_message_count(self) -> int:
+        """How many messages since the start may be delivered twice, their answer being lost."""
+        return self._delivery.outbound.doubtful_count
+
+    @property
+    def outbound_connection_count(self) -> int:
+        """How many connections to next hops are open."""
+        return self._next_hops.open_count
+
+    @property
+    def message_at_work(self) -> int:
+        """The number of the message that is being looked at; 0 for none. Read when the process breaks."""
+        return self._queue.at_work
+
+    @property
+    def password_of(self) -> Callable[[str], str]:
+        """Gives the password of a send connector, by its name."""
+        return self._next_hops.password_of
+
+    @password_of.setter
+    def password_of(self, password_of: Callable[[str], str]) -> None:
+        self._next_hops.password_of = password_of
 
     # --- connections -----------------------------------------------------------------------
 
@@ -220,23 +316,41 @@ class TransportNode:
         self._flush(now)
 
     def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> None:
-        """A client said something."""
-        self._doors.bytes_received(now, connection_id, data)
+        """A client, or a next hop, said something."""
+        if connection_id < 0:
+            self._next_hops.bytes_received(now, connection_id, data)
+        else:
+            self._doors.bytes_received(now, connection_id, data)
         self._flush(now)
 
     def connection_ended(self, now: float, connection_id: ConnectionId) -> None:
         """A client says no more, but may still read (a half-closed connection)."""
-        self._doors.connection_ended(now, connection_id)
+        if connection_id < 0:
+            self._next_hops.ended(now, connection_id)
+        else:
+            self._doors.connection_ended(now, connection_id)
         self._flush(now)
 
-    def connection_lost(self, now: float, connection_id: ConnectionId) -> None:
-        """A connection is gone, whoever closed it; what was not sent is lost."""
-        self._doors.connection_lost(now, connection_id)
+    def outbound_connected(self, now: float, connection_id: ConnectionId, local_address: str = "") -> None:
+        """A connection of ours to a next hop stands (``Connect``)."""
+        self._next_hops.connected(now, connection_id)
         self._flush(now)
 
-    def tls_started(self, now: float, connection_id: ConnectionId) -> None:
+    def connection_lost(self, now: float, connection_id: ConnectionId, reason: str = "") -> None:
+        """A connection is gone, whoever closed it, or could not be made; what was not sent is lost."""
+        if connection_id < 0:
+            self._next_hops.lost(now, connection_id, reason)
+        else:
+            self._doors.connection_lost(now, connection_id)
+        self._flush(now)
+
+    def tls_started(self, now: float, connection_id: ConnectionId, facts: TlsFacts | None = None) -> None:
         """TLS is on; the session begins anew."""
-        self._doors.tls_started(now, connection_id)
+        if connection_id < 0:
+            self._next_hops.tls_started(now, connection_id, facts)
+            self._flush(now)
+        else:
+            self._doors.tls_started(now, connection_id, facts)
 
     def password_checked(self, now: float, connection_id: ConnectionId, mailbox_id: MailboxId | None) -> None:
         """The answer to ``CheckPassword``."""
@@ -247,12 +361,18 @@ class TransportNode:
 
     def queue_committed(self, now: float, writes: list[QueueWrite]) -> None:
         """Writes are durable."""
+        if self._landing:
+            self._delivery.outbound.landed += self._landing
+            self._landing = []
         if self._write_failure_count:
             self._write_failure_count = 0
             self._log(events.QUEUE_WRITABLE)
         for write in writes:
             if isinstance(write, FinishRecipients):
                 self._own_write_count -= 1
+                landed = self._queue.landed_by(write)
+                if landed:
+                    self._delivery.outbound.landed += landed
                 entry, added = self._queue.written(write)
                 if added:
                     self._delivery.route(now, entry, added)
@@ -292,7 +412,7 @@ class TransportNode:
             else:
                 # A bounce is made anew with the outcome that it belongs to; only plain lines are kept.
                 self._own_write_count -= 1
-                if isinstance(write, TrackOnly) and write in self._own_tracks:
+                if isinstance(write, TrackOnly | MarkMessage | HoldQueue) and write in self._own_tracks:
                     self._own_tracks.discard(write)
                     self._rewrite_tracks.append(write)
         if (self._rewrite_entries or self._rewrite_tracks) and self._rewrite_at is None:
@@ -307,6 +427,18 @@ class TransportNode:
             if entry is not None and entry.outcomes and entry.writing is None:
                 self._record(now, entry, data or b"")
         self._delivery.data_read(now, number, data)
+        self._flush(now)
+
+    # --- DNS and policies -------------------------------------------------------------------
+
+    def resolved(self, now: float, answer: Answer) -> None:
+        """The answer to ``Resolve``."""
+        self._next_hops.resolved(now, answer)
+        self._flush(now)
+
+    def policy_fetched(self, now: float, domain: str, text: bytes | None, reason: str = "") -> None:
+        """The answer to ``FetchPolicy``: the policy's text, or None and why not."""
+        self._next_hops.policy_fetched(now, domain, text, reason)
         self._flush(now)
 
     # --- the mailbox databases -------------------------------------------------------------
@@ -333,6 +465,11 @@ class TransportNode:
         delivery, outcomes = self._delivery, self._delivery.outcomes
         if not self._stopping:
             delivery.mailboxes.dispatch(now)
+            self._next_hops.advance(now)
+        if delivery.delayed:
+            delayed, delivery.delayed = delivery.delayed, []
+            for entry, _ in delayed:
+                self._queue.untold.pop(entry.message.number, None)
         if outcomes.touched:
             touched, outcomes.touched = outcomes.touched, []
             for entry in touched:
@@ -348,6 +485,12 @@ class TransportNode:
         if self._writes:
             self.outputs.append(CommitQueue(self._writes))
             self._writes = []
+        if self._next_hops.outputs:
+            self.outputs += self._next_hops.outputs
+            self._next_hops.outputs = []
+        if delivery.outbound.landed:
+            self.outputs.append(Landed(delivery.outbound.landed))
+            delivery.outbound.landed = []
         if delivery.mailboxes.calls:
             self.outputs += [CallStore(*call) for call in delivery.mailboxes.calls]
             delivery.mailboxes.calls = []

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from holdfast.kernel.ids import ConnectionId
+from holdfast.transport.host_health import Choice
+from holdfast.transport.outbound_session import OutboundSession
 from holdfast.transport.queue import Lane, Part
 from holdfast.transport.route import HopProfile
-
-if TYPE_CHECKING:
-    from holdfast.transport.outbound_session import OutboundSession
+from holdfast.transport.tls_policy import TlsDemand
 
 # So many waiting messages are worth a connection of their own: opening one takes longer than they do.
 MESSAGES_PER_NEW_CONNECTION = 4
@@ -39,29 +38,42 @@ class OutboundConnection:
     """A connection of ours to a next hop.
 
     Attributes:
-        host: the next hop's name, or its address where it has none.
+        choice: the host and its address.
         given: what the session has and did not finish, by transaction number; the first is under way.
         doubtful: transactions whose final dot may have reached the next hop, and no answer did.
         given_count: transactions it was given in all.
         done_count: those that the next hop answered.
         idle_since: since when it has nothing to do; None while it has.
-        in_the_clear: TLS failed on the connection before this one, and was not demanded.
+        deadline: until when the next hop must have said something.
+        connected: whether the connection stands.
+        tls: what its TLS needs; None for none at all.
         closing: it is given nothing more.
     """
 
     connection_id: ConnectionId
     queue: OutboundQueue
-    host: str
-    address: str
+    choice: Choice
     session: OutboundSession
+    tls: TlsDemand | None = None
+    deadline: float | None = None
+    connected: bool = False
     ready: bool = False
     given: dict[int, Part] = field(default_factory=dict)
     doubtful: set[int] = field(default_factory=set)
     given_count: int = 0
     done_count: int = 0
     idle_since: float | None = None
-    in_the_clear: bool = False
     closing: bool = False
+
+    @property
+    def host(self) -> str:
+        """The next hop's name, or its address where it has none."""
+        return self.choice.host.name
+
+    @property
+    def address(self) -> str:
+        """The next hop's address."""
+        return self.choice.address
 
 
 @dataclass(slots=True, eq=False)
@@ -72,13 +84,11 @@ class OutboundQueue(Lane):
         profile: how the next hop is reached; None until it is asked for, and after a change.
         connections: open or being opened, by number.
         idle: those with nothing to do; the last used is used first, so that others may end.
-        asking: whether it waits for DNS or the like.
     """
 
     profile: HopProfile | None = None
     connections: dict[ConnectionId, OutboundConnection] = field(default_factory=dict)
     idle: list[OutboundConnection] = field(default_factory=list)
-    asking: bool = False
 
     def may_send(self, now: float) -> bool:
         """Whether it may try."""
