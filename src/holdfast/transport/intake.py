@@ -175,9 +175,10 @@ class Intake:
             Refusal: 451 4.3.0, its first try is still on its way to the disk.
         """
         fingerprint = fingerprint_of(message)
-        named = bool(message.header.message_id)
+        message_id = message.header.message_id
+        named = bool(message_id)
         known = self._known(now, fingerprint, origin.client_ip if named else None)
-        queued, add = self._queued(now, message, origin, fingerprint)
+        queued, add = self._queued(now, message, origin, (fingerprint, message_id))
         write: AddMessage | TrackOnly = add
         if known is not None:
             line = self._tracking.line(
@@ -205,8 +206,10 @@ class Intake:
         return write
 
     def _queued(
-        self, now: float, message: MessageReceived, origin: Origin, fingerprint: bytes
+        self, now: float, message: MessageReceived, origin: Origin, known_by: tuple[bytes, str]
     ) -> tuple[QueuedMessage, AddMessage]:
+        """Make the message to be queued; ``known_by`` are its fingerprint and its Message-ID."""
+        fingerprint, message_id = known_by
         network_message_id = new_network_message_id(self._luck)
         recipients = message.recipients
         trace = Trace(
@@ -227,7 +230,7 @@ class Intake:
             recipients=recipients,
             size_bytes=len(data),
             data=data,
-            message_id=message.header.message_id,
+            message_id=message_id,
             subject=decode_words(message.header.subject),
             fingerprint=fingerprint,
             options=message.options,

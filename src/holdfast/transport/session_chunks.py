@@ -9,7 +9,7 @@ message, and a repaired one is what smuggling needs. Since the length of the
 chunk is known the session may go on. Only the CRLF that DATA puts after the
 last line is added where it is missing.
 
-Source: RFC 3030 sections 2 and 3; docs/decisions/0003.
+Source: RFC 3030 section 2; docs/decisions/0003.
 """
 
 from __future__ import annotations

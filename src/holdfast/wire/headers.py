@@ -11,8 +11,8 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from holdfast.kernel.errors import Refusal
 from holdfast.wire.envelope import decode_header_text
@@ -67,7 +67,10 @@ class HeaderBlock:
         while end >= 0 and self.raw[end + 2 : end + 3] in (b" ", b"\t") and end - start < _VALUE_BYTES_MAX:
             end = self.raw.find(b"\r\n", end + 2)
         value = self.raw[start : end if end >= 0 else len(self.raw)][:_VALUE_BYTES_MAX]
-        text = _FOLD.sub(" ", value.decode("utf-8", "replace"))
+        text = value.decode("utf-8", "replace")
+        if text.isprintable():  # nearly always; the rest costs 3 µs
+            return text.strip()[:VALUE_CHARACTERS_MAX]
+        text = _FOLD.sub(" ", text)
         return _CONTROL.sub(" ", text).strip()[:VALUE_CHARACTERS_MAX]
 
     def holds(self, text: bytes) -> bool:
@@ -144,8 +147,7 @@ def _format_second(second: int) -> str:
     return f"{day}, {moment.day} {month} {moment.year:04} {moment:%H:%M:%S} +0000"
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """What a Received field says.
 
     Attributes:
