@@ -11,45 +11,46 @@ from typing import Any
 import pytest
 
 from holdfast.admin.verbs_queue import effects
-from holdfast.directory.model import DistributionGroup, Mailbox, Organisation, Resource
+from holdfast.directory.model import (
+    AcceptedDomain,
+    Mailbox,
+    MailboxDatabase,
+    Organisation,
+    Resource,
+    SendConnector,
+    Server,
+    Site,
+)
 from holdfast.drivers.sqlite_queue import QueueWriter
 from holdfast.drivers.transport_requests import TransportRequests
 from holdfast.kernel.errors import Refusal, Unavailable
-from holdfast.kernel.ids import NetworkMessageId
+from holdfast.kernel.ids import MailboxId, NetworkMessageId
 from holdfast.node.administration import Administration
+from holdfast.node.ports import CommitQueue, ReadQueued
+from holdfast.node.transport import TransportNode
 from holdfast.transport.back_pressure import NO_PRESSURE, Level, Pressure, Reading
-from holdfast.transport.delivery import Delivery
 from holdfast.transport.queue import (
     AddMessage,
-    DeliveryType,
-    Failure,
     HoldQueue,
     MarkMessage,
-    NextHopKey,
-    Queue,
     QueuedMessage,
     RecoveredQueue,
 )
-from holdfast.transport.route import HopProfile, Unreachable
-from holdfast.transport.tracking import TrackingWriter
 
 NOW = 1_800_000_000.0
 Call = Callable[..., Any]
 COUNT = 1100  # more than two steps
 
 
-class Routes:
-    """Everything goes by DNS, or where it was redirected to."""
-
-    def route(
-        self, recipient: str, size_bytes: int, redirect: str = ""
-    ) -> Mailbox | DistributionGroup | NextHopKey | Failure | Unreachable:
-        if redirect:
-            return NextHopKey(DeliveryType.DNS, redirect)
-        return NextHopKey(DeliveryType.DNS, "example.org", "internet")
-
-    def profile(self, key: NextHopKey) -> HopProfile | None:
-        return None
+# Everything outside goes by DNS, alice's mail into her mailbox.
+ORGANISATION = Organisation(
+    servers=(Server("demo", "demo.example.test", "here", addresses=("192.0.2.1",)),),
+    sites=(Site("here"),),
+    accepted_domains=(AcceptedDomain("example.test"),),
+    mailbox_databases=(MailboxDatabase("DB01", "demo"),),
+    mailboxes=(Mailbox("alice@example.test", MailboxId("a" * 32), "DB01"),),
+    send_connectors=(SendConnector("internet", ("*",), source_servers=("demo",)),),
+)
 
 
 def _message(number: int, recipient: str = "a@example.org", data: bytes | None = None) -> QueuedMessage:
@@ -68,22 +69,31 @@ def _message(number: int, recipient: str = "a@example.org", data: bytes | None =
 
 
 class Transport:
-    """The transport role without its process."""
+    """The transport role without its process and its disk."""
 
     def __init__(self, world: Any) -> None:
-        self.queue = Queue(RecoveredQueue(tuple(_message(n) for n in range(1, COUNT + 1)), 9000, {}))
-        tracking = TrackingWriter("s", with_subject=True)
-        delivery = Delivery(self.queue, Organisation(), Routes(), tracking, random.Random(1))
-        delivery.started(NOW)
-        self.delivery = delivery
-        self.administration = Administration(self.queue, delivery, tracking)
-        self.act_count = 0
-
-        def acted() -> None:
-            self.act_count += 1
-
-        requests = TransportRequests(self.administration, acted)
+        messages = tuple(_message(number) for number in range(1, COUNT + 1))
+        self.node = TransportNode(ORGANISATION, "demo", RecoveredQueue(messages, 9000, {}), random.Random(1))
+        self.node.started(NOW)
+        self.written: list[MarkMessage | HoldQueue] = []
+        requests = TransportRequests(self.node, self.drain)
         world.transport = lambda verb, body: asyncio.run(requests.answer(verb, body))
+
+    @property
+    def administration(self) -> Administration:
+        return self.node.administration
+
+    def drain(self) -> None:
+        outputs, self.node.outputs = self.node.outputs, []
+        for output in outputs:
+            if isinstance(output, CommitQueue):
+                self.written += [each for each in output.writes if isinstance(each, MarkMessage | HoldQueue)]
+                self.node.queue_committed(NOW, output.writes)
+            elif isinstance(output, ReadQueued):
+                for number in output.numbers:
+                    self.node.queued_read(NOW, number, b"Subject: s\r\n\r\n")
+        if self.node.outputs:
+            self.drain()
 
 
 @pytest.fixture
@@ -171,11 +181,10 @@ def test_a_queue_is_held_released_and_tried_again(call: Call, transport: Transpo
     assert call("queue list").queues[0].status == "suspended"
     assert call("queue release", queue="dns:example.org").done == "released"
     assert call("queue retry", queue="dns:example.org").done == "tried again"
-    assert transport.administration.writes == [
+    assert transport.written == [
         HoldQueue("dns:example.org", held=True),
         HoldQueue("dns:example.org", held=False),
     ]
-    assert transport.act_count == 4
 
 
 def test_messages_are_held_and_released(call: Call, transport: Transport) -> None:
@@ -184,7 +193,7 @@ def test_messages_are_held_and_released(call: Call, transport: Transport) -> Non
     assert [(row.number, row.state) for row in held.messages] == [(3, "held"), (4, "held")]
     assert call("queue show", message="3").status == "held"
     assert call("queue release", message=["3", "4"]).message_count == 2
-    assert all(isinstance(write, MarkMessage) for write in transport.administration.writes)
+    assert all(isinstance(write, MarkMessage) for write in transport.written)
 
 
 def test_a_queue_is_removed_in_steps_with_progress(call: Call, transport: Transport, world: Any) -> None:
@@ -194,7 +203,7 @@ def test_a_queue_is_removed_in_steps_with_progress(call: Call, transport: Transp
     done = call("queue remove", queue="dns:example.org", yes=True)
     assert (done.done, done.message_count, done.busy_count) == ("removed with a bounce", COUNT, 0)
     assert [each[0] for each in world.progress] == [500, 1000, COUNT, COUNT]
-    assert all(entry.outcomes[0].failure is not None for entry in transport.queue)
+    assert {row.queue for row in call("queue list").queues if row.message_count} == {"mailbox:DB01"}
 
 
 def test_messages_are_removed_without_a_bounce(call: Call, transport: Transport) -> None:
@@ -205,7 +214,7 @@ def test_messages_are_removed_without_a_bounce(call: Call, transport: Transport)
     )
     done = call("queue remove", message=["3", "4"], no_bounce=True, yes=True)
     assert (done.done, done.message_count) == ("removed", 2)
-    assert transport.queue[3].outcomes[0].failure is None
+    assert transport.node.queued_message_count == COUNT - 2
 
 
 def test_a_queue_is_redirected_and_back(call: Call, transport: Transport) -> None:

@@ -11,41 +11,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.directory.model import DistributionGroup, Mailbox, Organisation
+from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
+from holdfast.directory.model import Organisation
+from holdfast.drivers import transport_requests
 from holdfast.drivers.transport_requests import (
     HOLD,
     LIST_QUEUES,
+    RELEASE,
     REMOVE,
     SHOW_MESSAGE,
     Nothing,
     QueueStates,
+    RequestKind,
     TransportRequests,
 )
-from holdfast.kernel.errors import Refusal
-from holdfast.node.administration import Administration, QueueTarget
-from holdfast.transport.delivery import Delivery
-from holdfast.transport.queue import Failure, NextHopKey, Queue, RecoveredQueue
-from holdfast.transport.route import HopProfile, Unreachable
-from holdfast.transport.tracking import TrackingWriter
-
-
-class Routes:
-    """Nothing leads anywhere."""
-
-    def route(
-        self, recipient: str, size_bytes: int, redirect: str = ""
-    ) -> Mailbox | DistributionGroup | NextHopKey | Failure | Unreachable:
-        return Unreachable("no connector")
-
-    def profile(self, key: NextHopKey) -> HopProfile | None:
-        return None
+from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.kernel.ids import MailboxId
+from holdfast.node.administration import QueueTarget
+from holdfast.node.ports import CommitQueue
+from holdfast.node.transport import TransportNode
+from holdfast.transport.queue import HoldQueue, QueueWrite, RecoveredQueue
+from holdfast.transport.queue_operations import Done
 
 
 def made() -> TransportRequests:
-    queue = Queue(RecoveredQueue((), 1, {}))
-    tracking = TrackingWriter("s", with_subject=True)
-    delivery = Delivery(queue, Organisation(), Routes(), tracking, random.Random(1))
-    return TransportRequests(Administration(queue, delivery, tracking), lambda: None)
+    """A node with an empty queue whose driver does nothing."""
+    node = TransportNode(Organisation(), "", RecoveredQueue((), 1, {}), random.Random(1))
+    return TransportRequests(node, node.outputs.clear)
 
 
 def ask_role(role: str, verb: str, body: bytes) -> bytes:
@@ -84,3 +76,38 @@ def test_requests_of_another_version_are_refused_in_words() -> None:
 def test_any_bytes_are_answered_or_refused(verb: str, body: bytes) -> None:
     with suppress(Refusal):
         assert ask_role("transport", verb, body)
+
+
+def test_what_is_held_is_durable_before_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport_requests, "DURABLE_TIMEOUT_S", 0.02)
+    organisation = demonstration_organisation(
+        server_name="demo",
+        fqdn="demo.example.test",
+        alice=MailboxId("a" * 32),
+        bob=MailboxId("b" * 32),
+        ports=DemonstrationPorts(),
+    )
+    node = TransportNode(organisation, "demo", RecoveredQueue((), 1, {}), random.Random(1))
+    node.store_connected(0.0, "DB01")
+    commits: list[list[QueueWrite]] = []
+    disk_works = False
+
+    def drain() -> None:
+        outputs, node.outputs = node.outputs, []
+        for output in outputs:
+            if isinstance(output, CommitQueue):
+                commits.append(output.writes)
+                if disk_works:
+                    node.queue_committed(0.0, output.writes)
+
+    def hold(verb: RequestKind[QueueTarget, Done]) -> Done:
+        requests = TransportRequests(node, drain)
+        return verb.ask(
+            lambda _, name, body: asyncio.run(requests.answer(name, body)), QueueTarget("mailbox:DB01")
+        )
+
+    with pytest.raises(Unavailable, match="not yet written down"):
+        hold(HOLD)
+    assert commits == [[HoldQueue("mailbox:DB01", held=True)]]
+    disk_works = True
+    assert hold(RELEASE) == Done(0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,15 +15,24 @@ from holdfast.directory.model import (
     Resource,
     ResourceThreshold,
 )
-from holdfast.kernel.errors import Refusal
+from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import NetworkMessageId
 from holdfast.node.administration import Administration, QueueTarget
 from holdfast.transport.back_pressure import Reading
 from holdfast.transport.delivery import Delivery
-from holdfast.transport.queue import Failure, NextHopKey, Queue, QueuedMessage, RecoveredQueue
+from holdfast.transport.queue import (
+    Failure,
+    HoldQueue,
+    NextHopKey,
+    Queue,
+    QueuedMessage,
+    RecoveredQueue,
+)
+from holdfast.transport.rights import ClientKind
 from holdfast.transport.route import HopProfile, Unreachable
 from holdfast.transport.tracking import TrackingWriter
 
+MakeWorld = Callable[..., Any]  # makes the World of conftest.py
 NAME = "00000000-0000-4000-8000-00000000000a"
 
 
@@ -93,3 +104,55 @@ def test_back_pressure_goes_by_the_organisations_marks(administration: Administr
     administration.follow(Organisation())
     administration.sampled(2.0, {Resource.QUEUE_DISK: Reading(12.0)})
     assert not administration.pressure.refuse_outside
+
+
+def mail(world: Any, number: int) -> bytes:
+    world.connect(number)
+    world.say(b"EHLO client.example\r\n", number)
+    return bytes(world.say(b"MAIL FROM:<x@other.test>\r\n", number))
+
+
+def test_mail_is_put_off_while_a_disk_is_short(make_world: MakeWorld) -> None:
+    world = make_world()
+    assert mail(world, 1).startswith(b"250 ")
+    world.do(world.node.resources_sampled, {Resource.QUEUE_DISK: Reading(96.0)})
+    assert world.log == ["TRN-0400", "TRN-0403"]
+    assert mail(world, 2).startswith(b"452 4.3.1 ")
+    world.do(world.node.resources_sampled, {Resource.QUEUE_DISK: Reading(93.0)})
+    assert mail(world, 3).startswith(b"250 ")
+
+
+def test_who_is_put_off(administration: Administration) -> None:
+    def refused(value: float) -> list[str]:
+        administration.sampled(0.0, {Resource.QUEUE_DISK: Reading(value)})
+        return [kind.name for kind in ClientKind if administration.refuse_mail(kind) is not None]
+
+    assert refused(50.0) == []
+    assert refused(96.0) == ["ANONYMOUS", "PARTNER"]
+    assert refused(99.0) == ["ANONYMOUS", "USER", "SERVER", "PARTNER"]
+
+
+def test_what_an_administrator_stopped_is_written_down_when_the_disk_takes_it(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    world.do(world.node.store_connected, "db1")
+    world.node.administration.hold(world.now, QueueTarget("mailbox:db1"))
+    held = HoldQueue("mailbox:db1", held=True)
+    world.do(world.node.administered)
+    assert world.commits == [[held]]
+    world.do(world.node.queue_failed, world.commits.pop(), Unavailable("the disk is full"))
+    assert not world.node.is_written_down([held])
+    world.now += 60.0
+    world.do(world.node.timer)
+    assert world.commits == [[held]]
+    world.do(world.node.queue_committed, world.commits.pop())
+    assert world.node.is_written_down([held])
+    assert world.node.idle()
+
+
+def test_what_was_held_is_held_after_a_restart(make_world: MakeWorld) -> None:
+    world = make_world(RecoveredQueue((), 1, {}, held_queues=("mailbox:db1", "dns:example.org")))
+    held = {row.key: row.status for row in world.node.administration.queue_states(world.now)}
+    assert held["mailbox:db1"] == "suspended"
+    assert world.node.administration.release(world.now, QueueTarget("dns:example.org")).message_count == 0

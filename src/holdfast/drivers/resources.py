@@ -5,13 +5,16 @@ A reading that cannot be taken is left out; nothing here raises.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from holdfast.directory.model import Resource
-from holdfast.transport.back_pressure import Reading
+from holdfast.drivers import clock
+from holdfast.node.transport import TransportNode
+from holdfast.transport.back_pressure import SAMPLE_INTERVAL_S, Reading
 
 PROCESS_MEMORY_OF_BYTES_MAX = 1 << 40  # exchange-behaviour BP: shares of more than 1 TB say nothing
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -43,6 +46,22 @@ def read_resources(queue_folder: Path, log_folder: Path, proc: Path = PROC) -> d
         for resource, reading in readings.items()
         if reading is not None and math.isfinite(reading.value)
     }
+
+
+async def watch_resources(node: TransportNode, drain: Callable[[], None], home: Path) -> None:
+    """Look at the machine every two seconds, for back pressure, until cancelled.
+
+    Args:
+        node: what decides.
+        drain: does what the node wants done.
+        home: the state directory; the queue database is in it, the tracking log in a folder of it.
+    """
+    while True:
+        # In a thread: a network file system that hangs must not hold up the mail.
+        readings = await asyncio.to_thread(read_resources, home, home / "tracking")
+        node.resources_sampled(clock.steady(), readings)
+        drain()
+        await asyncio.sleep(SAMPLE_INTERVAL_S)
 
 
 def read_disk(folders: Iterable[Path]) -> Reading | None:

@@ -7,24 +7,31 @@ the catalogue asks with ``RequestKind.ask``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
 from holdfast.drivers import clock
-from holdfast.kernel.errors import Refusal
-from holdfast.node.administration import Administration, QueueTarget, ShownQueue
+from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.node.administration import QueueTarget, ShownQueue
 from holdfast.transport.back_pressure import Pressure, ResourceState
+from holdfast.transport.queue import HoldQueue, MarkMessage
 from holdfast.transport.queue_operations import Done
 from holdfast.transport.queue_report import QueueState, WaitingMessage
+
+if TYPE_CHECKING:
+    from holdfast.node.transport import TransportNode  # management asks without having a node
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 AskRole = Callable[[str, str, bytes], bytes]
 
 TRANSPORT = "transport"
+DURABLE_TIMEOUT_S = 10.0
+DURABLE_POLL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +141,16 @@ SHOW_PRESSURE = RequestKind("pressure.show", Nothing, PressureState)
 class TransportRequests:
     """Does the requests in the transport process."""
 
-    def __init__(self, administration: Administration, done: Callable[[], None]) -> None:
+    def __init__(self, node: TransportNode, drain: Callable[[], None]) -> None:
         """Serve requests.
 
         Args:
-            administration: the node's side.
-            done: is called after each request that changes something, to have the node act on it.
+            node: what decides.
+            drain: does what the node wants done.
         """
-        self._administration = administration
-        self._done = done
-        asked = administration
+        self._node = node
+        self._drain = drain
+        asked = self._administration = node.administration
         self._kinds: dict[str, Callable[[float, bytes], object]] = {
             LIST_QUEUES.name: lambda now, _: QueueStates(tuple(asked.queue_states(now))),
             SHOW_QUEUE.name: lambda now, body: asked.show_queue(now, SHOW_QUEUE.read(body)),
@@ -162,13 +169,26 @@ class TransportRequests:
 
         Raises:
             Refusal: it is not known, not well formed, or what is asked is wrong.
+            Unavailable: it is done, but could not be written down.
         """
         perform = self._kinds.get(verb)
         if perform is None:
             raise Refusal(f'the transport role does not know the request "{verb}"; it runs another version')
         answer = perform(clock.steady(), body)
-        self._done()
+        writes = self._node.administered(clock.steady())
+        self._drain()
+        await self._until_durable(writes)
         return msgspec.msgpack.encode(answer)
+
+    async def _until_durable(self, writes: list[MarkMessage | HoldQueue]) -> None:
+        """Wait until a crash would change nothing of what was done."""
+        for _ in range(int(DURABLE_TIMEOUT_S / DURABLE_POLL_S)):
+            if self._node.is_written_down(writes):
+                return
+            await asyncio.sleep(DURABLE_POLL_S)
+        raise Unavailable(
+            "it is done, but not yet written down: the queue database takes no writes now; see the log"
+        )
 
     def _remove(self, now: float, body: bytes) -> Done:
         asked = REMOVE.read(body)

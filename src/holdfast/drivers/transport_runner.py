@@ -21,9 +21,11 @@ from holdfast.drivers.metrics import (
 from holdfast.drivers.mta_sts_fetch import PolicyFetcher
 from holdfast.drivers.outbound import OutboundConnections
 from holdfast.drivers.queue_journal import InFlightFile, note_crash
+from holdfast.drivers.queue_metrics import show_administration
 from holdfast.drivers.resolver import Resolver
 from holdfast.drivers.runner import NodeRunner
 from holdfast.drivers.sqlite_queue import QueueWriter
+from holdfast.drivers.transport_requests import TransportRequests
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.ports import (
     Abort,
@@ -68,6 +70,12 @@ class TransportRunner(NodeRunner[TransportOutput]):
         MESSAGES_QUEUED.set_function(lambda: node.queued_message_count)
         MESSAGES_DOUBTFUL.set_function(lambda: node.doubtful_message_count)
         CONNECTIONS_OUT.set_function(lambda: node.outbound_connection_count)
+        show_administration(node.administration)
+        self._requests = TransportRequests(node, self.drain)
+
+    async def request(self, verb: str, body: bytes) -> bytes:
+        """Do what a verb of the administrator asks; see ``drivers.transport_requests``."""
+        return await self._requests.answer(verb, body)
 
     def follow(self, organisation: Organisation) -> None:
         """Go by another organisation: the servers that are asked for names, too."""

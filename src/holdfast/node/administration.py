@@ -1,14 +1,14 @@
 """What management asks of the transport role: the queues as they are, and what is to be done to them.
 
-Everything here is bounded in what one call does. The node takes ``writes`` and
-what the parts have decided with its next flush (``TransportNode.administered``).
+Everything here is bounded in what one call does. The node takes the
+writes and what the parts have decided with its next flush (``TransportNode.administered``).
 
 Source: exchange-behaviour QU-4, BP.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from holdfast.directory.model import Organisation, Resource
@@ -16,7 +16,7 @@ from holdfast.kernel.errors import Refusal
 from holdfast.kernel.events import LogEvent
 from holdfast.transport.back_pressure import BackPressure, Pressure, Reading, ResourceState
 from holdfast.transport.delivery import Delivery
-from holdfast.transport.queue import Entry, Part, Queue, QueueWrite
+from holdfast.transport.queue import Entry, HoldQueue, MarkMessage, Part, Queue
 from holdfast.transport.queue_operations import Done, QueueOperations, no_message
 from holdfast.transport.queue_report import (
     QueueState,
@@ -26,6 +26,7 @@ from holdfast.transport.queue_report import (
     part_counts,
     queue_states,
 )
+from holdfast.transport.rights import ClientKind
 from holdfast.transport.tracking import TrackingWriter
 
 NUMBER_DIGITS_MAX = 18  # more digits than a number ever has
@@ -62,10 +63,10 @@ class Administration:
         self._operations = QueueOperations(queue, delivery, tracking)
         self._back_pressure = BackPressure()
 
-    @property
-    def writes(self) -> list[QueueWrite]:
-        """What is to be made durable; whoever takes it empties the list."""
-        return self._operations.writes
+    def take_writes(self) -> list[MarkMessage | HoldQueue]:
+        """Take what is to be made durable."""
+        writes, self._operations.writes = self._operations.writes, []
+        return writes
 
     def follow(self, organisation: Organisation) -> None:
         """Go by another organisation."""
@@ -156,6 +157,10 @@ class Administration:
             raise Refusal("name a queue or a message")
         return self._operations.entries_of(target.key, target.count_max, but_redirected_to=but_redirected_to)
 
+    def recovered(self, held_queues: Iterable[str]) -> None:
+        """Know which queues are held; called once, before anything is routed."""
+        self._operations.recovered(held_queues)
+
     # --- back pressure --------------------------------------------------------------------------
 
     @property
@@ -168,5 +173,18 @@ class Administration:
         return self._back_pressure.states()
 
     def sampled(self, now: float, readings: Mapping[Resource, Reading]) -> list[LogEvent]:
-        """Take one look at the resources; what the administrator should know."""
-        return self._back_pressure.sampled(now, readings)
+        """Take one look at the resources and do what follows in the queue; returns what to log."""
+        happenings = self._back_pressure.sampled(now, readings)
+        pressure = self._back_pressure.pressure
+        self._delivery.outbound.stop(stopped=pressure.outbound_stopped)
+        self._delivery.resubmits_paused = pressure.resubmits_paused
+        return happenings
+
+    def refuse_mail(self, kind: ClientKind) -> Refusal | None:
+        """The answer to MAIL FROM of a client of this kind while resources are short; None lets it in."""
+        pressure = self._back_pressure.pressure
+        outside = kind in (ClientKind.ANONYMOUS, ClientKind.PARTNER)
+        if pressure.refuse_all or (pressure.refuse_outside and outside):
+            # Remote peers are not told which resource it is.
+            return Refusal("insufficient system resources, try again later", code=452, status="4.3.1")
+        return None

@@ -205,6 +205,11 @@ class Delivery:
         self._again.extend(lane.take_all())
         lane.last_delivery_at = now
 
+    @property
+    def unrouted_count(self) -> int:
+        """How many parts wait to be given to a lane (back pressure's submission queue)."""
+        return len(self._again)
+
     def _route_some(self, now: float) -> None:
         """Route parts that wait for it; the rest when the timer fires next."""
         for _ in range(min(len(self._again), ROUTED_COUNT_MAX)):

@@ -33,7 +33,6 @@ from holdfast.transport.queue import (
     Part,
     PartState,
     Queue,
-    QueueWrite,
 )
 from holdfast.transport.queue_report import find_lane
 from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter
@@ -64,7 +63,15 @@ class QueueOperations:
         self._queue = queue
         self._delivery = delivery
         self._tracking = tracking
-        self.writes: list[QueueWrite] = []
+        self.writes: list[MarkMessage | HoldQueue] = []
+
+    def recovered(self, held_queues: Iterable[str]) -> None:
+        """Know which queues were held when the last life of this process ended; before anything is routed."""
+        for key in held_queues:
+            self._delivery.held_queues.add(key)
+            kind, _, name = key.partition(":")
+            if kind == DeliveryType.MAILBOX.value:
+                self._delivery.mailboxes.lane(name).held = True
 
     # --- queues ---------------------------------------------------------------------------------
 
