@@ -119,3 +119,52 @@ DATABASE_NOT_OPENED = declare(
     "in the queue; the other databases are served. Restore the file from a backup when it is damaged; no "
     "restart is needed.",
 )
+
+DNS_SILENT = declare(
+    "DRV-0370",
+    Severity.WARNING,
+    "no DNS server answers ({servers}): {reason}",
+    "Mail to destinations whose names are not known already waits, and is tried again by itself; mail to our "
+    "own mailboxes goes on. Ask one of the servers by hand (`dig @ADDRESS example.org MX`), and look at what "
+    "lies between. `resolver_addresses` of the organisation says which servers are asked; without it they "
+    "are those of /etc/resolv.conf. DRV-0371 says when one answers.",
+)
+DNS_ANSWERS_AGAIN = declare(
+    "DRV-0371",
+    Severity.INFO,
+    "DNS answers again ({servers})",
+    "Mail that waited for names goes on by itself. Nothing to do.",
+)
+
+HANDSHAKE_FAILED = declare(
+    "DRV-0320",
+    Severity.INFO,
+    "no TLS with the client {address} at {place}: {reason}; {unsaid_count} others since the last such line",
+    "The client ended the handshake or could not agree with us. Scanners do that all day. When it is a "
+    "sender or a mail program that you know: `certificate unknown` and `unknown ca` mean that it does not "
+    "trust our certificate (put one of a known authority into `tls/` of the state directory); `no shared "
+    "cipher` and `unsupported protocol` mean that it is too old for TLS 1.2; a client's certificate that is "
+    "not valid is refused at connectors with `client_certificate_domains`. One line a minute at most.",
+)
+CERTIFICATE_UNUSABLE = declare(
+    "DRV-0321",
+    Severity.ERROR,
+    "the certificate {path} cannot be used: {reason}",
+    "Another certificate is shown in its place, the self-signed one at last, so that TLS is still offered. "
+    "Each `NAME.pem` in `tls/` of the state directory needs its key in the same file or in `NAME.key.pem`. "
+    "Correct the files and run `holdfast certificate list`; no restart is needed.",
+)
+CERTIFICATE_EXPIRES = declare(
+    "DRV-0322",
+    Severity.WARNING,
+    "the certificate {path}, shown at {connector}, is valid until {not_after}: {days} days",
+    "Renew it: partners that verify certificates will send nothing once it is over. Put the new pair into "
+    "`tls/` of the state directory beside the old one; the newer one is chosen by itself.",
+)
+FILE_NOT_KEPT = declare(
+    "DRV-0323",
+    Severity.WARNING,
+    "{path} cannot be written below the state directory: {reason}",
+    "Mail goes on. After a restart MTA-STS policies are fetched anew, and counts for TLS reports are lost. "
+    "Usually the disk is full.",
+)

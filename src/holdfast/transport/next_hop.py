@@ -22,9 +22,9 @@ from itertools import groupby, zip_longest
 from holdfast.directory.model import ErrorPolicy
 from holdfast.kernel.address import parse_domain
 from holdfast.kernel.errors import Refusal
+from holdfast.transport.hop_profile import HopProfile
 from holdfast.transport.names import NameCache
 from holdfast.transport.queue import DeliveryType, Failure
-from holdfast.transport.route import HopProfile
 from holdfast.transport.special_purpose import address_of, special_purpose
 from holdfast.wire.dns_answers import Answer, MxRecord, Outcome, Question, RecordType
 
@@ -203,10 +203,10 @@ class _Search:
                 exchangers = _exchangers(mx)
                 if not exchangers and _is_null(mx):
                     return HopFailure(True, Failure(NULL_MX, f"the domain {domain} takes no mail (null MX)"))
-        exchangers = self._before_us(exchangers, ourselves)
-        if exchangers is None:
+        better = self._before_us(exchangers, ourselves)
+        if better is None:
             return self._loop(domain)
-        hosts = [host for each in self._cut(exchangers) if (host := self._host(each, mx.validated))]
+        hosts = [host for each in self._cut(better) if (host := self._host(each, mx.validated))]
         if self.waiting:
             return Pending(tuple(self.waiting))
         ours = min((host.preference for host in hosts if self._is_ours(host, ourselves)), default=None)
@@ -214,12 +214,12 @@ class _Search:
             hosts = [host for host in hosts if host.preference < ours]
             if not hosts:
                 return self._loop(domain)
-        usable = [host for each in hosts if (host := self._public(each))]
-        if not usable:
+        public = [usable for host in hosts if (usable := self._public(host))]
+        if not public:
             return self._no_host(f"no host takes mail for {domain}")
         return HostList(
             domain,
-            tuple(tuple(group) for _, group in groupby(usable, lambda host: host.preference)),
+            tuple(tuple(group) for _, group in groupby(public, lambda host: host.preference)),
             mx.canonical_name or domain,
             "MX" if mx.outcome is Outcome.FOUND else "address",
             tuple(self.notes),
@@ -299,7 +299,7 @@ class _Search:
         hosts = [
             usable
             for each in self._cut(exchangers)
-            if (host := self._host(each, mx.validated, declared=True)) and (usable := self._reachable(host))
+            if (found := self._host(each, mx.validated, declared=True)) and (usable := self._reachable(found))
         ]
         return [tuple(group) for _, group in groupby(hosts, lambda host: host.preference)]
 
