@@ -51,6 +51,7 @@ class Address(NamedTuple):
         return f"{local_part.casefold()}@{self.domain}"
 
 
+@lru_cache(maxsize=4096)  # our own recipients come again and again, each 6 µs; what is refused is not kept
 def parse_address(text: str) -> Address:
     """Read ``local-part@domain``.
 

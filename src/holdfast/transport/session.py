@@ -220,7 +220,7 @@ class SmtpSession(SessionReading):
         self._helo = smtp.parse_helo(argument)
         self._extended = False
         self._forget_transaction()
-        self._reply += smtp.format_reply(250, "", self._terms.fqdn)
+        self._reply += self._terms.helo_reply
 
     def _ehlo_command(self, argument: bytes, line: bytes) -> None:
         self._helo = smtp.parse_helo(argument)

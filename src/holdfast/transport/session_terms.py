@@ -110,6 +110,7 @@ class Terms:
         names += [each.fqdn for each in organisation.receive_connectors]
         self.host_names = frozenset(name.lower() for name in (*names, fqdn) if name)
         self.greeting = smtp.format_reply(220, "", f"{fqdn} ESMTP")
+        self.helo_reply = smtp.format_reply(250, "", fqdn)
         self._organisation_bytes_max = organisation.message_bytes_max
         self._organisation_recipient_count_max = organisation.recipient_count_max
         self._ehlo: dict[tuple[bool, bool, int], bytes] = {}
