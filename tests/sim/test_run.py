@@ -38,6 +38,28 @@ def test_plug_pull_keeps_every_promise(chunk: int) -> None:
     assert delivered_count > SEEDS_PER_CHUNK
 
 
+@pytest.mark.parametrize("chunk", range(20))
+def test_relay_keeps_every_promise(chunk: int) -> None:
+    elsewhere_count = doubled_count = 0
+    for seed in range(chunk * SEEDS_PER_CHUNK, (chunk + 1) * SEEDS_PER_CHUNK):
+        result = simulate(seed, load_scenario("relay"))
+        check(result)
+        elsewhere_count += result.elsewhere_count
+        doubled_count += result.doubled_count
+    # Each copy too many is one that nobody could know of; there are few of them.
+    assert elsewhere_count > SEEDS_PER_CHUNK
+    assert doubled_count < elsewhere_count / 3
+
+
+def test_a_crash_at_every_moment_of_a_relay_loses_nothing() -> None:
+    results = list(crash_everywhere(1, load_scenario("tiny-relay")))
+    for result in results:
+        check(result)
+        assert result.doubled_count <= 2 * result.crash_count  # the letters of that window
+    assert sum(result.doubled_count for result in results) > 0
+    assert len(results) == 1 + 2 * results[0].event_count
+
+
 @pytest.mark.parametrize("scenario", ["steady", "full-disk", "slow-store", "full-mailbox"])
 def test_other_scenarios_keep_every_promise(scenario: str) -> None:
     acknowledged_count = 0

@@ -10,25 +10,29 @@ sending, or that was refused; what is stored ends with the very bytes that were
 sent. Who sends a letter a second time on purpose, after the server knew that the
 first 250 was read, gets it delivered a second time, unless the process died
 before that knowledge was durable; soon after the last fault it is.
+Somebody elsewhere has it from a next hop (``acceptances``), or was refused by one.
 **mailbox**: UIDs only grow and nothing vanishes. **ledger**: accepted =
 delivered + relayed + queued + bounced + dropped, unaccounted 0.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 from holdfast.directory.model import DistributionGroup, Organisation
 from holdfast.kernel.ids import MailboxId
+from holdfast.sim.acceptances import BOUNCE_HEADER, Acceptances, is_elsewhere
 from holdfast.sim.disk import QueueDisk
+from holdfast.sim.next_hops import Taken
 from holdfast.sim.senders import Letter
 from holdfast.sim.world import Violation
 from holdfast.transport.ledger import LedgerBuilder
+from holdfast.transport.queue import QueuedMessage
 from holdfast.transport.tracking import EventId, parse_lines
 from holdfast.wire.store import StoredMessage
 
 MARKER_HEADER = b"X-Letter: "
-BOUNCE_HEADER = b"multipart/report"
 
 # Reads the messages of an inbox above a UID, and tells how many there are in all.
 ReadInbox = Callable[[MailboxId, int], tuple[list[StoredMessage], int]]
@@ -54,13 +58,17 @@ class MailChecker:
         *,
         message_bytes_max: int = 1 << 30,
         limited: tuple[MailboxId, ...] = (),
+        refused_elsewhere: Callable[[str], bool] = lambda recipient: False,
     ) -> None:
         self._organisation = organisation
         self._disk = disk
         self._read_inbox = read_inbox
         self._message_bytes_max = message_bytes_max
         self._limited = limited  # mailboxes whose quota is so small that mail for them may be given up
+        self._refused_elsewhere = refused_elsewhere  # whether a next hop ever refused somebody for good
+        self.acceptances = Acceptances()
         self._tracked_count = 0
+        self._ledger, self._ledger_count = LedgerBuilder(), 0
         self._given_up: dict[str, list[str]] = {}
         self._bounce_count: dict[str, int] = {}
         self._received_markers: dict[str, str] = {}  # by network message id
@@ -90,6 +98,21 @@ class MailChecker:
     def transport_ended(self) -> None:
         """The process is gone; what lies on its disk as uncertain may be taken for a second try later."""
         self._doubtful += self._uncertain_markers()
+        still_queued: dict[str, list[str]] = {}
+        for number, message in self._disk.messages.items():
+            still_queued.setdefault(self._queued_marker(number, message), []).extend(message.recipients)
+        self.acceptances.transport_ended(still_queued)
+
+    def taken_elsewhere(self, taken: Taken) -> None:
+        """A next hop has just taken a message.
+
+        Raises:
+            Violation: it should not have got it.
+        """
+        marker = marker_of(taken.data)
+        letter, again = self._letters.get(marker), self._repeats.get(marker)
+        tries = (letter.tried if letter is not None else []) + (again.tried if again is not None else [])
+        self.acceptances.take(taken, letter, tries)
 
     def _uncertain_markers(self) -> list[str]:
         self._read_tracking()
@@ -166,6 +189,9 @@ class MailChecker:
     def _check_kept(self, letter: Letter, recipients: tuple[str, ...]) -> None:
         queued = self._queued(letter.marker)
         for recipient in recipients:
+            if is_elsewhere(recipient):
+                self._check_kept_elsewhere(letter, recipient)
+                continue
             for mailbox_id in self.mailboxes_of(recipient):
                 if mailbox_id in queued:
                     continue
@@ -176,6 +202,20 @@ class MailChecker:
                         f"{letter.marker} got 250 for {recipient} and is neither in the queue "
                         f"nor in the mailbox {mailbox_id}"
                     )
+
+    def _check_kept_elsewhere(self, letter: Letter, recipient: str) -> None:
+        self._read_tracking()
+        if (
+            not self.acceptances.holds(letter.marker, recipient)
+            and recipient not in self._given_up.get(letter.marker, ())
+            and not any(
+                recipient in message.recipients and self._queued_marker(number, message) == letter.marker
+                for number, message in self._disk.messages.items()
+            )
+        ):
+            raise Violation(
+                f"{letter.marker} got 250 for {recipient} and is neither in the queue nor with a next hop"
+            )
 
     def _was_given_up(self, letter: Letter, mailbox_id: MailboxId) -> bool:
         """Whether the tracking log says that a letter failed for a mailbox, which it may for some."""
@@ -198,7 +238,9 @@ class MailChecker:
                 self._bounced_markers[event.message_id] = self._received_markers.get(event.reference, "")
             elif event.event_id is EventId.FAIL:
                 for recipient in event.recipients:
-                    if any(each not in self._limited for each in self.mailboxes_of(recipient)):
+                    if any(each not in self._limited for each in self.mailboxes_of(recipient)) or (
+                        is_elsewhere(recipient) and not self._refused_elsewhere(recipient)
+                    ):
                         raise Violation(f"{marker} was given up for {recipient}, who can be served")
                     self._given_up.setdefault(marker, []).append(recipient)
 
@@ -206,12 +248,15 @@ class MailChecker:
         """The mailboxes for which a letter waits in the queue."""
         found: list[MailboxId] = []
         for number, message in self._disk.messages.items():
-            if number not in self._queued_markers:
-                self._queued_markers[number] = marker_of(message.data or b"")
-            if self._queued_markers[number] == marker:
+            if self._queued_marker(number, message) == marker:
                 for recipient in message.recipients:
                     found += self.mailboxes_of(recipient)
         return found
+
+    def _queued_marker(self, number: int, message: QueuedMessage) -> str:
+        if number not in self._queued_markers:
+            self._queued_markers[number] = marker_of(message.data or b"")
+        return self._queued_markers[number]
 
     def _read_new(self, mailbox_id: MailboxId) -> None:
         """Take in what is new in an inbox, checking each message.
@@ -277,11 +322,16 @@ class MailChecker:
         Raises:
             Violation: something acknowledged is nowhere, is closed twice, or was given up.
         """
-        builder = LedgerBuilder()
-        for lines in self._disk.tracking:
-            builder.add_lines(lines)
+        if len(self._disk.tracking) < self._ledger_count:
+            self._ledger, self._ledger_count = LedgerBuilder(), 0  # a disk that lost lines
+        for lines in self._disk.tracking[self._ledger_count :]:
+            self._ledger.add_lines(lines)
+        self._ledger_count = len(self._disk.tracking)
         waiting = self._disk.messages.values()
-        ledger = builder.finish((message.network_message_id, message.recipients) for message in waiting)
+        # What is open is little; adding all up anew after every fault took a quarter of the time.
+        ledger = copy.deepcopy(self._ledger).finish(
+            (message.network_message_id, message.recipients) for message in waiting
+        )
         if ledger.unaccounted:
             message_id, recipient = ledger.unaccounted[0]
             raise Violation(
@@ -310,11 +360,15 @@ class MailChecker:
             too_large = len(letter.data) > self._message_bytes_max
             for taken in letter.tried:
                 for recipient in taken:
-                    if not self.mailboxes_of(recipient):
+                    if not self.mailboxes_of(recipient) and not self._relays(recipient):
                         raise Violation(f"{letter.marker} was taken for {recipient}, whom we do not serve")
             for recipient, reply in letter.refused.items():
-                if self.mailboxes_of(recipient) and not too_large:
+                if (self.mailboxes_of(recipient) or is_elsewhere(recipient)) and not too_large:
                     raise Violation(f"{letter.marker} was refused for {recipient}, whom we serve: {reply}")
+
+    def _relays(self, recipient: str) -> bool:
+        ours = any(recipient.endswith(f"@{each.name}") for each in self._organisation.accepted_domains)
+        return bool(self._organisation.send_connectors) and not ours
 
     def check_end(self) -> None:
         """Check at the end of the liveness phase that everything accepted was delivered.

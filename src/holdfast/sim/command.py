@@ -125,6 +125,7 @@ def _as_text(result: Result) -> str:
     line = (
         f"seed {result.seed}: {'FAILED' if result.failure else 'ok'}, {result.letter_count} letters, "
         f"{result.acknowledged_count} × 250, {result.delivered_count} copies delivered, "
+        f"{_elsewhere(result)}"
         f"{result.crash_count} crashes, {result.event_count} events in {result.virtual_s:.0f} s, "
         f"trace {result.trace_hash}\n"
     )
@@ -135,3 +136,9 @@ def _as_text(result: Result) -> str:
     return (
         f"{line}the end of the trace:\n{trace}seed {result.seed}: {result.failure}\nsee it again: {again}\n"
     )
+
+
+def _elsewhere(result: Result) -> str:
+    if not result.elsewhere_count:
+        return ""
+    return f"{result.elsewhere_count} elsewhere ({result.doubled_count} of them doubled unavoidably), "

@@ -185,6 +185,7 @@ class QueueDisk:
         uncertain: by fingerprint, which 250s may not have been read: network message id and instant.
         tracking: the tracking log, as committed.
         held_queues: the queues that were stopped.
+        in_flight: numbers of messages that a next hop may have taken, a note each.
     """
 
     memory_s: float
@@ -194,6 +195,7 @@ class QueueDisk:
     uncertain: dict[bytes, tuple[NetworkMessageId, float]] = field(default_factory=dict)
     tracking: list[str] = field(default_factory=list)
     held_queues: dict[str, None] = field(default_factory=dict)
+    in_flight: list[int] = field(default_factory=list)
 
     def apply(self, writes: list[QueueWrite]) -> None:
         """Make writes durable.
@@ -252,7 +254,19 @@ class QueueDisk:
             next_number=self.next_number,
             uncertain={fingerprint: known[0] for fingerprint, known in self.uncertain.items()},
             held_queues=tuple(self.held_queues),
+            in_flight=tuple(dict.fromkeys(self.in_flight)),
         )
+
+    def landed(self, numbers: list[int]) -> None:
+        """Take notes of messages away, one per number.
+
+        Raises:
+            Violation: there is no such note.
+        """
+        for number in numbers:
+            if number not in self.in_flight:
+                raise Violation(f"queue number {number} has landed, and was not in flight")
+            self.in_flight.remove(number)
 
     def say_goodbye(self, now: float, uncertain: dict[bytes, NetworkMessageId]) -> None:
         """A process ends at rest, and tells which 250s may not have been read."""

@@ -9,6 +9,7 @@ from holdfast.sim.checkers import MailChecker
 from holdfast.sim.disk import QueueDisk, Weather
 from holdfast.sim.mailbox_process import MailboxDisk, MailboxProcess
 from holdfast.sim.network import Network
+from holdfast.sim.next_hops import NextHops
 from holdfast.sim.post import sender_place
 from holdfast.sim.process import Process
 from holdfast.sim.scenario import Rates
@@ -22,6 +23,7 @@ class Victims(Protocol):
     world: World
     rates: Rates
     network: Network
+    hops: NextHops
     queue_disk: QueueDisk
     store_disk: MailboxDisk
     transport: TransportProcess
@@ -52,12 +54,15 @@ class Faults:
         self._again(rates.slow_every_s, lambda: self._slow("queue disk", victims.queue_disk.weather))
         self._again(rates.store_slow_every_s, lambda: self._slow("store disk", victims.store_disk.weather))
         self._again(rates.clock_jump_every_s, self._jump_clock)
+        self._again(rates.hop_down_every_s, victims.hops.go_down)
 
     def stop(self) -> None:
         """No more faults; what is down comes back by itself, what is held up goes on."""
         self._stopped = True
         self._victims.network.heal()
         self._victims.transport.calm = True
+        self._victims.transport.names.calm = True
+        self._victims.hops.grow_calm()
         for weather in (self._victims.queue_disk.weather, self._victims.store_disk.weather):
             weather.full_until = weather.slow_until = 0.0
 

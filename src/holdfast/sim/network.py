@@ -61,6 +61,7 @@ class Endpoint:
         self.paused = False
         self.closing = False
         self.gone = False
+        self.arrived_bytes = 0  # what whoever holds this end was told of
         self.peer: Endpoint  # set as soon as both ends exist
 
     def send(self, data: bytes) -> None:
@@ -179,6 +180,7 @@ class _Stream:
             # Bytes for a closed socket are answered with a reset.
             target.outgoing.put(_Mark.LOST)
         elif target.receiver is not None:
+            target.arrived_bytes += len(data)
             target.receiver.received(data)
 
     def _arrive_end(self, target: Endpoint) -> None:

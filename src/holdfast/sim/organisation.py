@@ -11,12 +11,16 @@ from holdfast.directory.model import (
     MailboxDatabase,
     Organisation,
     ReceiveConnector,
+    SendConnector,
+    SendTls,
     Server,
     Site,
     TlsMode,
 )
 from holdfast.kernel.ids import MailboxId, Revision
 from holdfast.kernel.iprange import parse_ip_range
+from holdfast.sim.elsewhere import SMART_HOST
+from holdfast.sim.next_hops import hop_place
 from holdfast.sim.scenario import Rates
 
 DATABASE = "db1"
@@ -54,7 +58,11 @@ def make_organisation(rates: Rates, luck: random.Random) -> Organisation:
         inactivity_s=rates.inactivity_s,
         session_s=rates.session_s,
         tarpit_s=rates.tarpit_s,
+        anonymous_relay=bool(rates.outside_rate),
     )
+    outwards: tuple[SendConnector, ...] = ()
+    if rates.outside_rate:
+        outwards = (_send_connector(rates, luck),)
     return Organisation(
         name="made up",
         revision=Revision(1),
@@ -62,7 +70,32 @@ def make_organisation(rates: Rates, luck: random.Random) -> Organisation:
         servers=(Server(SERVER, f"{SERVER}.{DOMAIN}", "here"),),
         accepted_domains=(AcceptedDomain(DOMAIN),),
         receive_connectors=(connector,),
+        send_connectors=outwards,
+        dane=False,
+        mta_sts=False,
+        glitch_retry_s=rates.glitch_retry_s,
+        transient_retry_s=max(rates.glitch_retry_s, 5 * rates.glitch_retry_s),
+        retry_s=10 * rates.glitch_retry_s,
+        message_retry_s=rates.message_retry_s,
         mailbox_databases=(MailboxDatabase(DATABASE, SERVER),),
         mailboxes=mailboxes,
         distribution_groups=(everybody, nested),
+    )
+
+
+def _send_connector(rates: Rates, luck: random.Random) -> SendConnector:
+    """Make the one door outwards: by DNS, or by one or two smart hosts."""
+    by_smart_host, variant = luck.random(), luck.randrange(3)
+    smart_hosts: tuple[str, ...] = ()
+    if by_smart_host < rates.smart_host_rate:
+        smart_hosts = ((SMART_HOST,), (f"[{hop_place(0)}]",), ("mx0.example", SMART_HOST))[variant]
+    return SendConnector(
+        "outwards",
+        ("*",),
+        smart_hosts,
+        tls=SendTls.OPPORTUNISTIC,
+        inactivity_s=rates.hop_inactivity_s,
+        connection_count_per_domain_max=max(1, rates.hop_connection_count_max),
+        message_count_per_connection_max=max(1, rates.hop_message_count_max),
+        private_ranges=(parse_ip_range("203.0.113.0/24"),),
     )

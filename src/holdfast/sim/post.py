@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from holdfast.directory.model import Organisation
+from holdfast.sim.elsewhere import draw_address
 from holdfast.sim.network import Endpoint, Network
 from holdfast.sim.scenario import Rates
 from holdfast.sim.senders import Habit, Letter, SmtpClient
@@ -52,7 +53,9 @@ def draw_letter(draft: Draft, marker: str) -> Letter:
     recipients: list[str] = []
     for _ in range(1 + luck.randrange(max(1, rates.recipient_max))):
         draw = luck.random()
-        if draw < rates.unknown_rate:
+        if rates.outside_rate and luck.random() < rates.outside_rate:
+            recipient = draw_address(luck)
+        elif draw < rates.unknown_rate:
             recipient = UNKNOWN[luck.randrange(len(UNKNOWN))]
         elif draw < rates.unknown_rate + rates.group_rate and groups:
             recipient = groups[luck.randrange(len(groups))]

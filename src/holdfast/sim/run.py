@@ -26,6 +26,7 @@ from holdfast.sim.disk import QueueDisk
 from holdfast.sim.faults import Faults
 from holdfast.sim.mailbox_process import MailboxDisk, MailboxProcess, PerformOperation
 from holdfast.sim.network import Network
+from holdfast.sim.next_hops import NextHops
 from holdfast.sim.organisation import DATABASE, make_organisation
 from holdfast.sim.post import Draft, Sender, draw_letter, sender_place
 from holdfast.sim.scenario import Rates, Scenario
@@ -58,6 +59,8 @@ class Result:
         crash_count: how often a process was killed.
         virtual_s: how long it took in the made-up world.
         last_lines: the end of the trace.
+        elsewhere_count: copies that next hops took.
+        doubled_count: those of them that came once more, since nobody could know of the first.
     """
 
     seed: int
@@ -71,6 +74,8 @@ class Result:
     crash_count: int
     virtual_s: float
     last_lines: tuple[str, ...]
+    elsewhere_count: int = 0
+    doubled_count: int = 0
 
 
 # Called before each event with its number; crashes happen there in ``crash_everywhere``.
@@ -107,6 +112,7 @@ class Simulation:
             self.queue_disk,
             self._read_inbox,
             message_bytes_max=self.rates.message_bytes_max,
+            refused_elsewhere=self._refused_elsewhere,
             limited=tuple(
                 mailbox.mailbox_id
                 for mailbox in self.organisation.mailboxes
@@ -114,6 +120,7 @@ class Simulation:
             ),
         )
         self.transport.ended = self.checker.transport_ended
+        self.hops = NextHops(self.world, self.network, self.rates, self.checker.taken_elsewhere)
         self.faults = Faults(self)
         self.senders = [
             Sender(
@@ -131,6 +138,9 @@ class Simulation:
 
     def _read_inbox(self, mailbox_id: MailboxId, after_uid: int) -> tuple[list[store.StoredMessage], int]:
         return self.mailbox.read_inbox(mailbox_id, after_uid)
+
+    def _refused_elsewhere(self, recipient: str) -> bool:
+        return recipient in self.hops.memory.refused
 
     def run(self, before_event: BeforeEvent | None = None) -> Result:
         """Live through both phases, with every check."""
@@ -153,6 +163,8 @@ class Simulation:
             letter_count=self._letter_count,
             acknowledged_count=self.checker.acknowledged_count,
             delivered_count=self.checker.delivered_count,
+            elsewhere_count=self.checker.acceptances.copy_count,
+            doubled_count=self.checker.acceptances.doubled_count,
             crash_count=self.transport.crash_count + self.mailbox.crash_count,
             virtual_s=self.world.elapsed_s,
             last_lines=tuple(self.world.last_lines),

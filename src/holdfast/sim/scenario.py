@@ -47,6 +47,26 @@ class Rates:
     drop_after_dot_rate: float = 0.0
     half_close_rate: float = 0.0
     burst_rate: float = 0.0  # letters that are pipelined several times, whole
+    # Next hops: the mail servers elsewhere.
+    outside_rate: float = 0.0  # letters for somebody elsewhere; above 0 there is a send connector
+    hop_count: int = 3
+    smart_host_rate: float = 0.3  # how often the send connector names smart hosts
+    hop_pipelining_rate: float = 0.7
+    hop_chunking_rate: float = 0.4
+    hop_recipient_max: int = 100
+    hop_delay_s: float = 0.01  # before each of their answers
+    hop_busy_rate: float = 0.0  # connections that are greeted with 421 or 554
+    hop_defer_rate: float = 0.0  # 4xx, at each step
+    hop_reject_rate: float = 0.0  # messages that get 5xx after the final dot
+    hop_drop_rate: float = 0.0  # connections that break, end with 421 or fall silent, at each command
+    hop_drop_after_dot_rate: float = 0.0  # connections that break instead of an answer to the message
+    hop_greylist_rate: float = 0.0  # next hops that put off whom they do not know
+    hop_greylist_s: float = 60.0
+    hop_down_every_s: float = 0.0
+    hop_down_s: float = 10.0
+    name_failure_rate: float = 0.0  # questions to DNS that get no usable answer
+    name_delay_s: float = 0.01
+    name_kept_s: float = 60.0
     # The network.
     delay_s: float = 0.001
     segment_bytes_max: int = 1400
@@ -84,6 +104,11 @@ class Rates:
     session_s: float = 600.0
     tarpit_s: float = 0.0
     quota_bytes: int = 0  # of the first mailbox; 0 is none
+    hop_inactivity_s: float = 600.0  # of the send connector
+    hop_connection_count_max: int = 20
+    hop_message_count_max: int = 20  # per connection
+    glitch_retry_s: float = 60.0
+    message_retry_s: float = 900.0
 
     def __str__(self) -> str:
         return " ".join(f"{field.name}={_number(getattr(self, field.name))}" for field in fields(self))

@@ -18,6 +18,8 @@ from holdfast.node.ports import (
     CommitQueue,
     Connect,
     FetchPolicy,
+    InFlight,
+    Landed,
     Log,
     PauseReading,
     Peer,
@@ -30,13 +32,16 @@ from holdfast.node.ports import (
 )
 from holdfast.node.transport import TransportNode
 from holdfast.sim.disk import Job, QueueDisk, Writer, queue_writer_rates
+from holdfast.sim.elsewhere import Names
 from holdfast.sim.network import Endpoint, Network, Receiver
 from holdfast.sim.organisation import CONNECTOR, SERVER
 from holdfast.sim.process import Process
 from holdfast.sim.scenario import Rates
 from holdfast.sim.world import Violation, World, some
+from holdfast.transport.kept import KeptFile
 from holdfast.transport.queue import QueueWrite
 from holdfast.wire import store
+from holdfast.wire.dns_answers import Question
 
 PLACE = "transport"
 RECONNECT_S = 0.2
@@ -69,6 +74,41 @@ class _ClientConnection:
         del process.connections[self._id]
         process.node.connection_lost(process.clock(), self._id)
         process.after_input()
+
+
+class _OutboundConnection:
+    """Our end of a connection to a next hop."""
+
+    def __init__(self, process: TransportProcess, wish: Connect) -> None:
+        self._process = process
+        self._id = wish.connection_id
+        self._stands = False
+        self.endpoint = process.network.connect(PLACE, wish.address, self)
+        process.later(wish.timeout_s, "", self._timed_out)
+
+    def opened(self) -> None:
+        process = self._process
+        self._stands = True
+        process.node.outbound_connected(process.clock(), self._id)
+        process.after_input()
+
+    def received(self, data: bytes) -> None:
+        process = self._process
+        process.node.bytes_received(process.clock(), self._id, data)
+        process.after_input()
+
+    def ended(self) -> None:
+        process = self._process
+        process.node.connection_ended(process.clock(), self._id)
+        process.after_input()
+
+    def lost(self) -> None:
+        self._process.outbound_lost(self._id, "reset" if self._stands else "refused")
+
+    def _timed_out(self) -> None:
+        if not self._stands and not self.endpoint.gone:
+            self.endpoint.abort()
+            self._process.outbound_lost(self._id, "no answer")
 
 
 class _StoreLink:
@@ -135,6 +175,7 @@ class TransportProcess(Process):
         disk: QueueDisk,
         factory: NodeFactory = TransportNode,
     ) -> None:
+        """Make it, not yet running; ``names`` is DNS as it asks it."""
         super().__init__("transport", world, network, rates)
         self.organisation = organisation
         self.disk = disk
@@ -143,6 +184,7 @@ class TransportProcess(Process):
         self.links: dict[str, _StoreLink] = {}
         self.ended: Callable[[], None] = lambda: None  # told when a life is over, by a crash or cleanly
         self.calm = False  # no read fails any more
+        self.names = Names(world, rates)
         self._factory = factory
         self._writer: Writer
         self._committed: list[QueueWrite] = []
@@ -238,8 +280,20 @@ class TransportProcess(Process):
                 self.world.note(f"log {event.kind.event_id} {event.message()}")
                 if event.kind.severity is Severity.BROKEN:
                     raise Violation(f"the transport calls itself broken: {event.message()}")
-            case Connect() | Abort() | Resolve() | FetchPolicy():
-                raise Violation("the transport goes out, where the organisation has no send connector")
+            case Connect(connection_id):
+                self.connections[connection_id] = _OutboundConnection(self, output).endpoint
+            case Abort(connection_id):
+                self._abort(connection_id)
+            case Resolve(question):
+                self.later(self.names.delay_s(), f"names {question.name}", partial(self._resolve, question))
+            case FetchPolicy():
+                raise Violation("the transport asks for a policy, which the organisation does not want")
+            case KeptFile():
+                pass  # nothing of it is read before the next start, and what it keeps may be lost
+            case InFlight(number):
+                self.disk.in_flight.append(number)
+            case Landed(numbers):
+                self.disk.landed(numbers)
             case _:
                 assert_never(output)
 
@@ -247,6 +301,22 @@ class TransportProcess(Process):
         endpoint = self.connections.get(connection_id)
         if endpoint is not None:  # it may be gone by now: the node hears of that next
             action(endpoint)
+
+    def _abort(self, connection_id: ConnectionId) -> None:
+        endpoint = self.connections.get(connection_id)
+        if endpoint is not None and not endpoint.gone:
+            endpoint.abort()
+            self.later(0.0, "", lambda: self.outbound_lost(connection_id, "aborted"))
+
+    def outbound_lost(self, connection_id: ConnectionId, reason: str) -> None:
+        """A connection to a next hop is gone, or never came about."""
+        del self.connections[connection_id]
+        self.node.connection_lost(self.clock(), connection_id, reason)
+        self.after_input()
+
+    def _resolve(self, question: Question) -> None:
+        self.node.resolved(self.clock(), self.names.answer(question))
+        self.after_input()
 
     def _password_checked(self, connection_id: ConnectionId) -> None:
         self.node.password_checked(self.clock(), connection_id, None)
