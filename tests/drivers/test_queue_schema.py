@@ -12,24 +12,32 @@ from hypothesis import strategies as st
 
 from holdfast.drivers.queue_schema import (
     INSERT_MESSAGE,
+    INSERT_OPTIONS,
     SCHEMA,
+    UPDATE_MARKS,
+    UPDATE_RECIPIENTS,
+    marks_bytes,
+    marks_of,
     names_bytes,
     names_of,
+    options_bytes,
+    options_of,
     read_messages,
     text_bytes,
     text_of,
 )
 from holdfast.drivers.sqlite_schema import connect, open_for_writing
+from holdfast.transport.queue import NO_MARKS, PLAIN_ENVELOPE, EnvelopeOptions, Marks, RecipientOptions
 
 
 def test_the_stored_format_is_the_one_that_was_written_before(tmp_path: Path) -> None:
     connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
     assert connection.execute("PRAGMA page_size").fetchone() == (8192,)
     assert connection.execute("PRAGMA secure_delete").fetchone() == (2,)  # FAST
     columns = {
         table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-        for table in ("state", "message", "progress", "outbox", "uncertain")
+        for table in ("state", "message", "extra", "outbox", "uncertain", "held_queue")
     }
     connection.close()
     assert columns == {
@@ -38,7 +46,8 @@ def test_the_stored_format_is_the_one_that_was_written_before(tmp_path: Path) ->
             "number", "network_message_id", "received_at", "reverse_path", "recipients", "size_bytes",
             "message_id", "subject", "fingerprint", "data",
         ],
-        "progress": ["number", "recipients"],
+        "extra": ["number", "recipients", "marks", "options"],
+        "held_queue": ["key"],
         "outbox": ["id", "lines"],
         "uncertain": ["fingerprint", "network_message_id", "at"],
     }  # fmt: skip
@@ -64,11 +73,57 @@ def test_version_1_is_brought_forward(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_version_2_is_brought_forward_with_what_is_left_of_its_messages(tmp_path: Path) -> None:
+    second = replace(SCHEMA, migrations=SCHEMA.migrations[:2])
+    connection = open_for_writing(tmp_path / "q.sqlite", second)
+    row = ("n", 1.5, b"", names_bytes(("a@x", "b@x")), 4, b"", b"", b"", b"data")
+    connection.executemany(INSERT_MESSAGE, [(1, *row), (2, *row)])
+    connection.execute("INSERT INTO progress VALUES (2, ?)", (names_bytes(("b@x",)),))
+    connection.close()
+    connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
+    found = list(read_messages(connection))
+    connection.close()
+    assert [each.recipients for each in found] == [("a@x", "b@x"), ("b@x",)]
+    assert [(each.marks, each.options) for each in found] == [(NO_MARKS, PLAIN_ENVELOPE)] * 2
+
+
+OPTIONS = EnvelopeOptions(
+    "HDRS", "id", eight_bit=True, recipients=(("a@x", RecipientOptions(("SUCCESS", "DELAY"), "rfc822;a")),)
+)
+
+
+def test_marks_and_envelopes_are_read_back_and_go_with_their_message(tmp_path: Path) -> None:
+    connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
+    row = ("n", 1.5, b"", b"a@x", 4, b"", b"", b"", b"data")
+    connection.execute(INSERT_MESSAGE, (1, *row))
+    connection.execute(INSERT_OPTIONS, (1, marks_bytes(NO_MARKS), options_bytes(OPTIONS)))
+    marks = Marks(held=True, redirect="[192.0.2.1]")
+    for each in (Marks(poison=True), marks):
+        connection.execute(UPDATE_MARKS, (1, marks_bytes(each)))
+    connection.execute(UPDATE_MARKS, (7, marks_bytes(marks)))  # it has left the queue
+    (found,) = read_messages(connection)
+    assert (found.marks, found.options) == (marks, OPTIONS)
+    assert connection.execute("SELECT count(*) FROM extra").fetchone() == (1,)
+    connection.close()
+
+
+def test_what_nobody_wrote_is_refused_and_no_address_stops_a_message() -> None:
+    for wrong in (b"", b"\x00", b"\xc1", b"\x81\xa4held\x05"):
+        with pytest.raises(ValueError, match="of a message"):
+            marks_of(wrong)
+    with pytest.raises(ValueError, match="of a message"):
+        options_of(b"\x93")
+    odd = replace(OPTIONS, recipients=(("\ud800@x", RecipientOptions()),))
+    assert options_of(options_bytes(odd)) == replace(OPTIONS, recipients=())
+    assert options_of(options_bytes(PLAIN_ENVELOPE)) is PLAIN_ENVELOPE
+    assert marks_of(None) is NO_MARKS
+
+
 def test_what_waits_is_read_with_its_progress_and_again_after_reopening(tmp_path: Path) -> None:
     connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
     row = ("n", 1.5, text_bytes("s@x"), names_bytes(("a@x", "b@x")), 4, b"<m>", b"S", b"f", b"data")
     connection.executemany(INSERT_MESSAGE, [(2, *row), (1, *row)])
-    connection.execute("INSERT INTO progress VALUES (2, ?)", (names_bytes(("b@x",)),))
+    connection.execute(UPDATE_RECIPIENTS, (2, names_bytes(("b@x",))))
     connection.close()
     connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
     found = list(read_messages(connection))

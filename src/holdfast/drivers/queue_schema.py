@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
+
+import msgspec
 
 from holdfast.drivers.sqlite_schema import Schema
 from holdfast.kernel.ids import NetworkMessageId
-from holdfast.transport.queue import QueuedMessage
+from holdfast.transport.queue import NO_MARKS, PLAIN_ENVELOPE, EnvelopeOptions, Marks, QueuedMessage
 
 SCHEMA = Schema(
     "queue database",
@@ -49,6 +52,16 @@ SCHEMA = Schema(
                 WHERE length(fingerprints) > 0 ORDER BY accepted.id""",
             "DROP TABLE accepted",
         ),
+        (
+            # What few messages have: recipients left of one that is finished in part (its own row would be
+            # written anew with its data), marks, and what its envelope said beyond addresses. Each NULL
+            # where there is nothing to say; most messages have no row.
+            "CREATE TABLE extra (number INTEGER PRIMARY KEY, recipients BLOB, marks BLOB, options BLOB)",
+            "INSERT INTO extra (number, recipients) SELECT number, recipients FROM progress",
+            "DROP TABLE progress",
+            # The queues that an administrator stopped, as people type them.
+            "CREATE TABLE held_queue (key TEXT PRIMARY KEY) WITHOUT ROWID",
+        ),
     ),
     when_damaged="move it away with its -wal file and keep both: they may hold mail",
     pragmas=(
@@ -68,10 +81,21 @@ SCHEMA = Schema(
 INSERT_UNCERTAIN = "INSERT OR REPLACE INTO uncertain VALUES (?, ?, ?)"
 DELETE_UNCERTAIN = "DELETE FROM uncertain WHERE fingerprint = ?"
 INSERT_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+UPDATE_RECIPIENTS = """
+    INSERT INTO extra (number, recipients) VALUES (?, ?)
+    ON CONFLICT (number) DO UPDATE SET recipients = excluded.recipients
+"""
+# A message that has left the queue is marked no more.
+UPDATE_MARKS = """
+    INSERT INTO extra (number, marks) SELECT number, ?2 FROM message WHERE number = ?1
+    ON CONFLICT (number) DO UPDATE SET marks = excluded.marks
+"""
+INSERT_OPTIONS = "INSERT INTO extra (number, marks, options) VALUES (?, ?, ?)"
 _SELECT_QUEUE = """
     SELECT message.number, network_message_id, received_at, reverse_path,
-           coalesce(progress.recipients, message.recipients), size_bytes, message_id, subject, fingerprint
-    FROM message LEFT JOIN progress USING (number) ORDER BY message.number
+           coalesce(extra.recipients, message.recipients), size_bytes, message_id, subject, fingerprint,
+           marks, options
+    FROM message LEFT JOIN extra USING (number) ORDER BY message.number
 """
 
 
@@ -95,6 +119,50 @@ def names_of(value: bytes) -> tuple[str, ...]:
     return tuple(text_of(value).split("\n"))
 
 
+def marks_bytes(marks: Marks) -> bytes | None:
+    """Write marks; None for none."""
+    return None if marks == NO_MARKS else msgspec.msgpack.encode(marks)
+
+
+def marks_of(value: bytes | None) -> Marks:
+    """Read what ``marks_bytes`` wrote.
+
+    Raises:
+        ValueError: it is not what it wrote.
+    """
+    if value is None:
+        return NO_MARKS
+    try:
+        return msgspec.msgpack.decode(value, type=Marks)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"marks of a message: {error}") from None
+
+
+def options_bytes(options: EnvelopeOptions) -> bytes | None:
+    """Write what an envelope said beyond addresses; None for nothing."""
+    if options == PLAIN_ENVELOPE:
+        return None
+    try:
+        return msgspec.msgpack.encode(options)
+    except UnicodeEncodeError:
+        # An address that is not valid Unicode: the message goes, without what was asked about recipients.
+        return msgspec.msgpack.encode(replace(options, recipients=()))
+
+
+def options_of(value: bytes | None) -> EnvelopeOptions:
+    """Read what ``options_bytes`` wrote.
+
+    Raises:
+        ValueError: it is not what it wrote.
+    """
+    if value is None:
+        return PLAIN_ENVELOPE
+    try:
+        return msgspec.msgpack.decode(value, type=EnvelopeOptions)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"envelope of a message: {error}") from None
+
+
 def read_messages(connection: sqlite3.Connection) -> Iterator[QueuedMessage]:
     """Yield what waits, by number, without data."""
     for row in connection.execute(_SELECT_QUEUE):
@@ -109,4 +177,6 @@ def read_messages(connection: sqlite3.Connection) -> Iterator[QueuedMessage]:
             message_id=text_of(row[6]),
             subject=text_of(row[7]),
             fingerprint=bytes(row[8]),
+            options=PLAIN_ENVELOPE if row[10] is None else options_of(row[10]),
+            marks=NO_MARKS if row[9] is None else marks_of(row[9]),
         )

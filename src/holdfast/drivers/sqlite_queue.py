@@ -27,9 +27,14 @@ from pathlib import Path
 from holdfast.drivers.queue_schema import (
     DELETE_UNCERTAIN,
     INSERT_MESSAGE,
+    INSERT_OPTIONS,
     INSERT_UNCERTAIN,
     SCHEMA,
+    UPDATE_MARKS,
+    UPDATE_RECIPIENTS,
+    marks_bytes,
     names_bytes,
+    options_bytes,
     read_messages,
     text_bytes,
 )
@@ -40,8 +45,12 @@ from holdfast.kernel.ids import NetworkMessageId
 from holdfast.transport.intake import UNCERTAIN_COUNT_MAX
 from holdfast.transport.ledger import Ledger, LedgerBuilder
 from holdfast.transport.queue import (
+    NO_MARKS,
+    PLAIN_ENVELOPE,
     AddMessage,
     FinishRecipients,
+    HoldQueue,
+    MarkMessage,
     QueuedMessage,
     QueueWrite,
     RecoveredQueue,
@@ -125,7 +134,8 @@ class QueueWriter:
             rows = connection.execute("SELECT fingerprint, network_message_id FROM uncertain ORDER BY at")
             uncertain = {bytes.fromhex(row[0]): NetworkMessageId(row[1]) for row in rows}
             connection.execute("UPDATE state SET clean = 0")
-        return RecoveredQueue(tuple(read_messages(connection)), next_number, uncertain)
+        held_queues = tuple(row[0] for row in connection.execute("SELECT key FROM held_queue ORDER BY key"))
+        return RecoveredQueue(tuple(read_messages(connection)), next_number, uncertain, held_queues)
 
     # --- for the event loop -------------------------------------------------------------------
 
@@ -261,6 +271,8 @@ class QueueWriter:
         finished: list[tuple[int]] = []
         progress: list[tuple[int, bytes]] = []
         settled: list[tuple[str]] = []
+        marked: list[tuple[int, bytes | None]] = []
+        held: list[HoldQueue] = []
         tracking: list[str] = []
         for writes, _ in batch:
             for write in writes:
@@ -272,6 +284,10 @@ class QueueWriter:
                         progress.append((write.number, names_bytes(write.remaining)))
                     else:
                         finished.append((write.number,))
+                elif isinstance(write, MarkMessage):
+                    marked.append((write.number, marks_bytes(write.marks)))
+                elif isinstance(write, HoldQueue):
+                    held.append(write)
                 elif isinstance(write, SettleAnswers):
                     settled += [(fingerprint.hex(),) for fingerprint in write.fingerprints]
                 else:
@@ -284,11 +300,13 @@ class QueueWriter:
                 connection.executemany(DELETE_UNCERTAIN, settled)
             if adds:
                 self._add(connection, adds)
+            if marked or held:
+                self._mark(connection, marked, held)
             if progress:
-                connection.executemany("INSERT OR REPLACE INTO progress VALUES (?, ?)", progress)
+                connection.executemany(UPDATE_RECIPIENTS, progress)
             if finished:
                 connection.executemany("DELETE FROM message WHERE number = ?", finished)
-                connection.executemany("DELETE FROM progress WHERE number = ?", finished)
+                connection.executemany("DELETE FROM extra WHERE number = ?", finished)
             outbox_id = self._committed_id + bool(lines)
             if lines:
                 connection.execute(
@@ -321,12 +339,32 @@ class QueueWriter:
                 for each in adds
             ],
         )
+        special = [
+            (each.number, marks_bytes(each.marks), options_bytes(each.options))
+            for each in adds
+            if each.options is not PLAIN_ENVELOPE or each.marks is not NO_MARKS
+        ]
+        if special:
+            connection.executemany(INSERT_OPTIONS, special)
         connection.execute("UPDATE state SET next_number = ?", (max(each.number for each in adds) + 1,))
         now = time.time()
         connection.executemany(
             INSERT_UNCERTAIN,
             [(each.fingerprint.hex(), each.network_message_id, now) for each in adds if each.fingerprint],
         )
+
+    def _mark(
+        self,
+        connection: sqlite3.Connection,
+        marked: list[tuple[int, bytes | None]],
+        held: list[HoldQueue],
+    ) -> None:
+        connection.executemany(UPDATE_MARKS, marked)
+        for write in held:
+            if write.held:
+                connection.execute("INSERT OR IGNORE INTO held_queue VALUES (?)", (write.key,))
+            else:
+                connection.execute("DELETE FROM held_queue WHERE key = ?", (write.key,))
 
     # --- the tracking log -------------------------------------------------------------------------
 
