@@ -1,26 +1,39 @@
-"""Delivery status notifications: the message that tells a sender what was not delivered.
+"""Delivery status notifications: the message that tells a sender what became of a message.
 
 A ``multipart/report`` with three parts: a text for people, the
-``message/delivery-status`` for programs, and the headers of the original.
+``message/delivery-status`` for programs, and the original or its headers.
 
-Source: RFC 3464 (delivery status), RFC 3462 (multipart/report), RFC 5321
-section 6.1; exchange-behaviour QU-9 for what an administrator wants to see.
+Invariant: nothing that a peer chose (an address, a reply, a header) can add a
+line or a part to it.
+
+Source: RFC 3464 (delivery status), RFC 3462 (multipart/report), RFC 3461
+(what a sender asked for), RFC 6533 (addresses outside ASCII), RFC 5321 section
+6.1; exchange-behaviour QU-9 for what an administrator wants to see.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from dataclasses import dataclass
 
 from holdfast.kernel.errors import Refusal
 
-ORIGINAL_HEADER_BYTES_MAX = 64 << 10  # a bounce is not a way to send a large message back
+ORIGINAL_HEADER_BYTES_MAX = 64 << 10
+ORIGINAL_BYTES_MAX = 1 << 20  # a bounce is not a way to send a large message back
 STATUS_BYTES_MAX = 1 << 20
 RECIPIENT_COUNT_MAX = 10_000
+VALUE_BYTES_MAX = 900  # of one field; a line has at most 998 (RFC 5322 section 2.1.1)
+SUBJECT_CHARACTERS_MAX = 200
 
 _STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
-_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
+_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _FIELD_NAME = re.compile(rb"[!-9;-~]{1,76}")
+_XTEXT_PAIR = re.compile(r"\+([0-9A-F]{2})")
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
+_WORD_BYTES_MAX = 39  # of one encoded word before base64, so that a line keeps to 76 (RFC 2047 section 2)
+_OWN_DIAGNOSIS = "x-holdfast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +44,24 @@ class RecipientStatus:
         recipient: the address as the envelope had it.
         action: ``failed``, ``delayed``, ``delivered``, ``relayed`` or ``expanded``.
         status: enhanced status code (RFC 3463).
-        text: a sentence for people; never a host, path or other user of ours.
+        text: the diagnosis: a sentence of ours, or what the next hop replied. Of ours, it never names a
+            host, path or other user. Empty leaves it out.
+        diagnosed_by: ``x-holdfast`` for a sentence of ours, ``smtp`` for a reply.
+        remote_host: the next hop; empty when there was none.
+        original_recipient: type and address as the sender gave them (ORCPT); empty when it did not.
+        last_attempt_date: a date as headers have it (RFC 5322 section 3.3); empty leaves it out.
+        will_retry_until: the same; only for what is delayed.
     """
 
     recipient: str
     action: str
     status: str
     text: str
+    diagnosed_by: str = _OWN_DIAGNOSIS
+    remote_host: str = ""
+    original_recipient: str = ""
+    last_attempt_date: str = ""
+    will_retry_until: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +69,20 @@ class Dsn:
     """A notification before it is bytes.
 
     Attributes:
-        reporting_host: the server that gives up, as a domain.
+        reporting_host: the server that says it, as a domain.
         to: the sender of the original.
         date: a date as headers have it (RFC 5322 section 3.3).
         arrival_date: when the original came, the same way.
         message_id: with angle brackets, for the notification itself.
         boundary: a line that is in no part; the caller draws it.
         recipients: at least one.
-        original: the original message, or its beginning; only its headers are sent back.
+        original: the original message, or its beginning.
+        subject: of the notification, in any language.
+        text: for people; lines are parted by line feeds.
+        language: of the text.
+        envelope_id: what the sender calls the message (ENVID), decoded; empty when it gave none.
+        reply_to_id: the original's Message-ID; left out where it is malformed.
+        full: whether the whole original goes back, where it is not too large, or only its headers.
     """
 
     reporting_host: str
@@ -63,6 +93,12 @@ class Dsn:
     boundary: str
     recipients: tuple[RecipientStatus, ...]
     original: bytes
+    subject: str = "Undelivered mail returned to sender"
+    text: str = ""
+    language: str = "en"
+    envelope_id: str = ""
+    reply_to_id: str = ""
+    full: bool = False
 
 
 def build_dsn(dsn: Dsn) -> bytes:
@@ -71,74 +107,116 @@ def build_dsn(dsn: Dsn) -> bytes:
     Source: RFC 3464 section 2; RFC 6533 section 3 for addresses outside ASCII.
     """
     assert dsn.recipients
+    top = "\r\n".join(_header_lines(dsn)).encode()
+    mark = f"--{dsn.boundary}\r\n".encode()
+    parts = (_people_part(dsn), _status_part(dsn), _original_part(dsn))
+    body = b"".join(mark + part + b"\r\n" for part in parts)
+    return top + b"\r\n\r\n" + body + f"--{dsn.boundary}--\r\n".encode()
+
+
+def _header_lines(dsn: Dsn) -> list[str]:
     host = _plain(dsn.reporting_host)
-    international = not all(each.recipient.isascii() for each in dsn.recipients)
-    to = _plain(dsn.to)
-    headers = original_headers(dsn.original)
     lines = [
         f"From: Mail Delivery System <postmaster@{host}>",
-        f"To: <{to}>",
+        f"To: <{_plain(dsn.to)}>",
         f"Date: {dsn.date}",
         f"Message-ID: {dsn.message_id}",
-        "Subject: Undelivered mail returned to sender",
+        f"Subject: {encode_words(_plain(dsn.subject)[:SUBJECT_CHARACTERS_MAX])}",
         "Auto-Submitted: auto-replied",  # RFC 3834 section 5: nothing must answer it
+    ]
+    if _MESSAGE_ID.fullmatch(dsn.reply_to_id):
+        lines += [f"In-Reply-To: {dsn.reply_to_id}", f"References: {dsn.reply_to_id}"]
+    return [
+        *lines,
         "MIME-Version: 1.0",
-        f'Content-Type: multipart/report; report-type=delivery-status; boundary="{dsn.boundary}"',
-        "",
-        "This is a message in MIME format: a report in three parts.",
-        "",
-        f"--{dsn.boundary}",
-        "Content-Type: text/plain; charset=utf-8",
-        "Content-Transfer-Encoding: 8bit",
-        "",
-        *_people_lines(dsn, host),
-        "",
-        f"--{dsn.boundary}",
-        "Content-Type: message/global-delivery-status"
+        f'Content-Type: multipart/report; report-type=delivery-status;\r\n boundary="{dsn.boundary}"',
+    ]
+
+
+def encode_words(text: str) -> str:
+    """Write a header text, as encoded words on folded lines where it is not short and plain ASCII.
+
+    Source: RFC 2047 sections 2 and 5.
+    """
+    if text.isascii() and "=?" not in text and len(text) < 60:
+        return text
+    words: list[bytes] = [b""]
+    for character in text:
+        encoded = character.encode()
+        if len(words[-1]) + len(encoded) > _WORD_BYTES_MAX:
+            words.append(b"")
+        words[-1] += encoded
+    return "\r\n ".join(f"=?utf-8?B?{base64.b64encode(word).decode()}?=" for word in words)
+
+
+def _people_part(dsn: Dsn) -> bytes:
+    """The text for people; quoted-printable where it is needed, so that any next hop can take it."""
+    text = "\n".join(_plain(line) for line in dsn.text.split("\n"))
+    data = text.encode()
+    seven_bit = data.isascii() and all(len(line) <= VALUE_BYTES_MAX for line in data.split(b"\n"))
+    if not seven_bit:
+        data = binascii.b2a_qp(data, istext=True).replace(b"=\r\n", b"=\n")
+    head = (
+        f"Content-Type: text/plain; charset=utf-8\r\nContent-Language: {_plain(dsn.language)}\r\n"
+        f"Content-Transfer-Encoding: {'7bit' if seven_bit else 'quoted-printable'}\r\n\r\n"
+    )
+    return head.encode() + data.replace(b"\n", b"\r\n") + b"\r\n"
+
+
+def _status_part(dsn: Dsn) -> bytes:
+    # RFC 6533 section 3: only the global form has addresses outside ASCII as they are.
+    addresses = "".join(each.recipient + each.original_recipient for each in dsn.recipients)
+    international = not addresses.isascii()
+    lines = [
+        "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit"
         if international
         else "Content-Type: message/delivery-status",
-        *(["Content-Transfer-Encoding: 8bit"] if international else []),
         "",
-        f"Reporting-MTA: dns; {host}",
+        *_field("Original-Envelope-Id", dsn.envelope_id),
+        f"Reporting-MTA: dns; {_plain(dsn.reporting_host)}",
         f"Arrival-Date: {dsn.arrival_date}",
-        *_status_lines(dsn.recipients),
-        "",
-        f"--{dsn.boundary}",
-        "Content-Type: text/rfc822-headers",
-        *([] if headers.isascii() else ["Content-Transfer-Encoding: 8bit"]),
-        "",
-        "",
-    ]
-    top = "\r\n".join(lines).encode()
-    return top + headers + f"\r\n--{dsn.boundary}--\r\n".encode()
-
-
-def _people_lines(dsn: Dsn, host: str) -> list[str]:
-    lines = [
-        f"This is the mail system at {host}.",
-        "",
-        "Your message could not be delivered to these recipients. The rest of this",
-        "report is for mail programs and administrators.",
-        "",
     ]
     for each in dsn.recipients:
-        lines.append(f"  <{_plain(each.recipient)}>: {each.status} {_plain(each.text)}")
-    return lines
+        lines += ["", *_recipient_lines(each)]
+    text = "\r\n".join(lines) + "\r\n"
+    return text.encode() if international else text.encode("ascii", "replace")
 
 
-def _status_lines(recipients: tuple[RecipientStatus, ...]) -> list[str]:
-    lines: list[str] = []
-    for each in recipients:
-        assert _STATUS.fullmatch(each.status), each.status
-        kind = "rfc822" if each.recipient.isascii() else "utf-8"
-        lines += [
-            "",
-            f"Final-Recipient: {kind}; {_plain(each.recipient)}",
-            f"Action: {each.action}",
-            f"Status: {each.status}",
-            f"Diagnostic-Code: x-holdfast; {_plain(each.text)}",
-        ]
-    return lines
+def _recipient_lines(each: RecipientStatus) -> list[str]:
+    assert _STATUS.fullmatch(each.status), each.status
+    kind = "rfc822" if each.recipient.isascii() else "utf-8"
+    return [
+        *_field("Original-Recipient", each.original_recipient),
+        *_field("Final-Recipient", f"{kind}; {each.recipient}"),
+        f"Action: {each.action}",
+        f"Status: {each.status}",
+        *_field("Remote-MTA", f"dns; {each.remote_host}" if each.remote_host else ""),
+        *_field("Diagnostic-Code", f"{each.diagnosed_by}; {each.text}" if each.text else ""),
+        *_field("Last-Attempt-Date", each.last_attempt_date),
+        *_field("Will-Retry-Until", each.will_retry_until),
+    ]
+
+
+def _field(name: str, value: str) -> list[str]:
+    """A field of the delivery status; none where there is nothing to say."""
+    if not value:
+        return []
+    plain = _plain(value).encode()[:VALUE_BYTES_MAX].decode("utf-8", "ignore")
+    return [f"{name}: {plain}"]
+
+
+def _original_part(dsn: Dsn) -> bytes:
+    """The original or its headers, as it came: what a peer sent is not made nicer."""
+    whole = dsn.full and b"\r\n\r\n" in dsn.original and len(dsn.original) <= ORIGINAL_BYTES_MAX
+    headers = original_headers(dsn.original)
+    if whole:
+        # RFC 6533 section 4: headers outside ASCII make a message/global.
+        kind = "message/rfc822" if headers.isascii() else "message/global"
+    else:
+        kind = "text/rfc822-headers" if headers.isascii() else "message/global-headers"
+    data = dsn.original if whole else headers
+    encoding = "" if data.isascii() else "Content-Transfer-Encoding: 8bit\r\n"
+    return f"Content-Type: {kind}\r\n{encoding}\r\n".encode() + data
 
 
 def _plain(text: str) -> str:
@@ -157,6 +235,11 @@ def original_headers(message: bytes) -> bytes:
     return message[: cut + 2] if cut >= 0 else b""
 
 
+def decode_xtext(text: str) -> str:
+    """Read an xtext of ENVID or ORCPT; a pair that is none stays as it is (RFC 3461 section 4)."""
+    return _XTEXT_PAIR.sub(lambda pair: chr(int(pair[1], 16)), text)
+
+
 def parse_delivery_status(data: bytes) -> tuple[RecipientStatus, ...]:
     """Read the body of a ``message/delivery-status`` part, ours or another system's.
 
@@ -169,20 +252,36 @@ def parse_delivery_status(data: bytes) -> tuple[RecipientStatus, ...]:
         raise Refusal(f"a delivery status is longer than {STATUS_BYTES_MAX} bytes")
     found: list[RecipientStatus] = []
     for group in re.split(rb"\r?\n[ \t]*\r?\n", data):
-        fields = _fields(group)
-        recipient = (
-            fields.get(b"final-recipient", fields.get(b"original-recipient", "")).partition(";")[2].strip()
-        )
-        status = _STATUS.match(fields.get(b"status", ""))
-        action = fields.get(b"action", "").strip().lower()
-        if recipient and status and action:
+        status = _recipient_status(_fields(group))
+        if status is not None:
             if len(found) == RECIPIENT_COUNT_MAX:
                 raise Refusal(f"a delivery status names more than {RECIPIENT_COUNT_MAX} recipients")
-            text = fields.get(b"diagnostic-code", "").partition(";")[2].strip()
-            found.append(RecipientStatus(recipient, action, status[0], text))
+            found.append(status)
     if not found:
         raise Refusal("a delivery status names no recipient with action and status")
     return tuple(found)
+
+
+def _recipient_status(fields: dict[bytes, str]) -> RecipientStatus | None:
+    """One group of fields; None where it is not about a recipient."""
+    original = fields.get(b"original-recipient", "")
+    recipient = fields.get(b"final-recipient", original).partition(";")[2].strip()
+    status = _STATUS.match(fields.get(b"status", ""))
+    action = fields.get(b"action", "").strip().lower()
+    if not (recipient and status and action):
+        return None
+    kind, _, text = fields.get(b"diagnostic-code", "").partition(";")
+    return RecipientStatus(
+        recipient,
+        action,
+        status[0],
+        text.strip(),
+        kind.strip().lower() or _OWN_DIAGNOSIS,
+        fields.get(b"remote-mta", "").partition(";")[2].strip(),
+        original,
+        fields.get(b"last-attempt-date", ""),
+        fields.get(b"will-retry-until", ""),
+    )
 
 
 def _fields(group: bytes) -> dict[bytes, str]:
