@@ -231,6 +231,7 @@ NOUNS: dict[str, Noun] = {
         Noun("message", "verbs_mail", "Where a message went."),
         Noun("queue", "verbs_queue", "Messages that wait here, by next hop."),
         Noun("pressure", "verbs_queue", "Resources that run short, and what is done about it."),
+        Noun("certificate", "verbs_certificate", "Certificates that this server shows."),
         Noun("ledger", "verbs_mail", "Account for every accepted message."),
         Noun("explain", "verbs_local", "Explain an event of the log."),
         Noun("simulate", "verbs_program", "Run the made-up world with one seed."),

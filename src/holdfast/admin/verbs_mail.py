@@ -8,6 +8,7 @@ from holdfast.admin.catalogue import Argument, Arguments, Kind, Verb, read_momen
 from holdfast.admin.context import Context
 from holdfast.admin.results import Ledger, Tracked, TrackedRow, UnaccountedRow
 from holdfast.admin.results_queue import Exported
+from holdfast.admin.verbs_explain import VERBS as EXPLAIN_VERBS
 from holdfast.transport.tracking import TrackingCriteria, TrackingEvent
 
 PROGRESS_EVERY = 10_000  # lines between two words about how far the search is
@@ -97,6 +98,7 @@ def _ledger(context: Context, arguments: Arguments) -> Ledger:
 _LIMIT = Argument("limit", Kind.COUNT, "how many at most", default=1000)
 
 VERBS = (
+    *EXPLAIN_VERBS,
     Verb(
         "message",
         "track",

@@ -17,8 +17,9 @@ import msgspec
 from holdfast.drivers import clock
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.administration import QueueTarget, ShownQueue
+from holdfast.node.hop_description import HopDescription
 from holdfast.transport.back_pressure import Pressure, ResourceState
-from holdfast.transport.queue import HoldQueue, MarkMessage
+from holdfast.transport.queue import DeliveryType, HoldQueue, MarkMessage, NextHopKey
 from holdfast.transport.queue_operations import Done
 from holdfast.transport.queue_report import QueueState, WaitingMessage
 
@@ -32,6 +33,8 @@ AskRole = Callable[[str, str, bytes], bytes]
 TRANSPORT = "transport"
 DURABLE_TIMEOUT_S = 10.0
 DURABLE_POLL_S = 0.01
+HOP_TIMEOUT_S = 15.0  # a resolver that does not answer is given up before
+HOP_POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,20 @@ class RequestKind(Generic[Question, Answer]):
             return msgspec.msgpack.decode(body, type=self.question)
         except msgspec.MsgspecError as error:
             raise Refusal(f'not a request "{self.name}": {error}') from None
+
+
+class Hop(msgspec.Struct, frozen=True):
+    """A queue to a next hop, by the parts of its key."""
+
+    delivery_type: DeliveryType
+    domain: str
+    connector: str
+
+
+class HopAnswer(msgspec.Struct, frozen=True):
+    """Where its mail would go now; None when nothing leads there."""
+
+    hop: HopDescription | None
 
 
 class Nothing(msgspec.Struct, frozen=True):
@@ -135,6 +152,7 @@ RELEASE = RequestKind("queue.release", QueueTarget, Done)
 RETRY = RequestKind("queue.retry", QueueTarget, Done)
 REMOVE = RequestKind("queue.remove", Remove, Done)
 REDIRECT = RequestKind("queue.redirect", Redirect, Done)
+DESCRIBE_HOP = RequestKind("hop.describe", Hop, HopAnswer)
 SHOW_PRESSURE = RequestKind("pressure.show", Nothing, PressureState)
 
 
@@ -171,6 +189,8 @@ class TransportRequests:
             Refusal: it is not known, not well formed, or what is asked is wrong.
             Unavailable: it is done, but could not be written down.
         """
+        if verb == DESCRIBE_HOP.name:
+            return msgspec.msgpack.encode(await self._describe_hop(DESCRIBE_HOP.read(body)))
         perform = self._kinds.get(verb)
         if perform is None:
             raise Refusal(f'the transport role does not know the request "{verb}"; it runs another version')
@@ -179,6 +199,18 @@ class TransportRequests:
         self._drain()
         await self._until_durable(writes)
         return msgspec.msgpack.encode(answer)
+
+    async def _describe_hop(self, asked: Hop) -> HopAnswer:
+        """Describe a next hop; waits for DNS and policies, and says what did not come in time."""
+        key = NextHopKey(asked.delivery_type, asked.domain, asked.connector)
+        give_up_at = clock.steady() + HOP_TIMEOUT_S
+        while True:
+            hop = self._administration.describe_hop(clock.steady(), key)
+            self._node.administered(clock.steady())  # have it ask for what is not known
+            self._drain()
+            if hop is None or not hop.pending or clock.steady() >= give_up_at:
+                return HopAnswer(hop)
+            await asyncio.sleep(HOP_POLL_S)
 
     async def _until_durable(self, writes: list[MarkMessage | HoldQueue]) -> None:
         """Wait until a crash would change nothing of what was done."""

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from holdfast.directory.model import Organisation, Resource
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.events import LogEvent
+from holdfast.node.hop_description import HopDescription, describe_hop
+from holdfast.node.outbound import NextHops
 from holdfast.transport.back_pressure import BackPressure, Pressure, Reading, ResourceState
 from holdfast.transport.delivery import Delivery
-from holdfast.transport.queue import Entry, HoldQueue, MarkMessage, Part, Queue
+from holdfast.transport.queue import Entry, HoldQueue, MarkMessage, NextHopKey, Part, Queue
 from holdfast.transport.queue_operations import Done, QueueOperations, no_message
 from holdfast.transport.queue_report import (
     QueueState,
@@ -57,7 +59,10 @@ class ShownQueue:
 class Administration:
     """The administrator's side of one transport role."""
 
-    def __init__(self, queue: Queue, delivery: Delivery, tracking: TrackingWriter) -> None:
+    def __init__(
+        self, queue: Queue, delivery: Delivery, tracking: TrackingWriter, next_hops: NextHops | None = None
+    ) -> None:
+        self._next_hops = next_hops
         self._queue = queue
         self._delivery = delivery
         self._operations = QueueOperations(queue, delivery, tracking)
@@ -121,6 +126,16 @@ class Administration:
     def part_counts(self) -> dict[str, int]:
         """How many parts of messages wait, by delivery type."""
         return part_counts(self._delivery)
+
+    def describe_hop(self, now: float, key: NextHopKey) -> HopDescription | None:
+        """Where the mail of a queue would go now; None when nothing leads there.
+
+        What is not known yet is being asked after the node has acted; ask again.
+        """
+        profile = self._delivery.router.profile(key)
+        if profile is None or self._next_hops is None:
+            return None
+        return describe_hop(now, self._next_hops, profile)
 
     # --- what is done to them -------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ class NextHops:
         self.health = HostHealth(luck)
         self.policies = StsPolicies(self.names)
         self.tls = TlsPolicies(self.names, self.policies)
-        self._ourselves = Ourselves()
+        self.ourselves = Ourselves()
         # Gives the password of a send connector; it is asked when a connection begins, so that a
         # changed one holds for the next connection.
         self.password_of: Callable[[str], str] = lambda _: ""
@@ -91,7 +91,7 @@ class NextHops:
     def follow(self, organisation: Organisation, ourselves: Ourselves) -> None:
         """Go by an organisation from now on."""
         self._organisation = organisation
-        self._ourselves = ourselves
+        self.ourselves = ourselves
         self.health.retry_s = organisation.glitch_retry_s
         self.tls.follow(organisation)
 
@@ -173,7 +173,7 @@ class NextHops:
 
     def _open(self, now: float, lane: OutboundQueue, profile: HopProfile) -> bool:
         """Open one more connection for a queue; False when that cannot be, now."""
-        hosts = find_hosts(now, self.names, profile, self._ourselves)
+        hosts = find_hosts(now, self.names, profile, self.ourselves)
         if isinstance(hosts, Pending):
             self._asking[lane.key] = lane
             return False

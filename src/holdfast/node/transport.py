@@ -82,7 +82,9 @@ class TransportNode:
         self._bouncer = Bouncer(self._queue, self._categorizer, self._tracking, luck, self._fqdn)
         self._intake = Intake(self._queue, self._tracking, luck, memory_s=organisation.duplicate_memory_s)
         self._doors = SmtpDoors(self._intake, self._categorizer)
-        self.administration = Administration(self._queue, self._delivery, self._tracking)
+        self.administration = Administration(
+            self._queue, self._delivery, self._tracking, self._next_hops
+        )
         self.administration.follow(organisation)
         self._take_identity(organisation)
         self._stopping = False
