@@ -124,7 +124,7 @@ def test_greylisting() -> None:
     ("rate", "code"), [("hop_defer_rate", 451), ("hop_reject_rate", 554), ("hop_busy_rate", None)]
 )
 def test_bad_days(rate: str, code: int | None) -> None:
-    world = HopWorld(**{rate: 1.0})
+    world = HopWorld(1, **{rate: 1.0})
     says = [ENVELOPE] if rate == "hop_defer_rate" else [ENVELOPE, DATA]
     client = world.talk(b"HELO me\r\n", *says)
     if code is None:

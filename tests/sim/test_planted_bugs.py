@@ -71,9 +71,9 @@ class ForgetsSecondTries(TransportNode):
 class ForgetsBrokenConnections(TransportNode):
     """Takes every 250 for read, also when its connection broke."""
 
-    def connection_lost(self, now: float, connection_id: ConnectionId) -> None:
+    def connection_lost(self, now: float, connection_id: ConnectionId, reason: str = "") -> None:
         self._intake.client_spoke(connection_id)
-        super().connection_lost(now, connection_id)
+        super().connection_lost(now, connection_id, reason)
 
 
 class SaysGoodbyeTooSimply(TransportNode):

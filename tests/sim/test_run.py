@@ -89,7 +89,8 @@ class TinyMemory(TransportNode):
 
 def test_a_queue_that_hardly_fits_in_memory_keeps_every_promise() -> None:
     for seed in range(10):
-        check(simulate(seed, load_scenario("plug-pull"), Parts(transport=TinyMemory)))
+        for scenario in ("plug-pull", "relay"):
+            check(simulate(seed, load_scenario(scenario), Parts(transport=TinyMemory)))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

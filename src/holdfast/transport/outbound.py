@@ -115,7 +115,7 @@ class Outbound:
             message = part.entry.message
             self._queue.at_work = message.number
             if message.data is None:
-                if read_count == READ_AHEAD_COUNT or not self._reading.begin(part):
+                if read_count == READ_AHEAD_COUNT or not self._begin_read(part):
                     if not read_count:
                         self.stir(lane)  # there is no room; somebody will make some
                     return None
@@ -136,6 +136,16 @@ class Outbound:
                 message.options,
             )
         return None
+
+    def _begin_read(self, part: Part) -> bool:
+        """Have a part read, in place of what came later and is in memory: that would wait for it forever."""
+        begun = self._reading.begin(part)
+        for behind in () if begun else reversed(part.lane.waiting):
+            if behind.entry.message.data is not None and behind.state is PartState.WAITING:
+                self._queue.forget_data(behind.entry)
+                if begun := self._reading.begin(part):
+                    break
+        return begun
 
     # --- what it answers -----------------------------------------------------------------------
 
