@@ -5,30 +5,29 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from holdfast.drivers.listeners import Binding, Listeners, parse_binding
-from holdfast.drivers.tls import ensure_certificate, server_context
 
 
 class Greeter(asyncio.Protocol):
+    def __init__(self, binding: Binding) -> None:
+        self.text = b"hello under TLS" if binding.implicit_tls else b"hello"
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.write(b"hello")  # type: ignore[attr-defined]  # a stream transport
+        transport.write(self.text)  # type: ignore[attr-defined]  # a stream transport
         transport.close()
 
 
 def run(test: Callable[[Listeners, list[str]], Awaitable[None]], directory: Path) -> None:
-    ensure_certificate(directory, ("localhost",))
-
     async def main() -> None:
         failures: list[str] = []
         failed = lambda _, text: failures.append(text)  # noqa: E731 - shorter than a function of its own
         opened = lambda binding: failures.append(f"{binding} is open")  # noqa: E731 - as above
-        listeners = Listeners(Greeter, lambda: server_context(directory), failed, opened)
+        listeners = Listeners(Greeter, failed, opened)
         try:
             await test(listeners, failures)
         finally:
@@ -37,8 +36,8 @@ def run(test: Callable[[Listeners, list[str]], Awaitable[None]], directory: Path
     asyncio.run(main())
 
 
-async def greeting(port: int, context: ssl.SSLContext | None = None) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+async def greeting(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     text = await reader.read()
     writer.close()
     return text
@@ -72,15 +71,12 @@ def test_what_is_declared_is_opened_and_what_is_not_is_closed(tmp_path: Path) ->
     run(test, tmp_path)
 
 
-def test_tls_from_the_first_byte(tmp_path: Path) -> None:
+def test_a_connection_is_told_its_binding(tmp_path: Path) -> None:
     binding = Binding("127.0.0.1", _ports(1)[0], True)
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
 
     async def test(listeners: Listeners, failures: list[str]) -> None:
         await listeners.follow({binding: None})
-        assert await greeting(binding.port, context) == b"hello"
+        assert await greeting(binding.port) == b"hello under TLS"
 
     run(test, tmp_path)
 

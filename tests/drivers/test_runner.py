@@ -93,7 +93,7 @@ def test_another_organisation_is_followed(home: Path) -> None:
         changed = replace(runner.organisation, mailbox_databases=(), mailboxes=())
         runner.follow(changed)
         assert runner.organisation is changed
-        runner.forget_certificate()
+        runner.certificates.forget()
 
     run(test, home)
 

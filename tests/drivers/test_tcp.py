@@ -7,9 +7,13 @@ import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
+from holdfast.drivers import loop as quick_loop
 from holdfast.drivers import tcp
 from holdfast.drivers.tcp import Connection, Connections
-from holdfast.drivers.tls import ensure_certificate, server_context
+from holdfast.drivers.tls import ensure_certificate
+from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Close, ConnectionOutput, PauseReading, Peer, ResumeReading, Send, StartTls
 from holdfast.transport.tls_policy import TlsFacts
@@ -24,7 +28,8 @@ class Echo:
         self.drained_count = 0
 
     def opened(self, connection_id: ConnectionId, peer: Peer) -> None:
-        self.heard.append(f"opened {peer.address} tls={peer.tls}")
+        version = f" {peer.facts.version}" if peer.facts else ""
+        self.heard.append(f"opened {peer.address} tls={peer.tls}{version}")
         self.outputs.append(Send(connection_id, b"hello\n"))
 
     def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> None:
@@ -61,10 +66,19 @@ class Stage:
 
     def __init__(self, directory: Path) -> None:
         self.node = Echo()
+        self.failed: list[tuple[str, str, str]] = []
+        self.directory = directory
         self.connections = Connections(
-            self.node, self.drain, lambda connector: server_context(directory), self.node.drained
+            self.node, self.drain, self.context, self.node.drained, lambda *words: self.failed.append(words)
         )
         self.server: asyncio.Server | None = None
+
+    def context(self, connector: str) -> ssl.SSLContext:
+        if not (self.directory / "certificate.pem").exists():
+            raise Unavailable("there is no certificate")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.directory / "certificate.pem", self.directory / "key.pem")
+        return context
 
     def drain(self) -> None:
         while self.node.outputs:
@@ -81,8 +95,8 @@ class Stage:
             await asyncio.sleep(0.005)
 
 
-def run(test: Callable[[Stage], Awaitable[None]], directory: Path) -> None:
-    async def main() -> None:
+def run(test: Callable[[Stage], Awaitable[None]], directory: Path, *, quick: bool = False) -> None:
+    async def main() -> int:
         stage = Stage(directory)
         loop = asyncio.get_running_loop()
         stage.server = await loop.create_server(
@@ -94,8 +108,12 @@ def run(test: Callable[[Stage], Awaitable[None]], directory: Path) -> None:
             stage.connections.abort_all()
             stage.server.close()
             await stage.until_all_lost()
+        return 0
 
-    asyncio.run(main())
+    if quick:
+        quick_loop.run(main())
+    else:
+        asyncio.run(main())
 
 
 def test_bytes_go_in_and_answers_come_out(tmp_path: Path) -> None:
@@ -220,8 +238,56 @@ def test_a_failed_handshake_ends_the_connection_once(tmp_path: Path) -> None:
         await stage.until_all_lost()
         assert stage.node.heard.count("lost") == 1
         assert "tls" not in stage.node.heard
+        ((address, place, reason),) = stage.failed
+        assert (address, place) == ("127.0.0.1", "STARTTLS")
+        assert "TLS failed" in reason
 
     run(test, tmp_path)
+
+
+def test_without_a_certificate_the_connection_ends_and_the_log_says_why(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        reader, writer = await stage.connect()
+        writer.write(b"tls\n")
+        assert await reader.readline() == b"go on\n"
+        assert await reader.read() == b""
+        writer.close()
+        await stage.until_all_lost()
+        assert stage.failed == [("127.0.0.1", "STARTTLS", "there is no certificate")]
+
+    run(test, tmp_path)
+
+
+@pytest.mark.parametrize("quick", [False, True], ids=["asyncio", "uvloop"])
+def test_tls_from_the_first_byte(tmp_path: Path, quick: bool) -> None:
+    ensure_certificate(tmp_path, ("localhost",))
+    context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+
+    async def test(stage: Stage) -> None:
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(stage.connections, stage.node.opened, lambda peer: stage.context("")),
+            "127.0.0.1",
+            0,
+        )
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname="localhost"
+        )
+        assert await reader.readline() == b"hello\n"
+        writer.write(b"one\n")
+        assert await reader.readline() == b"one\n"
+        assert stage.node.heard == ["opened 127.0.0.1 tls=True TLSv1.3"]
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        await reader.read()
+        writer.close()
+        ((_, place, reason),) = stage.failed
+        assert place == f"port {port}"
+        assert "TLS failed" in reason
+        server.close()
+
+    run(test, tmp_path, quick=quick)
 
 
 def test_reading_pauses_and_goes_on(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from typing import Generic
 
@@ -10,12 +11,12 @@ from prometheus_client import generate_latest
 from holdfast.daemons.role import RoleProcess
 from holdfast.directory.model import Organisation, Server
 from holdfast.drivers import clock
+from holdfast.drivers.certificate_store import ensure_own
 from holdfast.drivers.events import PORT_NOT_OPENED, PORT_OPENED_LATE
 from holdfast.drivers.listeners import Binding, Listeners
 from holdfast.drivers.role_link import RoleLink
 from holdfast.drivers.runner import NodeRunner
 from holdfast.drivers.tcp import Connection
-from holdfast.drivers.tls import ensure_certificate
 from holdfast.kernel.events import happened
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Output, Peer
@@ -24,13 +25,25 @@ Bindings = Callable[[Organisation, Server], dict[Binding, None]]
 
 
 Opened = Callable[[float, ConnectionId, Peer], None]
+# Which receive connector a client comes to, by name; empty where the role has none.
+ConnectorOf = Callable[[Organisation, Server, Peer], str]
+
+
+def _no_connector(organisation: Organisation, server: Server, peer: Peer) -> str:
+    """The answer of a role without connectors."""
+    return ""
 
 
 class Door(Generic[Output]):
     """The listening side of transport or access."""
 
     def __init__(
-        self, process: RoleProcess, runner: NodeRunner[Output], bindings: Bindings, opened: Opened
+        self,
+        process: RoleProcess,
+        runner: NodeRunner[Output],
+        bindings: Bindings,
+        opened: Opened,
+        connector_of: ConnectorOf = _no_connector,
     ) -> None:
         """Join a runner to where it listens.
 
@@ -39,17 +52,15 @@ class Door(Generic[Output]):
             runner: drives the node.
             bindings: the addresses and ports of a server in an organisation.
             opened: tells the node of a new client.
+            connector_of: says whose certificate is shown where TLS is on from the first byte.
         """
         self._process = process
         self._runner: NodeRunner[Output] = runner
         self._bindings = bindings
         self._opened = opened
-        self._listeners = Listeners(
-            lambda: Connection(runner.connections, self._client_came),
-            runner.tls_context,
-            self._failed,
-            self._opened_late,
-        )
+        self._connector_of = connector_of
+        self._listeners = Listeners(self._connection, self._failed, self._opened_late)
+        runner.certificates.follow(runner.organisation, runner.organisation.own_server(process.server_name))
         self._link = RoleLink(
             process.home,
             process.role,
@@ -86,13 +97,23 @@ class Door(Generic[Output]):
 
     def _organisation_changed(self, organisation: Organisation) -> None:
         own_certificate(self._process, organisation)
-        self._runner.forget_certificate()
+        self._runner.certificates.follow(organisation, organisation.own_server(self._process.server_name))
         self._runner.follow(organisation)
         self._process.start(self._listeners.follow(self._wanted(organisation)))
 
     def _reload(self) -> None:
-        self._runner.forget_certificate()
+        self._runner.certificates.forget()
         self._link.reload()
+
+    def _connection(self, binding: Binding) -> Connection:
+        implicit = self._implicit_context if binding.implicit_tls else None
+        return Connection(self._runner.connections, self._client_came, implicit)
+
+    def _implicit_context(self, peer: Peer) -> ssl.SSLContext:
+        organisation = self._runner.organisation
+        server = organisation.own_server(self._process.server_name)
+        connector = "" if server is None else self._connector_of(organisation, server, peer)
+        return self._runner.certificates.context(connector)
 
     def _client_came(self, connection_id: ConnectionId, peer: Peer) -> None:
         self._opened(clock.steady(), connection_id, peer)
@@ -122,5 +143,4 @@ def own_certificate(process: RoleProcess, organisation: Organisation) -> None:
     Raises:
         Unavailable: it cannot be made.
     """
-    server = organisation.own_server(process.server_name)
-    ensure_certificate(process.home / "tls", (server.fqdn if server else "localhost",))
+    ensure_own(process.home, organisation, organisation.own_server(process.server_name))

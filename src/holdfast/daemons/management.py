@@ -5,7 +5,6 @@ Mail goes on without it: roles read the organisation themselves.
 
 from __future__ import annotations
 
-import ssl
 import sys
 
 from holdfast.admin.service import ManagementService
@@ -25,10 +24,6 @@ def metrics_binding(organisation: Organisation, server_name: str) -> dict[Bindin
     return {parse_binding(server.metrics, implicit_tls=False): None}
 
 
-def _no_tls() -> ssl.SSLContext:
-    raise AssertionError("metrics are served without TLS")
-
-
 async def serve(process: RoleProcess) -> int:
     """Serve until told to stop."""
     service = ManagementService(process.home, process.server_name, process.log)
@@ -42,7 +37,7 @@ async def serve(process: RoleProcess) -> int:
     def opened_late(binding: Binding) -> None:
         process.log.write(happened(PORT_OPENED_LATE, role="management", host=binding.host, port=binding.port))
 
-    listeners = Listeners(service.metrics.protocol, _no_tls, not_opened, opened_late)
+    listeners = Listeners(lambda binding: service.metrics.protocol(), not_opened, opened_late)
 
     async def follow(organisation: Organisation) -> None:
         """Serve metrics where the organisation says."""

@@ -20,9 +20,11 @@ from holdfast.drivers.resources import watch_resources
 from holdfast.drivers.role_link import read_organisation
 from holdfast.drivers.sqlite_queue import QueueWriter
 from holdfast.drivers.transport_runner import TransportRunner
+from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Peer
 from holdfast.node.transport import TransportNode
+from holdfast.transport.admission import Doors
 
 # New objects until the youngest are looked through for cycles; messages make few (docs/decisions/0009).
 GARBAGE_THRESHOLD = 20_000
@@ -36,6 +38,15 @@ def smtp_bindings(organisation: Organisation, server: Server) -> dict[Binding, N
         if connector.server == server.name and connector.enabled
         for text in connector.bindings
     }
+
+
+def connector_of(organisation: Organisation, server: Server, peer: Peer) -> str:
+    """The receive connector that a client comes to, whose certificate it is shown; empty for none."""
+    doors = Doors(each for each in organisation.receive_connectors if each.server == server.name)
+    try:
+        return doors.choose(peer.address, peer.local_address, peer.local_port).name
+    except Refusal:
+        return ""  # the session says so, under TLS
 
 
 async def serve(process: RoleProcess) -> int:
@@ -67,7 +78,7 @@ async def serve(process: RoleProcess) -> int:
         # Without a name the node chooses the connector by where the client came to, and whence.
         node.connection_opened(now, connection_id, "", peer)
 
-    clean = await Door(process, runner, smtp_bindings, opened).serve()
+    clean = await Door(process, runner, smtp_bindings, opened, connector_of).serve()
     await asyncio.to_thread(writer.close, clean, node.uncertain)
     journal.close()
     return 0

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import random
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from holdfast.drivers.port_owner import port_owner
 from holdfast.kernel.backoff import Backoff
@@ -46,21 +46,19 @@ class Listeners:
 
     def __init__(
         self,
-        connection: Callable[[], asyncio.Protocol],
-        context: Callable[[], ssl.SSLContext],
+        connection: Callable[[Binding], asyncio.Protocol],
         failed: Callable[[Binding, str], None],
         opened_late: Callable[[Binding], None],
     ) -> None:
         """Start with none.
 
         Args:
-            connection: makes the protocol of a new connection.
-            context: gives the context for implicit TLS.
+            connection: makes the protocol of a new connection; TLS from the first byte is its work, since it
+                knows the client, who may be one of several connectors at this binding.
             failed: is told each time a binding cannot be opened, and why.
             opened_late: is told when such a binding is open after all.
         """
         self._connection = connection
-        self._context = context
         self._failed = failed
         self._opened_late = opened_late
         self._servers: dict[Binding, asyncio.Server] = {}
@@ -109,12 +107,11 @@ class Listeners:
     async def _open(self, binding: Binding) -> None:
         try:
             self._servers[binding] = await asyncio.get_running_loop().create_server(
-                self._connection,
+                partial(self._connection, binding),
                 binding.host,
                 binding.port,
                 backlog=BACKLOG,
                 reuse_address=True,
-                ssl=self._context() if binding.implicit_tls else None,
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:

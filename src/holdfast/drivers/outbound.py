@@ -121,13 +121,14 @@ class Outgoing(Stream):
         self._all = all_of_us
         self._id = connection_id
         self._lost_reason = ""
+        self._upgrading = False
         self.lost_early = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The next hop's system has taken the connection; it is the node's in a moment."""
         self._take(transport)
-        # Until the node knows of it, nothing is read: its greeting may be quicker than our task.
-        self.pause_reading()
+        # Until the node knows of it, nothing is told: its greeting may be quicker than our task.
+        self._holding = True
 
     async def begin(self, demand: TlsDemand | None) -> None:
         """Tell the node, and begin TLS where it is on from the first byte."""
@@ -136,10 +137,15 @@ class Outgoing(Stream):
         local = self._transport.get_extra_info("sockname")
         self._all.node.outbound_connected(clock.steady(), self._id, plain_address(local[0]) if local else "")
         self._connections.drain()
-        if demand is not None and not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        if demand is not None:
             await self.start_tls("", demand)
-        else:
-            self.resume_reading()
+            return
+        self._holding = False
+        held, self._held = self._held, b""
+        if held:
+            self.data_received(held)
 
     def drop(self) -> None:
         """Forget a connection that came about although it was given up."""
@@ -148,6 +154,8 @@ class Outgoing(Stream):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        if self._upgrading:
+            return  # the handshake knows better why, and reports it
         if self._connections.outgoing.pop(self._id, None) is not None:
             reason = self._lost_reason or ("" if exc is None else reason_of(exc))
             self._all.node.connection_lost(clock.steady(), self._id, reason)
@@ -173,9 +181,14 @@ class Outgoing(Stream):
     async def start_tls(self, connector: str, demand: TlsDemand | None) -> None:
         """Put TLS on the connection, judge the certificate and tell the node; or drop the connection."""
         assert demand is not None
+        self._upgrading = True
         problem = await self._upgrade(
             self._all.trusted.context(demand), demand.server_name or None, server_side=False
         )
+        self._upgrading = False
+        assert self._transport is not None
+        if not problem and self._transport.is_closing():
+            problem = "the other side closed the connection during the TLS handshake"
         if self._id not in self._connections.outgoing:
             return
         if not problem:

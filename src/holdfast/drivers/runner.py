@@ -6,13 +6,14 @@ Source: architecture, "One idea"; model: the I/O drivers of the websockets libra
 from __future__ import annotations
 
 import asyncio
-import ssl
 from functools import partial
 from pathlib import Path
 from typing import Generic
 
 from holdfast.directory.model import Organisation
-from holdfast.drivers import clock, tls
+from holdfast.drivers import clock
+from holdfast.drivers.certificate_store import CertificateStore
+from holdfast.drivers.handshake_log import HandshakeLog
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.metrics import CONNECTIONS_OPEN, SIGN_INS
 from holdfast.drivers.role_link import DIRECTORY_FILE
@@ -68,22 +69,16 @@ class NodeRunner(Generic[Output]):
         self.organisation = organisation
         self.log = log
         self._home = home
-        self._context: ssl.SSLContext | None = None
+        self.certificates = CertificateStore(home, log.write)
+        self.certificates.follow(organisation, None)
+        self._handshakes = HandshakeLog(log)
         self._links: dict[str, tuple[StoreLink, asyncio.Task[None]]] = {}
         self._sign_in = SignIn(home / DIRECTORY_FILE, lambda: self.organisation)
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
-        self.connections = Connections(node, self.drain, lambda connector: self.tls_context(), drained)
-
-    def tls_context(self) -> ssl.SSLContext:
-        """The context that listeners and STARTTLS serve with."""
-        if self._context is None:
-            self._context = tls.server_context(self._home / "tls")
-        return self._context
-
-    def forget_certificate(self) -> None:
-        """Take the certificate from disk again for connections to come."""
-        self._context = None
+        self.connections = Connections(
+            node, self.drain, self.certificates.context, drained, self._handshakes.failed
+        )
 
     def follow(self, organisation: Organisation) -> None:
         """Go by another organisation: node, and links to its mailbox databases."""

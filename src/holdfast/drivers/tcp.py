@@ -13,11 +13,13 @@ import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, assert_never, cast
 
 from holdfast.drivers import clock
 from holdfast.drivers.handshake import HANDSHAKE_TIMEOUT_S, facts_of_client, handshake_problem
 from holdfast.drivers.metrics import CONNECTIONS
+from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Close, ConnectionOutput, PauseReading, Peer, ResumeReading, Send, StartTls
 from holdfast.transport.tls_policy import TlsDemand, TlsFacts
@@ -44,8 +46,8 @@ class ConnectionInputs(Protocol):
 Drained = Callable[[float, ConnectionId], None]
 # The context for a client that came to a connector; empty where the role has no connectors.
 ContextFor = Callable[[str], ssl.SSLContext]
-# Told of a handshake with a client that failed: the client's address and why.
-HandshakeFailed = Callable[[str, str], None]
+# Told of a handshake with a client that failed: the client's address, where it came to, and why.
+HandshakeFailed = Callable[[str, str, str], None]
 
 
 class Connections:
@@ -57,7 +59,7 @@ class Connections:
         drain: Callable[[], None],
         context: ContextFor,
         drained: Drained | None = None,
-        handshake_failed: HandshakeFailed = lambda address, reason: None,
+        handshake_failed: HandshakeFailed = lambda *_: None,
     ) -> None:
         """Join connections to a node.
 
@@ -103,7 +105,7 @@ class Connections:
                 connection.resume_reading()
             case StartTls():
                 # At once, not in the task: a quick peer's handshake may be read before the task begins.
-                connection.pause_reading()
+                connection.hold()
                 self.begin(connection.start_tls(output.connector, output.demand))
             case _:
                 assert_never(output)
@@ -137,6 +139,9 @@ class Stream(asyncio.Protocol):
         self._id = ConnectionId(0)
         self._closing = False
         self._reading = True
+        # What comes before somebody is ready for it: the loop may read before it lets us say "wait".
+        self._holding = False
+        self._held = b""
 
     def _take(self, transport: asyncio.BaseTransport) -> None:
         """Make a transport ours."""
@@ -147,7 +152,9 @@ class Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """The peer said something; what comes after our goodbye is thrown away."""
-        if not self._closing:
+        if self._holding:
+            self._held += data
+        elif not self._closing:
             self._connections.node.bytes_received(clock.steady(), self._id, data)
             self._connections.drain()
 
@@ -167,6 +174,11 @@ class Stream(asyncio.Protocol):
         """Put TLS on the connection and tell the node, or drop the connection."""
         raise NotImplementedError
 
+    def hold(self) -> None:
+        """Let the peer wait; what it has said already is kept for TLS, which comes next."""
+        self._holding = True
+        self.pause_reading()
+
     async def _upgrade(self, context: ssl.SSLContext, server_name: str | None, *, server_side: bool) -> str:
         """Put TLS on the connection.
 
@@ -175,10 +187,10 @@ class Stream(asyncio.Protocol):
         """
         plain = self._transport
         assert plain is not None
-        try:
-            # Reads again by itself, with TLS in between.
-            self._reading = True
-            upgraded = await asyncio.get_running_loop().start_tls(
+        loop = asyncio.get_running_loop()
+        self.pause_reading()
+        upgrading = loop.create_task(
+            loop.start_tls(
                 plain,
                 self,
                 context,
@@ -186,6 +198,15 @@ class Stream(asyncio.Protocol):
                 server_hostname=server_name,
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
             )
+        )
+        # Once it has begun, it reads by itself; what was read before comes before that.
+        await asyncio.sleep(0)
+        self._reading, self._holding = True, False
+        if self._held:
+            loop.call_soon(_feed, plain, self._held)
+            self._held = b""
+        try:
+            upgraded = await upgrading
         except (OSError, ValueError) as error:  # ValueError: a name that TLS cannot carry
             return handshake_problem(error)
         if upgraded is None:
@@ -261,8 +282,8 @@ class Connection(Stream):
         who = Peer(plain_address(peer[0]), peer[1], plain_address(local[0]), local[1], tls)
         self._client_address = who.address
         if self._implicit_context is not None:
-            self.pause_reading()
-            self._connections.begin(self._start_implicit(who, self._implicit_context(who)))
+            self._holding = True
+            self._connections.begin(self._start_implicit(who, self._implicit_context))
         else:
             self._open(who)
 
@@ -271,11 +292,11 @@ class Connection(Stream):
         self._opened(self._id, who)
         self._connections.drain()
 
-    async def _start_implicit(self, who: Peer, context: ssl.SSLContext) -> None:
+    async def _start_implicit(self, who: Peer, context: Callable[[Peer], ssl.SSLContext]) -> None:
         """Make TLS before the node hears of the client."""
-        problem = await self._upgrade(context, None, server_side=True)
+        problem = await self._secure(partial(context, who))
         if problem:
-            self._connections.handshake_failed(who.address, problem)
+            self._connections.handshake_failed(who.address, f"port {who.local_port}", problem)
             self.abort()
             return
         assert self._transport is not None
@@ -311,18 +332,39 @@ class Connection(Stream):
             # Not from inside the node's own output: it is still in the middle of an input.
             asyncio.get_running_loop().call_soon(self._tell_drained)
 
+    async def _secure(self, context: Callable[[], ssl.SSLContext]) -> str:
+        """Put TLS on the connection; returns why it is not on, empty when it is."""
+        try:
+            return await self._upgrade(context(), None, server_side=True)
+        except Unavailable as error:  # no certificate, and none can be made
+            return error.text
+
     async def start_tls(self, connector: str, demand: TlsDemand | None) -> None:
         """Put TLS on the connection and tell the node, or drop the connection."""
-        problem = await self._upgrade(self._connections.context(connector), None, server_side=True)
+        problem = await self._secure(partial(self._connections.context, connector))
         if problem or self._id not in self._connections.open:
             if problem:
-                self._connections.handshake_failed(self._client_address, problem)
+                self._connections.handshake_failed(self._client_address, connector or "STARTTLS", problem)
             self.abort()
             self.connection_lost(None)
             return
         assert self._transport is not None
         self._connections.node.tls_started(clock.steady(), self._id, facts_of_client(self._transport))
         self._connections.drain()
+
+
+def _feed(transport: asyncio.Transport, data: bytes) -> None:
+    """Give TLS what was read before it had begun."""
+    protocol = transport.get_protocol()
+    if isinstance(protocol, Stream):  # TLS could not begin
+        return
+    tls = cast(asyncio.BufferedProtocol, protocol)
+    while data:
+        buffer = tls.get_buffer(len(data))
+        count = min(len(buffer), len(data))
+        buffer[:count] = data[:count]
+        tls.buffer_updated(count)
+        data = data[count:]
 
 
 def plain_address(address: str) -> str:

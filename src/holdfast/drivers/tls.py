@@ -1,19 +1,17 @@
-"""TLS: the self-signed certificate made at first start, and the contexts for listeners.
+"""The self-signed certificate made at first start.
 
 A server must be able to offer STARTTLS from its first minute
 (exchange-behaviour TL-2); the certificate is like Exchange's (TL-7): the
 server's names, five years. A certificate put in its place by the administrator
-(``tls/certificate.pem`` and ``tls/key.pem``) is used as it is.
-
-Source: RFC 8446, RFC 9325 for the lowest version.
+(``tls/certificate.pem`` and ``tls/key.pem``) is used as it is, see ``drivers.certificate_store``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import fcntl
 import hashlib
-import ssl
 from pathlib import Path
 
 from holdfast.drivers.files import write_private
@@ -22,6 +20,8 @@ from holdfast.kernel.errors import Unavailable
 CERTIFICATE_DAYS = 5 * 365  # exchange-behaviour TL-7
 CERTIFICATE_FILE = "certificate.pem"
 KEY_FILE = "key.pem"
+# The pair of last resort, made when no other one can be used.
+FALLBACK_FILE = "self-signed.pem"
 # The digest of the certificate that we made ourselves, and its names: another one is not ours to replace.
 MADE_FOR_FILE = "self-signed-for"
 
@@ -44,11 +44,30 @@ def ensure_certificate(directory: Path, names: tuple[str, ...]) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if _fits(directory, names):
                 return False
-            _make_certificate(directory, names)
+            _make_default(directory, names)
             return True
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise Unavailable(f"the certificate in {directory} cannot be made: {reason}") from None
+        raise _cannot_be_made(directory, error) from None
+
+
+def ensure_fallback(directory: Path, names: tuple[str, ...]) -> None:
+    """Make a self-signed pair beside one that cannot be used, key and certificate in one file.
+
+    Raises:
+        Unavailable: the directory cannot be written.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (directory / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            certificate, key = _make_certificate(names, None)
+            write_private(directory / FALLBACK_FILE, key + certificate)
+    except OSError as error:
+        raise _cannot_be_made(directory, error) from None
+
+
+def _cannot_be_made(directory: Path, error: OSError) -> Unavailable:
+    return Unavailable(f"the certificate in {directory} cannot be made: {error.strerror or error}")
 
 
 def _fits(directory: Path, names: tuple[str, ...]) -> bool:
@@ -66,19 +85,44 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _make_certificate(directory: Path, names: tuple[str, ...]) -> None:
+def _make_default(directory: Path, names: tuple[str, ...]) -> None:
+    """Make the default pair; one of ours that gets other names keeps its key, and so its TLSA records."""
+    certificate_path, key_path = directory / CERTIFICATE_FILE, directory / KEY_FILE
+    old_key: bytes | None = None
+    if certificate_path.exists() and key_path.exists():
+        old_key = key_path.read_bytes()
+    else:
+        # A pair is whole or absent: without its certificate a key is made anew.
+        certificate_path.unlink(missing_ok=True)
+    certificate, key = _make_certificate(names, old_key)
+    if key != old_key:
+        write_private(key_path, key)
+    write_private(certificate_path, certificate)
+    write_private(directory / MADE_FOR_FILE, "\n".join((_digest(certificate_path), *names)).encode())
+
+
+def _make_certificate(names: tuple[str, ...], key_pem: bytes | None) -> tuple[bytes, bytes]:
+    """Make a self-signed certificate, and a key unless there is one: both as PEM.
+
+    The key is of P-256, where Exchange takes 2048 bits of RSA: as strong, and quicker by far.
+    The common name is the server's short name, as Exchange has it (exchange-behaviour TL-7).
+    """
     # Imported here: it takes longer than the rest of a role's start together.
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import NameOID
 
-    certificate_path, key_path = directory / CERTIFICATE_FILE, directory / KEY_FILE
-    # A pair is whole or absent: without its certificate a key is made anew.
-    certificate_path.unlink(missing_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
+    if key_pem is not None:
+        with contextlib.suppress(ValueError, TypeError):
+            old = serialization.load_pem_private_key(key_pem, None)
+            if isinstance(old, ec.EllipticCurvePrivateKey):
+                key = old
+            else:
+                key_pem = None
     now = datetime.datetime.now(datetime.UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0].partition(".")[0])])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -92,30 +136,7 @@ def _make_certificate(directory: Path, names: tuple[str, ...]) -> None:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    write_private(
-        key_path,
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ),
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write_private(certificate_path, certificate.public_bytes(serialization.Encoding.PEM))
-    write_private(directory / MADE_FOR_FILE, "\n".join((_digest(certificate_path), *names)).encode())
-
-
-def server_context(directory: Path) -> ssl.SSLContext:
-    """Make the context that our listeners serve with.
-
-    Raises:
-        Unavailable: the files are missing, unreadable or do not belong together.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 9325 section 3.1.1
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    try:
-        context.load_cert_chain(directory / CERTIFICATE_FILE, directory / KEY_FILE)
-    except (OSError, ssl.SSLError) as error:
-        raise Unavailable(
-            f"the certificate in {directory} cannot be used: {error}; "
-            f"put a matching {CERTIFICATE_FILE} and {KEY_FILE} there, or remove both to have new ones made"
-        ) from None
-    return context
+    return certificate.public_bytes(serialization.Encoding.PEM), pem

@@ -25,7 +25,10 @@ OPPORTUNISTIC_CIPHERS = "DEFAULT@SECLEVEL=1"
 
 
 class Trusted:
-    """The authorities of this machine, with the contexts made of them."""
+    """The authorities of this machine, with the contexts made of them.
+
+    Public attribute: ``directory``, of the administrator's own.
+    """
 
     def __init__(self, directory: Path) -> None:
         """Read nothing yet.
@@ -33,7 +36,7 @@ class Trusted:
         Args:
             directory: of the administrator's own authorities; need not be there.
         """
-        self._directory = directory
+        self.directory = directory
         self._seen: tuple[tuple[str, int, int], ...] | None = None
         self._verifying: ssl.SSLContext | None = None
         self._anchor_certificates: tuple[x509.Certificate, ...] = ()
@@ -51,7 +54,7 @@ class Trusted:
         if self._verifying is None:
             self._verifying = _client_context()
             self._verifying.verify_mode = ssl.CERT_REQUIRED
-            load_authorities(self._verifying, self._directory)
+            load_authorities(self._verifying, self.directory)
         return self._verifying
 
     def problem(self, chain: Sequence[bytes], demand: TlsDemand, now: datetime.datetime) -> str:
@@ -65,18 +68,25 @@ class Trusted:
             certificates = peer_certificate.read_chain(chain)
         except ValueError as error:
             return str(error)
-        problem = ""
-        if demand.only_report:
-            self._look()
-            anchors = self._authorities()
-            known = frozenset(anchors)
-            if certificates[0] in known:
-                return peer_certificate.name_problem(certificates[0], demand.names)
-            # A server leaves out the root: those that issued something of its chain are put behind it.
-            issuers = {each.issuer for each in certificates}
-            roots = [each for each in anchors if each.subject in issuers and each not in certificates]
-            problem = peer_certificate.path_problem([*certificates, *roots], lambda each: each in known, now)
+        problem = self._path_problem(certificates, now) if demand.only_report else ""
         return problem or peer_certificate.name_problem(certificates[0], demand.names)
+
+    def vouches(self, chain: Sequence[x509.Certificate], now: datetime.datetime) -> bool:
+        """Whether an authority that we trust vouches for a chain, its own certificate first."""
+        return not self._path_problem(chain, now)
+
+    def _path_problem(self, chain: Sequence[x509.Certificate], now: datetime.datetime) -> str:
+        from holdfast.drivers import peer_certificate
+
+        self._look()
+        anchors = self._authorities()
+        known = frozenset(anchors)
+        if chain[0] in known:
+            return ""
+        # A server leaves out the root: those that issued something of its chain are put behind it.
+        issuers = {each.issuer for each in chain}
+        roots = [each for each in anchors if each.subject in issuers and each not in chain]
+        return peer_certificate.path_problem([*chain, *roots], known.__contains__, now)
 
     def _authorities(self) -> tuple[x509.Certificate, ...]:
         if not self._anchor_certificates:
@@ -85,7 +95,7 @@ class Trusted:
             from holdfast.drivers.peer_certificate import tolerant
 
             found: list[x509.Certificate] = []
-            for path in (*system_bundles(), *sorted(self._directory.glob("*.pem"))):
+            for path in (*system_bundles(), *sorted(self.directory.glob("*.pem"))):
                 with contextlib.suppress(OSError, ValueError), tolerant():
                     found += x509.load_pem_x509_certificates(path.read_bytes())
             self._anchor_certificates = tuple(found)
@@ -93,7 +103,7 @@ class Trusted:
 
     def _look(self) -> None:
         """Forget what was made of the administrator's authorities when they have changed."""
-        seen = tuple(_state(path) for path in sorted(self._directory.glob("*.pem")))
+        seen = tuple(_state(path) for path in sorted(self.directory.glob("*.pem")))
         if seen != self._seen:
             self._seen = seen
             self._verifying = None
