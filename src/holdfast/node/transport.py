@@ -80,6 +80,7 @@ class TransportNode:
         )
         self._next_hops = NextHops(self._delivery, organisation, luck)
         self._bouncer = Bouncer(self._queue, self._categorizer, self._tracking, luck, self._fqdn)
+        self._bouncer.router = self._delivery.router
         self._intake = Intake(self._queue, self._tracking, luck, memory_s=organisation.duplicate_memory_s)
         self._doors = SmtpDoors(self._intake, self._categorizer)
         self.administration = Administration(
@@ -188,7 +189,7 @@ class TransportNode:
         self._tracking.with_subject = organisation.tracking_subject
         self.administration.follow(organisation)
         self._take_identity(organisation)
-        router = Router(organisation, self._server_name)
+        router = self._bouncer.router = Router(organisation, self._server_name)
         self._delivery.organisation_changed(now, organisation, router)
         self._flush(now)
 
