@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.transport.special_purpose import address_of, special_purpose
+from holdfast.transport.special_purpose import address_of, canonical_address, special_purpose
 
 ROOT = Path(__file__).parent.parent.parent
 CONFORMANCE = (ROOT / os.environ.get("HOLDFAST_CONFORMANCE", "../shared/conformance")).resolve() / "ip"
@@ -85,6 +85,10 @@ def test_reading() -> None:
     assert address_of("::ffff:192.0.2.1") == ipaddress.IPv4Address("192.0.2.1")
     assert address_of("mx.example.org") is None
     assert address_of("192.0.2.01") is None
+    for text in ("192.0.2.1", "::ffff:192.0.2.1", "::FFFF:C000:201"):
+        assert canonical_address(text) == "192.0.2.1"
+    assert canonical_address("2001:DB8:0::1") == "2001:db8::1"
+    assert canonical_address("mx.example.org") == "mx.example.org"
 
 
 @given(st.ip_addresses(v=4))

@@ -46,9 +46,8 @@ from holdfast.wire.dns_answers import Answer, MxRecord, Outcome, Question, Recor
 TOTAL_S = 10.0  # for one question, whatever happens
 PATIENCE = (0.15, 0.3, 0.5)  # what of that one server may take, in the first round, the second …
 QUESTIONS_AT_ONCE_MAX = 100
-UDP_BYTES = (
-    1232  # what passes everywhere without being cut into fragments (RFC 6891 section 6.2.5 lets us choose)
-)
+# Passes everywhere without being cut into fragments (RFC 6891 section 6.2.5 leaves the choice to us).
+UDP_BYTES = 1232
 RECORD_COUNT_MAX = 100
 CHAIN_MAX = 8
 FAILURE_KEPT_S = 30.0
@@ -412,7 +411,7 @@ def _what_it_says(
         return Outcome.FOUND, _records(question.record_type, rrset)
     if response.errors:
         if question.record_type is RecordType.TLSA:
-            return Outcome.FOUND, (UNUSABLE,)  # RFC 7671 section 10.1: published, and none can be used
+            return Outcome.FOUND, (UNUSABLE,)  # RFC 7672 section 2.2: published, and none can be used
         raise NoAnswer(f"{server} sent an answer that is malformed: {response.errors[0].exception}")
     if response.rcode() == dns.rcode.NXDOMAIN:
         return Outcome.NO_NAME, ()

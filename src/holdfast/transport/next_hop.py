@@ -25,7 +25,7 @@ from holdfast.kernel.errors import Refusal
 from holdfast.transport.hop_profile import HopProfile
 from holdfast.transport.names import NameCache
 from holdfast.transport.queue import DeliveryType, Failure
-from holdfast.transport.special_purpose import address_of, special_purpose
+from holdfast.transport.special_purpose import address_of, canonical_address, special_purpose
 from holdfast.wire.dns_answers import Answer, MxRecord, Outcome, Question, RecordType
 
 # A domain may list a hundred exchangers. So many, the most preferred, are looked up and tried.
@@ -33,7 +33,7 @@ EXCHANGER_COUNT_MAX = 20
 ADDRESS_COUNT_MAX = 16  # of one host
 NOTE_COUNT_MAX = 20
 
-NULL_MX = "5.1.10"  # RFC 7505 section 4.2
+NULL_MX = "5.1.10"  # RFC 7505
 LOOP = "5.4.6"  # RFC 3463 section 3.5
 NO_HOST = "5.4.4"
 NO_HOST_NOW = "4.4.4"
@@ -46,7 +46,7 @@ class Ourselves:
 
     Attributes:
         names: of this server, in lower case.
-        addresses: where it takes mail from outside, as ``ipaddress`` writes them.
+        addresses: where it takes mail from outside, each as ``canonical_address`` gives it.
         ports: on which; a host that is reached by another port is somebody else.
     """
 
@@ -252,7 +252,7 @@ class _Search:
         return (
             host.name in ourselves.names
             or host.canonical_name in ourselves.names
-            or any(str(address_of(each)) in ourselves.addresses for each in host.addresses)
+            or any(canonical_address(each) in ourselves.addresses for each in host.addresses)
         )
 
     # --- smart hosts -----------------------------------------------------------------------------

@@ -75,6 +75,12 @@ def address_of(text: str) -> IPAddress | None:
 
 
 @lru_cache(maxsize=4096)
+def canonical_address(text: str) -> str:
+    """An IP address in the one form in which addresses are compared; other text as it is."""
+    return str(address_of(text) or text)
+
+
+@lru_cache(maxsize=4096)
 def special_purpose(address: IPAddress) -> str:
     """Say what an address is for instead of the internet (``loopback``); empty when it is public."""
     if isinstance(address, ipaddress.IPv4Address):
