@@ -28,6 +28,7 @@ from holdfast.transport.queue import (
     Queue,
     QueuedMessage,
     RecipientOptions,
+    RecipientOutcome,
     RecoveredQueue,
     Served,
     TrackOnly,
@@ -304,7 +305,6 @@ def test_successes_are_reported_to_who_asked() -> None:
         ("nobody-asked@example.test", Served.DELIVERED, ""),
     ]
     made = bouncer()
-    assert made.wants_success(message("alice@example.test", options))
     sent, parsed, statuses = report(
         made.success(1e9, message("alice@example.test", options), served, ORIGINAL)
     )
@@ -331,3 +331,27 @@ def test_successes_are_reported_to_who_asked() -> None:
 )
 def test_others_hear_nothing_of_success(sender: str, options: EnvelopeOptions) -> None:
     assert bouncer().success(1e9, message(sender, options), [(BOB, Served.DELIVERED, "")], b"") is None
+
+
+# --- all outcomes of one commit ---------------------------------------------------------------
+
+
+def test_outcomes_of_one_commit() -> None:
+    options = asked(BOB, "SUCCESS", "FAILURE")
+    asking = message("alice@example.test", options)
+    silent = message("alice@example.test")
+    stored = RecipientOutcome((BOB,), "", served=Served.DELIVERED)
+    failed = RecipientOutcome(("c@example.test",), "", failure=Failure("5.1.1", "gone"))
+    dropped = RecipientOutcome(("d@example.test",), "")
+    made = bouncer()
+    cases = [
+        (silent, (stored, dropped), []),
+        (silent, (stored, failed), ["failed"]),
+        (asking, (dropped,), []),
+        (asking, (stored,), ["delivered"]),
+        (asking, (failed, stored), ["failed", "delivered"]),
+    ]
+    for told, outcomes, actions in cases:
+        reports = made.reports(1e9, told, outcomes, ORIGINAL)
+        assert [report(each)[2][0].action for each in reports] == actions
+        assert made.needs_original(told, outcomes) == bool(actions)

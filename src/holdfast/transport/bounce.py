@@ -38,6 +38,7 @@ from holdfast.transport.queue import (
     Queue,
     QueuedMessage,
     RecipientOptions,
+    RecipientOutcome,
     Served,
     TrackOnly,
 )
@@ -84,6 +85,44 @@ class Bouncer:
         self._tracking = tracking
         self._luck = luck
         self.fqdn = fqdn
+
+    # --- what became of recipients ---------------------------------------------------------------
+
+    def needs_original(self, message: QueuedMessage, outcomes: Sequence[RecipientOutcome]) -> bool:
+        """Whether a report may have to be made of these outcomes, so that the data must be at hand."""
+        if any(outcome.failure is not None for outcome in outcomes):
+            return True
+        return bool(message.options.recipients) and any(
+            "SUCCESS" in message.options.of(recipient).notify
+            for outcome in outcomes
+            if outcome.served is not None
+            for recipient in outcome.finished
+        )
+
+    def reports(
+        self, now: float, message: QueuedMessage, outcomes: Sequence[RecipientOutcome], original: bytes
+    ) -> list[Bounced]:
+        """Make what goes into the commit that records these outcomes: a bounce, a report of success, both.
+
+        Args:
+            now: when they are recorded.
+            message: the message.
+            outcomes: all that the commit records of it.
+            original: data of the message; empty when it cannot be read, then no headers go back.
+        """
+        made: list[Bounced] = []
+        failed: list[tuple[str, Failure]] = []
+        served: list[tuple[str, Served, str]] = []
+        for outcome in outcomes:
+            for recipient in outcome.finished:
+                if outcome.failure is not None:
+                    failed.append((recipient, outcome.failure))
+                elif outcome.served is not None:
+                    served.append((recipient, outcome.served, outcome.remote_host))
+        if failed:
+            made.append(self.bounce(now, message, failed, original))
+        success = self.success(now, message, served, original)
+        return made if success is None else [*made, success]
 
     # --- failures ------------------------------------------------------------------------------
 
@@ -180,10 +219,6 @@ class Bouncer:
         return Bounced(self._report(now, message, statuses, original), None)
 
     # --- who is told, and of what ----------------------------------------------------------------
-
-    def wants_success(self, message: QueuedMessage) -> bool:
-        """Whether ``success`` may make a report at all, so that the data must be at hand."""
-        return any("SUCCESS" in options.notify for _, options in message.options.recipients)
 
     def _wants(self, message: QueuedMessage, recipient: str, what: str) -> bool:
         notify = self._options(message, recipient).notify
