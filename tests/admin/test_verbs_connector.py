@@ -142,6 +142,8 @@ def test_one_name_for_one_door(call: Call, store: DirectoryStore) -> None:
         call("connector show", name="internet")
     assert call("connector show", name="internet", direction="send").direction == "send"
     assert call("connector show", name="internet", direction="receive").direction == "receive"
+    assert "localhost" not in call("connector show", name="internet", direction="receive").certificate
+    assert "it expires in" in call("connector show", name="internet", direction="receive").certificate
 
 
 def test_every_setting_can_be_said(call: Call, store: DirectoryStore) -> None:

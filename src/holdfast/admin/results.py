@@ -283,6 +283,7 @@ class ConnectorShown(Result, frozen=True):
 
     name: str
     direction: str
+    certificate: str
     settings: list[SettingRow]
 
 
@@ -418,12 +419,15 @@ class RoleRow(Result, frozen=True):
 
 
 class Status(Result, frozen=True):
-    """This server and its roles."""
+    """This server and its roles; what waits in the queues is not known while transport does not answer."""
 
     server: str
     version: str
     home: str
     revision: int
+    queued_message_count: int | None
+    waiting_queue_count: int | None
+    back_pressure: str
     roles: list[RoleRow]
 
 

@@ -16,6 +16,7 @@ from holdfast.admin.setting_arguments import (
     merged_arguments,
     setting_arguments,
 )
+from holdfast.admin.verbs_certificate import certificate_of
 from holdfast.admin.verbs_relay import the_server
 from holdfast.directory.edit import with_object, without_object
 from holdfast.directory.kinds import settings_of, subject_of
@@ -115,10 +116,11 @@ def _show(context: Context, arguments: Arguments) -> ConnectorShown:
         for each in settings_of(type(connector))
     ]
     if isinstance(connector, ReceiveConnector):
-        return ConnectorShown(connector.name, "receive", settings)
+        certificate = certificate_of(context, connector.name)
+        return ConnectorShown(connector.name, "receive", certificate, settings)
     has_password = context.store.connector_password(connector.name) is not None
     settings.append(SettingRow("password", "set" if has_password else "not set"))
-    return ConnectorShown(connector.name, "send", settings)
+    return ConnectorShown(connector.name, "send", "", settings)
 
 
 def _set(context: Context, arguments: Arguments) -> Changed:

@@ -7,11 +7,14 @@ from holdfast.admin.context import Context, RoleState
 from holdfast.admin.results import RoleRow, Status
 from holdfast.admin.verbs_local import program_version
 from holdfast.directory.model import Organisation, Role, Server
+from holdfast.kernel.errors import Refusal, Unavailable
 
 # Roles of the model that have a process of their own today.
 _WITH_PROCESS = (Role.TRANSPORT, Role.MAILBOX, Role.ACCESS)
 # The supervisor counts how often each role was started again, and says so under this name.
 _RESTARTS = "restart_count_"
+DOES_NOT_ANSWER = "does not answer"  # as admin.roles says it
+WAITING_WORDS = ("retry", "suspended")
 _COLUMNS = frozenset({"state", "ports", "started_at", "pid"})
 
 
@@ -77,20 +80,47 @@ def _status(context: Context, arguments: Arguments) -> Status:
                     detail="look at its log lines",
                 )
             )
+    message_count, waiting_count, pressure = _queues(context, roles)
     return Status(
         server=server.name if server else "",
         version=program_version(),
         home=str(context.surroundings.home),
         revision=organisation.revision,
+        queued_message_count=message_count,
+        waiting_queue_count=waiting_count,
+        back_pressure=pressure,
         roles=rows,
     )
+
+
+def _queues(context: Context, roles: list[RoleState]) -> tuple[int | None, int | None, str]:
+    """What waits: messages, queues that cannot send now, and back pressure; unknown while nobody tells."""
+    from holdfast.drivers.transport_requests import (
+        LIST_QUEUES,
+        SHOW_PRESSURE,
+        TRANSPORT,
+        Nothing,
+    )
+
+    # Who did not answer a moment ago is not asked again: status is quick.
+    if not any(each.role == TRANSPORT and each.state.get("state") != DOES_NOT_ANSWER for each in roles):
+        return None, None, ""
+    ask = context.surroundings.ask
+    try:
+        states = LIST_QUEUES.ask(ask, Nothing()).states
+        pressure = SHOW_PRESSURE.ask(ask, Nothing()).pressure
+    except (Refusal, Unavailable) as error:
+        context.warnings.append(f"what waits in the queues is not known: {error.text}")
+        return None, None, ""
+    waiting = sum(each.status in WAITING_WORDS and each.message_count > 0 for each in states)
+    return sum(each.message_count for each in states), waiting, pressure.level.word
 
 
 VERBS = (
     Verb(
         "status",
         "",
-        "Show the roles of this server: state, uptime, restarts, ports, revision.",
+        "Show the roles of this server: state, uptime, restarts, ports, revision; and what waits.",
         "holdfast status",
         Status,
         perform=_status,

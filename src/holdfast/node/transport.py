@@ -390,7 +390,7 @@ class TransportNode:
                     self._own_write_count -= 1
                 entry = self._queue.add(now, write.message)
                 self._delivery.route(now, entry, entry.remaining)
-            elif self._intake.is_pending(write):
+            elif isinstance(write, TrackOnly) and self._intake.is_pending(write):
                 self._doors.accepted(now, write)
             else:
                 self._own_write_count -= 1
@@ -410,7 +410,7 @@ class TransportNode:
                 self._own_write_count -= 1
                 self._intake.settle_failed(write)
                 self._settle_at = now + REWRITE.wait_s(self._write_failure_count, self._luck)
-            elif self._intake.is_pending(write):
+            elif isinstance(write, AddMessage | TrackOnly) and self._intake.is_pending(write):
                 self._doors.refused(now, write)
             else:
                 # A bounce is made anew with the outcome that it belongs to; only plain lines are kept.
