@@ -90,6 +90,12 @@ class NextHops:
 
     def follow(self, organisation: Organisation, ourselves: Ourselves) -> None:
         """Go by an organisation from now on."""
+        before = self._organisation
+        if (organisation.resolver_addresses, organisation.resolver_validates) != (
+            before.resolver_addresses,
+            before.resolver_validates,
+        ):
+            self.names.forget_all()  # other servers may answer otherwise
         self._organisation = organisation
         self.ourselves = ourselves
         self.health.retry_s = organisation.glitch_retry_s
