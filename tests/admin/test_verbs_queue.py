@@ -201,7 +201,7 @@ def test_a_queue_is_removed_in_steps_with_progress(call: Call, transport: Transp
         call("queue remove", queue="dns:example.org", no_bounce=True)
     assert f"{COUNT} messages would be given up for good; nobody is told" in raised.value.problems[0].text
     done = call("queue remove", queue="dns:example.org", yes=True)
-    assert (done.done, done.message_count, done.busy_count) == ("removed with a bounce", COUNT, 0)
+    assert (done.done, done.message_count, done.busy_message_count) == ("removed with a bounce", COUNT, 0)
     assert [each[0] for each in world.progress] == [500, 1000, COUNT, COUNT]
     assert {row.queue for row in call("queue list").queues if row.message_count} == {"mailbox:DB01"}
 

@@ -278,7 +278,7 @@ def _in_steps(context: Context, target: QueueTarget, step: Callable[[], Done]) -
 
 
 def _done(word: str, done: Done) -> QueueDone:
-    return QueueDone(done=word, message_count=done.message_count, busy_count=done.busy_count)
+    return QueueDone(done=word, message_count=done.message_count, busy_message_count=done.busy_count)
 
 
 # --- back pressure -------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from holdfast.transport.queue import (
     Served,
 )
 from holdfast.transport.reading import Reading
-from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter
+from holdfast.transport.tracking import EventId, TrackingWriter, sent_details
 
 # How many messages of one queue are read from disk ahead of their turn.
 READ_AHEAD_COUNT = 4
@@ -189,12 +189,8 @@ class Outbound:
     ) -> None:
         entry = part.entry
         reply = done.reply
-        details = LineDetails(
-            connector=part.lane.key.connector,
-            recipient_status=f"{reply.code} {reply.text}" if reply is not None else "",
-            custom_data=f"{connection.host} {connection.address}",
-            directionality="Originating",
-        )
+        said = f"{reply.code} {reply.text}" if reply is not None else ""
+        details = sent_details(part.lane.key.connector, connection.host, connection.address, said)
         line = self._tracking.line(now, EventId.SEND, "SMTP", facts_of(entry.message), done.accepted, details)
         self._outcomes.settle(
             entry,
