@@ -337,6 +337,11 @@ def test_deadlines() -> None:
     assert session.deadline(1000) is None
     impatient = OutboundSession(ehlo_name="me.example", inactivity_s=1)
     assert impatient.deadline(1000) == 1001
+    impatient.receive(b"220 mx\r\n" + EHLO_PIPELINING)
+    impatient.deliver(message(data=b""))
+    assert impatient.deadline(1000) == 1001
+    impatient.receive(OK + OK + GO)
+    assert impatient.deadline(1000) == 1600  # who gives up here sends twice
 
 
 # --- whatever is answered -------------------------------------------------------------------------

@@ -109,7 +109,7 @@ class MailChecker:
         Raises:
             Violation: it should not have got it.
         """
-        marker = marker_of(taken.data)
+        marker = self._bounced_letter(taken.data) if BOUNCE_HEADER in taken.data else marker_of(taken.data)
         letter, again = self._letters.get(marker), self._repeats.get(marker)
         tries = (letter.tried if letter is not None else []) + (again.tried if again is not None else [])
         self.acceptances.take(taken, letter, tries)
@@ -303,15 +303,19 @@ class MailChecker:
 
     def _check_bounce(self, mailbox_id: MailboxId, data: bytes) -> None:
         """Check a bounce. The tracking log knows of what: it may come without the header of the original."""
-        self._read_tracking()
-        start = data.index(b"Message-ID: ") + len(b"Message-ID: ")
-        bounce_id = data[start : data.index(b"\r\n", start)].decode("ascii", "replace")
-        letter = self._letters.get(self._bounced_markers.get(bounce_id, ""))
+        letter = self._letters.get(self._bounced_letter(data))
         if letter is None or mailbox_id not in self.mailboxes_of(letter.reverse_path):
-            raise Violation(f"mailbox {mailbox_id} holds the bounce {bounce_id} of what it did not send")
+            raise Violation(f"mailbox {mailbox_id} holds a bounce of what it did not send: {data[:200]!r}")
         count = self._bounce_count[letter.marker] = self._bounce_count.get(letter.marker, 0) + 1
         if count > len(self._given_up.get(letter.marker, [])):
             raise Violation(f"mailbox {mailbox_id} holds {count} bounces of {letter.marker}, too many")
+
+    def _bounced_letter(self, bounce: bytes) -> str:
+        """Which letter a bounce is of."""
+        self._read_tracking()
+        start = bounce.index(b"Message-ID: ") + len(b"Message-ID: ")
+        bounce_id = bounce[start : bounce.index(b"\r\n", start)].decode("ascii", "replace")
+        return self._bounced_markers.get(bounce_id, "")
 
     def _reaches(self, recipients: tuple[str, ...], mailbox_id: MailboxId) -> bool:
         return any(mailbox_id in self.mailboxes_of(recipient) for recipient in recipients)

@@ -155,7 +155,7 @@ class OutboundSession:
             tls: what is needed of STARTTLS; None never begins TLS.
             tls_active: TLS is on already.
             credentials: to sign in with before anything is sent; None does not sign in.
-            inactivity_s: the longest wait for any reply.
+            inactivity_s: the longest wait for a reply, but not for that to a message.
             chunking: whether BDAT is used where it is offered.
         """
         self._ehlo_name = ehlo_name
@@ -292,8 +292,9 @@ class OutboundSession:
         if not head.body_sent:
             limit_s = DATA_S if head.step is _Step.DATA else COMMAND_S
             return now + min(limit_s, self._inactivity_s)
-        sending_s = len(head.transaction.data) / SLOWEST_BYTES_PER_S
-        return now + min(MESSAGE_S, self._inactivity_s) + sending_s
+        # Whoever gives up here may have been understood, and sends the message twice (RFC 1047): with
+        # a second of patience and a slow line it did so on and on. So no setting shortens this wait.
+        return now + MESSAGE_S + len(head.transaction.data) / SLOWEST_BYTES_PER_S
 
     def timed_out(self) -> list[ClientEvent]:
         """The deadline has passed."""
