@@ -87,14 +87,14 @@ class HoldfastRelay(Holdfast):
     def __init__(self, directory: Path) -> None:
         self.sink = Sink()
         super().__init__(directory)
-        self._command("connector", "allow-relay", "bench", "--remote-range", "127.0.0.1")
+        self._command("connector", "allow-relay", "bench", "--remote-range", "127.0.0.1", "--yes")
         self._command(
             "connector", "add-send", "out", "--address-space", "*", "--smart-host", "[127.0.0.1]",
-            "--port", str(self.sink.port),
+            "--port", str(self.sink.port), "--yes",
         )  # fmt: skip
 
     def _command(self, *words: str) -> None:
-        words = (sys.executable, "-m", "holdfast.cli.main", "--home", str(self.home), *words, "--yes")
+        words = (sys.executable, "-m", "holdfast.cli.main", "--home", str(self.home), *words)
         result = subprocess.run(words, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise SystemExit(f"{' '.join(words)} failed: {result.stdout}{result.stderr}")
@@ -105,7 +105,7 @@ class HoldfastRelay(Holdfast):
 
     def empty(self) -> None:
         """Forget all that is kept."""
-        self._command("queue", "remove", "smart-host:out", "--no-bounce")
+        self._command("queue", "remove", "smart-host:out", "--no-bounce", "--yes")
 
     def hand_on(self) -> None:
         """Hand on what comes from now on."""
