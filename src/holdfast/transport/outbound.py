@@ -141,10 +141,13 @@ class Outbound:
         """Have a part read, in place of what came later and is in memory: that would wait for it forever."""
         begun = self._reading.begin(part)
         for behind in () if begun else reversed(part.lane.waiting):
-            if behind.entry.message.data is not None and behind.state is PartState.WAITING:
-                self._queue.forget_data(behind.entry)
-                if begun := self._reading.begin(part):
-                    break
+            entry = behind.entry
+            # What is first in another queue was read for that one, and is about to leave by it.
+            if entry.message.data is None or any(each.lane.first() is each for each in entry.parts):
+                continue
+            self._queue.forget_data(entry)
+            if begun := self._reading.begin(part):
+                break
         return begun
 
     # --- what it answers -----------------------------------------------------------------------
