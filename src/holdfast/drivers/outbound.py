@@ -130,9 +130,17 @@ class Outgoing(Stream):
         # Until the node knows of it, nothing is told: its greeting may be quicker than our task.
         self._holding = True
 
+    def data_received(self, data: bytes) -> None:
+        """The next hop said something; uvloop reads its greeting also where reading was paused at once."""
+        if self._begun:
+            super().data_received(data)
+        else:
+            self._early += data
+
     async def begin(self, demand: TlsDemand | None) -> None:
         """Tell the node, and begin TLS where it is on from the first byte."""
         assert self._transport is not None
+        self._begun = True
         self._connections.outgoing[self._id] = self
         local = self._transport.get_extra_info("sockname")
         self._all.node.outbound_connected(clock.steady(), self._id, plain_address(local[0]) if local else "")

@@ -366,11 +366,12 @@ class NextHops:
         else:
             text = failed.reason if not connection.connected else f"{connection.host}: {failed.reason}"
             failure = Failure("4.7.5" if failed.tls else "4.4.2", text, connection.host)
+        worked = bool(connection.done_count) or (connection.ready and not connection.given)
         self._outbound.lost(now, connection, failure)
         optional = failed.tls and tls is not None and tls.optional
         self._close(connection)
-        if connection.done_count:
-            return  # it worked until now: a new connection may work as well
+        if worked:
+            return  # a new connection may work as well; one that was idle may be ended by the next hop
         if optional and lane.profile is not None:
             self._connect(now, lane, connection.choice, None)
             return
