@@ -169,6 +169,8 @@ def test_a_queue_and_a_message_are_shown(call: Call, transport: Transport, world
         ("queue remove", {"queue": "dns:example.org"}, "add --yes"),
         ("queue redirect", {"queue": "dns:example.org"}, "name the host"),
         ("queue redirect", {"queue": "dns:example.org", "to": "not a host"}, "domain"),
+        ("queue redirect", {"queue": "dns:example.org", "to": "mail2.example.org:0"}, "not a port"),
+        ("queue redirect", {"queue": "dns:example.org", "to": "[::1"}, "literal"),
     ],
 )
 def test_what_cannot_be_done_is_said(call: Call, verb: str, given: dict[str, Any], text: str) -> None:
@@ -222,8 +224,23 @@ def test_a_queue_is_redirected_and_back(call: Call, transport: Transport) -> Non
     assert (done.done, done.message_count) == ("redirected to mail2.example.org", COUNT)
     assert call("queue show", message="1").last_error == "redirected to mail2.example.org"
     assert call("queue redirect", message=["1"], undo=True).done == "no longer redirected"
-    assert call("queue redirect", message=["2"], to="192.0.2.9").done == "redirected to [192.0.2.9]"
-    assert call("queue redirect", message=["2"], to="[2001:DB8::9]").done == "redirected to [2001:db8::9]"
+
+
+@pytest.mark.usefixtures("transport")
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("192.0.2.9", "[192.0.2.9]"),
+        ("2001:DB8::9", "[2001:db8::9]"),
+        ("[2001:DB8::9]:587", "[2001:db8::9]:587"),
+        ("192.0.2.9:2525", "[192.0.2.9]:2525"),
+        ("Mail2.Example.ORG:587", "mail2.example.org:587"),
+        ("mail2.example.org:25", "mail2.example.org"),
+    ],
+)
+def test_hosts_are_named_in_many_ways(call: Call, given: str, host: str) -> None:
+    assert call("queue redirect", message=["2"], to=given).done == f"redirected to {host}"
+    assert call("queue show", message="2").messages[0].queue == f"smart-host:{host}"
 
 
 def test_back_pressure_is_shown(call: Call, transport: Transport) -> None:

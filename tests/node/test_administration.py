@@ -156,3 +156,16 @@ def test_what_was_held_is_held_after_a_restart(make_world: MakeWorld) -> None:
     held = {row.key: row.status for row in world.node.administration.queue_states(world.now)}
     assert held["mailbox:db1"] == "suspended"
     assert world.node.administration.release(world.now, QueueTarget("dns:example.org")).message_count == 0
+
+
+def test_messages_and_queues_are_worked_on_by_name(make_world: MakeWorld) -> None:
+    message = QueuedMessage(
+        3, NetworkMessageId(NAME), 0.0, "", ("alice@example.test",), 9, None, "<m>", "s", b"3"
+    )
+    world = make_world(RecoveredQueue((message,), 4, {}))
+    administration = world.node.administration
+    assert administration.show_message(world.now, "3").parts[0].queue == "mailbox:db1"
+    assert administration.hold(world.now, QueueTarget(numbers=(3,))).message_count == 1
+    assert administration.release(world.now, QueueTarget(numbers=(3,))).message_count == 1
+    assert administration.retry(world.now, QueueTarget("mailbox:db1")).message_count == 1
+    assert administration.redirect(world.now, QueueTarget(numbers=(3,)), "").message_count == 0

@@ -14,10 +14,20 @@ from holdfast.directory.model import (
     Server,
     Site,
 )
+from holdfast.node.hop_description import describe_hop, retry_hosts
+from holdfast.node.outbound import NextHops
 from holdfast.node.ports import Resolve
 from holdfast.node.transport import TransportNode
-from holdfast.transport.queue import DeliveryType, NextHopKey, RecoveredQueue
+from holdfast.transport.delivery import Delivery
+from holdfast.transport.hop_profile import HopProfile
+from holdfast.transport.host_health import Choice
+from holdfast.transport.next_hop import Host, HostList, find_hosts
+from holdfast.transport.queue import DeliveryType, NextHopKey, Queue, RecoveredQueue
+from holdfast.transport.route import Router
+from holdfast.transport.tls_policy import HostRefused, TlsDemand, TlsPending, TlsPolicies
+from holdfast.transport.tracking import TrackingWriter
 from holdfast.wire.dns_answers import Answer, MxRecord, Outcome, Question, RecordType
+from holdfast.wire.tls_report import PolicyType, ResultType
 
 ORGANISATION = Organisation(
     servers=(Server("mail1", "mail1.example.test", "here", addresses=("192.0.2.1",)),),
@@ -94,3 +104,56 @@ def test_a_domain_that_takes_no_mail_says_so(node: TransportNode) -> None:
 def test_where_nothing_leads(node: TransportNode) -> None:
     assert node.administration.describe_hop(5.0, NextHopKey(DeliveryType.DNS, "x", "gone")) is None
     assert node.administration.describe_hop(5.0, NextHopKey(DeliveryType.MAILBOX, "db")) is None
+
+
+@pytest.fixture
+def next_hops() -> tuple[NextHops, Router]:
+    """The connections of a node, without the node."""
+    router = Router(ORGANISATION, "mail1")
+    tracking = TrackingWriter("s", with_subject=True)
+    queue = Queue(RecoveredQueue((), 1, {}))
+    delivery = Delivery(queue, ORGANISATION, router, tracking, random.Random(1))
+    return NextHops(delivery, ORGANISATION, random.Random(1)), router
+
+
+def test_a_host_that_is_down_says_since_when_and_until_when(next_hops: tuple[NextHops, Router]) -> None:
+    hops, router = next_hops
+    profile = router.profile(SMART)
+    assert profile is not None
+    found = find_hosts(5.0, hops.names, profile)
+    assert isinstance(found, HostList)
+    choice = hops.health.choose(5.0, found)
+    assert isinstance(choice, Choice)
+    hops.health.failed(5.0, choice, "connection refused")
+    (down,) = [each for each in describe_hop(15.0, hops, profile).hosts if each.state == "down"]
+    assert (down.reason, down.state_s, down.retry_s) == ("connection refused", 10.0, 50.0)
+    retry_hosts(15.0, hops, profile)
+    (down,) = [each for each in describe_hop(15.0, hops, profile).hosts if each.state == "down"]
+    assert down.retry_s == 0.0
+
+
+@pytest.mark.parametrize(
+    ("demand", "words"),
+    [
+        (HostRefused("its TLSA is unreadable", ResultType.TLSA_INVALID, PolicyType.TLSA), "not used: its"),
+        (TlsPending(), "not known yet"),
+    ],
+)
+def test_a_host_whose_tls_is_not_settled_says_so(
+    next_hops: tuple[NextHops, Router], demand: TlsPending | HostRefused, words: str
+) -> None:
+    class Policies(TlsPolicies):
+        """Answers the same whatever it is asked."""
+
+        def demand(
+            self, now: float, profile: HopProfile, domain: str, host: Host
+        ) -> TlsDemand | TlsPending | HostRefused:
+            return demand
+
+    hops, router = next_hops
+    profile = router.profile(SMART)
+    assert profile is not None
+    hops.tls = Policies(hops.names, hops.policies)
+    hop = describe_hop(5.0, hops, profile)
+    assert all(each.tls.startswith(words) for each in hop.hosts)
+    assert bool(hop.pending) == isinstance(demand, TlsPending)

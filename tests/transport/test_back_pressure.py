@@ -95,13 +95,14 @@ def test_the_administrators_marks_replace_ours_whatever_the_size() -> None:
     machine = BackPressure()
     machine.follow((ResourceThreshold(Q, 50, 60, 55, 45, history_count=2),))
     assert run(machine, Q, [49.9, 50, 45, 60, 55, 54.9, 44.9], 400 << 20) == [L, M, M, H, H, M, L]
-    machine.sampled(0.0, {Q: Reading(50)})
-    assert not machine.pressure.refuse_outside
-    machine.sampled(2.0, {Q: Reading(50)})
-    assert machine.pressure.refuse_outside
+    refuses = []
+    for at in range(2):
+        machine.sampled(2.0 * at, {Q: Reading(50)})
+        refuses.append(machine.pressure.refuse_outside)
+    assert refuses == [False, True]
     machine.follow(())
-    machine.sampled(4.0, {Q: Reading(50)})
-    assert machine.pressure is NO_PRESSURE
+    assert run(machine, Q, [50]) == [L]
+    assert machine.pressure == NO_PRESSURE
 
 
 def pressed(resource: Resource, value: float, count: int) -> Pressure:

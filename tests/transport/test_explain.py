@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -133,7 +134,7 @@ def test_rights_decide_about_relay() -> None:
 
 
 def test_who_signs_in_may_send_as_itself_only() -> None:
-    user = {"local_port": 587, "user": "alice@example.test"}
+    user: Any = {"local_port": 587, "user": "alice@example.test"}
     other = explained(**user)
     assert other.sender is not None
     assert (other.client, other.sender.code) == ("a user who signed in", 550)

@@ -259,11 +259,11 @@ def test_a_queue_is_redirected_in_steps_and_back() -> None:
     world = World()
     world.take_to_work(4)
     assert redirect_all(world, "192.0.2.9", ["dns:example.org"]) == [4, 4, 1]
-    assert sorted(world.places()) == ["dns:example.org", "smart-host"]
+    assert sorted(world.places()) == ["dns:example.org", "smart-host:192.0.2.9"]
     assert world.places()["dns:example.org"] == [4]
     assert all(",ADMIN,REDIRECT," in line and "redirected to 192.0.2.9" in line for line in world.tracked())
-    assert redirect_all(world, "192.0.2.9", ["smart-host"]) == []  # they are all on their way there
-    assert redirect_all(world, "", ["smart-host"]) == [4, 4, 1]
+    assert redirect_all(world, "192.0.2.9", ["smart-host:192.0.2.9"]) == []  # they are all on their way there
+    assert redirect_all(world, "", ["smart-host:192.0.2.9"]) == [4, 4, 1]
     assert world.places() == {"dns:example.org": list(range(1, 11))}
     assert world.operations.redirect(NOW, world.operations.entries([1]), "") == Done()
 

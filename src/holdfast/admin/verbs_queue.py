@@ -6,6 +6,7 @@ list`` goes on without it: then it reads the queue database and says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 # What one request to the transport role does at most, so that mail goes on meanwhile.
 STEP_COUNT = 500
 NOT_RUNNING = "not running"
+_HOST_AND_PORT = re.compile(r"(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?")
 
 
 # --- looking -------------------------------------------------------------------------------------
@@ -233,7 +235,7 @@ def _redirect(context: Context, arguments: Arguments) -> QueueDone:
 
 
 def _host(text: str | None) -> str:
-    """A host name or an address literal, as routing takes it.
+    """A host name or an address literal, with ``:port`` where it is not 25, as routing takes it.
 
     Raises:
         Refusal: it is neither.
@@ -244,11 +246,15 @@ def _host(text: str | None) -> str:
 
     if not text:
         raise Refusal("name the host: --to HOST; or --undo to let the messages go their own way again")
-    bare = text.removeprefix("[").removesuffix("]")
+    match = _HOST_AND_PORT.fullmatch(text)
+    host, port = (match["literal"] or match["name"], match["port"]) if match is not None else (text, None)
+    if port is not None and not 0 < int(port) < 65_536:
+        raise Refusal(f'"{port}" is not a port; write host:port with a port from 1 to 65535')
+    suffix = f":{port}" if port is not None and int(port) != 25 else ""
     try:
-        return f"[{ip_address(bare)}]"
+        return f"[{ip_address(host)}]{suffix}"
     except ValueError:
-        return parse_domain(text)
+        return parse_domain(host) + suffix
 
 
 def _count(context: Context, target: QueueTarget) -> int:
@@ -424,7 +430,7 @@ VERBS = (
         (
             _QUEUE,
             _MESSAGES,
-            Argument("to", Kind.TEXT, "the host: a name, or an IP address"),
+            Argument("to", Kind.TEXT, "the host: a name or an IP address; host:port, [address]:port"),
             Argument("undo", Kind.FLAG, "let them go their own way again"),
         ),
         detail="It holds for the messages that wait now, not for those to come.",

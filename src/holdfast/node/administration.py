@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from holdfast.directory.model import Organisation, Resource
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.events import LogEvent
-from holdfast.node.hop_description import HopDescription, describe_hop
+from holdfast.node.hop_description import HopDescription, describe_hop, retry_hosts
 from holdfast.node.outbound import NextHops
 from holdfast.transport.back_pressure import BackPressure, Pressure, Reading, ResourceState
 from holdfast.transport.delivery import Delivery
@@ -152,8 +152,12 @@ class Administration:
         return self._operations.release_queue(target.key)
 
     def retry(self, now: float, target: QueueTarget) -> Done:
-        """Try a queue at once."""
-        return self._operations.retry_queue(now, target.key)
+        """Try a queue at once, and its hosts, however lately they failed."""
+        done = self._operations.retry_queue(now, target.key)
+        profile = self._delivery.router.profile(self._operations.lane(target.key).key)
+        if profile is not None and self._next_hops is not None:
+            retry_hosts(now, self._next_hops, profile)
+        return done
 
     def remove(self, now: float, target: QueueTarget, *, with_bounce: bool) -> Done:
         """Give up messages, or some of a queue."""

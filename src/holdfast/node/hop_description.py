@@ -1,6 +1,6 @@
 """Say where a queue's mail would go now: the hosts in their order, how each is, what TLS each needs.
 
-Asks DNS and policies through the same caches as delivery does; while answers are
+It is also where an administrator has those hosts tried at once. Asks DNS and policies through the same caches as delivery does; while answers are
 awaited the description is incomplete and is to be made anew.
 
 Source: issue "Explain"; exchange-behaviour SC-4.
@@ -83,6 +83,13 @@ def describe_hop(now: float, next_hops: NextHops, profile: HopProfile) -> HopDes
         found.notes,
         "",
     )
+
+
+def retry_hosts(now: float, next_hops: NextHops, profile: HopProfile) -> None:
+    """Let the hosts of a queue be tried at once, as far as they are known: an administrator says so."""
+    found = find_hosts(now, next_hops.names, profile, next_hops.ourselves)
+    if isinstance(found, HostList):
+        next_hops.health.retry_now(found)
 
 
 def _host(now: float, health: EndpointHealth, demand: TlsDemand | TlsPending | HostRefused) -> HopHost:
