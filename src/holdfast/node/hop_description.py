@@ -1,7 +1,8 @@
 """Say where a queue's mail would go now: the hosts in their order, how each is, what TLS each needs.
 
-It is also where an administrator has those hosts tried at once. Asks DNS and policies through the same caches as delivery does; while answers are
-awaited the description is incomplete and is to be made anew.
+Also where an administrator has those hosts tried at once. Asks DNS and policies
+through the same caches as delivery does; while answers are awaited the description
+is incomplete and is to be made anew.
 
 Source: issue "Explain"; exchange-behaviour SC-4.
 """
