@@ -175,7 +175,6 @@ class TransportProcess(Process):
         disk: QueueDisk,
         factory: NodeFactory = TransportNode,
     ) -> None:
-        """Make it, not yet running; ``names`` is DNS as it asks it."""
         super().__init__("transport", world, network, rates)
         self.organisation = organisation
         self.disk = disk
