@@ -360,7 +360,7 @@ def _feed(transport: asyncio.Transport, data: bytes) -> None:
         return
     tls = cast(asyncio.BufferedProtocol, protocol)
     while data:
-        buffer = tls.get_buffer(len(data))
+        buffer = memoryview(tls.get_buffer(len(data)))
         count = min(len(buffer), len(data))
         buffer[:count] = data[:count]
         tls.buffer_updated(count)

@@ -150,8 +150,8 @@ class TlsPolicies:
         Args:
             now: steady.
             profile: of the queue.
-            domain: the recipients' domain; looked at for DNS delivery only, since at a smart host
-                the mail of many domains meets and the connector says what it needs.
+            domain: the recipients' domain, for DNS delivery; for a smart host the profile says what is
+                needed, since the mail of many domains meets there.
             host: whom we connect to.
         """
         by_dns = profile.key.delivery_type is DeliveryType.DNS
@@ -161,7 +161,7 @@ class TlsPolicies:
         if wanted is SendTls.CERTIFICATE:
             return TlsDemand(TlsLevel.VERIFIED, server_name, (host.name,), why=why)
         if wanted is SendTls.DOMAIN:
-            name = tls_domain or domain
+            name = tls_domain or (domain if by_dns else host.name)
             return TlsDemand(TlsLevel.VERIFIED, server_name or name, (name,), why=why)
         floor = TlsDemand(
             TlsLevel.OPPORTUNISTIC if wanted is SendTls.OPPORTUNISTIC else TlsLevel.ENCRYPTED,

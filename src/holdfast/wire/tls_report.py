@@ -17,6 +17,8 @@ from urllib.parse import unquote
 
 ADDRESS_COUNT_MAX = 5
 _MAILTO = re.compile(r"mailto:([^\s,!;?]{3,320})(?:[!?].*)?", re.IGNORECASE)
+# Plain addresses only: what is more, somebody else would write into the header of our mail.
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}")
 _DAY_S = 86_400
 _LINE_CHARS = 76  # RFC 2045 section 6.8
 
@@ -109,7 +111,7 @@ def parse_report_addresses(records: Iterable[str]) -> tuple[str, ...]:
         if key.strip(" \t") == "rua" and not found:
             for address in value.split(","):
                 mailto = _MAILTO.fullmatch(address.strip(" \t"))
-                if mailto:
+                if mailto and _ADDRESS.fullmatch(unquote(mailto[1])):
                     found.append(unquote(mailto[1]))
     return tuple(found[:ADDRESS_COUNT_MAX])
 
