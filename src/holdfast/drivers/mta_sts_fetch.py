@@ -119,7 +119,10 @@ class _Request:
             load_authorities(context, self._trusted)
             try:
                 with context.wrap_socket(
-                    plain, server_hostname=self._host, do_handshake_on_connect=False
+                    plain,
+                    server_hostname=self._host,
+                    do_handshake_on_connect=False,
+                    suppress_ragged_eofs=False,  # an end that TLS does not vouch for is none
                 ) as stream:
                     self._hold(stream)  # which has taken the plain one's place
                     stream.do_handshake()
@@ -164,6 +167,9 @@ class _Request:
                 if kind != "text/plain":  # RFC 8461 section 3.2
                     raise Unavailable(f"{self._host} answered with {kind[:60]}, not text/plain")
                 data = answer.read(POLICY_BYTES_MAX + 1)
+                if len(data) <= POLICY_BYTES_MAX and answer.length:
+                    # Half a policy would be one that names fewer hosts.
+                    raise Unavailable(f"{self._host} sent less than it announced")
         except http.client.HTTPException as error:
             raise Unavailable(f"{self._host} does not speak HTTP: {type(error).__name__}") from None
         finally:
