@@ -221,7 +221,9 @@ def test_mail_that_nobody_takes_for_two_days_bounces(make_world: MakeWorld) -> N
     world.wait(120.0)
     world.read()
     world.settle()
-    (bounce,) = world.mailbox(CAROL)
+    delay, bounce = world.mailbox(CAROL)
+    assert b"Action: delayed" in delay
+    assert b"Action: failed" in bounce
     assert b"Status: 4.4.7" in bounce
     assert b"Subject: hello" in bounce
     assert world.node.deadline() is None

@@ -38,6 +38,7 @@ from holdfast.transport.next_hop import Ourselves
 from holdfast.transport.queue import (
     AddMessage,
     Entry,
+    Failure,
     FinishRecipients,
     HoldQueue,
     MarkMessage,
@@ -83,9 +84,7 @@ class TransportNode:
         self._bouncer.router = self._delivery.router
         self._intake = Intake(self._queue, self._tracking, luck, memory_s=organisation.duplicate_memory_s)
         self._doors = SmtpDoors(self._intake, self._categorizer)
-        self.administration = Administration(
-            self._queue, self._delivery, self._tracking, self._next_hops
-        )
+        self.administration = Administration(self._queue, self._delivery, self._tracking, self._next_hops)
         self.administration.follow(organisation)
         self._take_identity(organisation)
         self._stopping = False
@@ -100,8 +99,9 @@ class TransportNode:
         self._rewrite_at: float | None = None
         self._write_failure_count = 0
         self._settle_at: float | None = None
-        # Messages with failed recipients whose data is being read for the bounce.
-        self._bounce_reads: set[int] = set()
+        # Messages whose data is being read for a report; recipients whose sender is told that they wait.
+        self._report_reads: set[int] = set()
+        self._waiting_to_tell: dict[int, tuple[str, ...]] = {}
 
     def _take_identity(self, organisation: Organisation) -> None:
         """Take who we are from the organisation: at first start nobody has declared us yet."""
@@ -155,7 +155,9 @@ class TransportNode:
             details = LineDetails(custom_data=f"the transport role died {crash_count} times over it")
             facts = facts_of(entry.message)
             line = self._tracking.line(now, EventId.POISONMESSAGE, "QUEUE", facts, entry.remaining, details)
-            self._write_own(MarkMessage(number, marks, line))
+            write = MarkMessage(number, marks, line)
+            self._own_tracks.add(write)
+            self._write_own(write)
             self._log(
                 events.MESSAGE_POISON,
                 network_message_id=entry.message.network_message_id,
@@ -418,15 +420,20 @@ class TransportNode:
                 if isinstance(write, TrackOnly | MarkMessage | HoldQueue) and write in self._own_tracks:
                     self._own_tracks.discard(write)
                     self._rewrite_tracks.append(write)
+                elif isinstance(write, MarkMessage):
+                    self._queue.not_told(write.number)  # the report on the delay is not there either
         if (self._rewrite_entries or self._rewrite_tracks) and self._rewrite_at is None:
             self._rewrite_at = now + REWRITE.wait_s(self._write_failure_count, self._luck)
         self._flush(now)
 
     def queued_read(self, now: float, number: int, data: bytes | None) -> None:
         """The data of a queued message; None when it could not be read now."""
-        if number in self._bounce_reads:
-            self._bounce_reads.discard(number)
+        if number in self._report_reads:
+            self._report_reads.discard(number)
             entry = self._queue.get(number)
+            if entry is not None and number in self._waiting_to_tell:
+                self._tell_delay(now, entry, data or b"")
+            self._waiting_to_tell.pop(number, None)
             if entry is not None and entry.outcomes and entry.writing is None:
                 self._record(now, entry, data or b"")
         self._delivery.data_read(now, number, data)
@@ -470,9 +477,7 @@ class TransportNode:
             delivery.mailboxes.dispatch(now)
             self._next_hops.advance(now)
         if delivery.delayed:
-            delayed, delivery.delayed = delivery.delayed, []
-            for entry, _ in delayed:
-                self._queue.untold.pop(entry.message.number, None)
+            self._tell_delayed(now)
         if outcomes.touched:
             touched, outcomes.touched = outcomes.touched, []
             for entry in touched:
@@ -516,26 +521,47 @@ class TransportNode:
             self._settle_at = now + SETTLE_S
 
     def _record(self, now: float, entry: Entry, data: bytes | None) -> None:
-        """Write down what became of recipients; in the same commit comes the bounce for those that failed."""
-        failed = [
-            (recipient, outcome.failure)
-            for outcome in entry.outcomes
-            if outcome.failure is not None
-            for recipient in outcome.finished
-        ]
-        if failed and data is None:
-            number = entry.message.number
-            if number not in self._bounce_reads:
-                self._bounce_reads.add(number)
-                self.outputs.append(ReadQueued([number]))
+        """Write down what became of recipients; in the same commit come the reports on it."""
+        reported = self._bouncer.needs_original(entry.message, entry.outcomes)
+        if reported and data is None:
+            self._read_for_report(entry)
             return
-        write, _ = self._queue.begin_write(entry)
+        self._queue.at_work = entry.message.number
+        write, outcomes = self._queue.begin_write(entry)
         self._write_own(write)
-        if failed:
-            bounced = self._bouncer.bounce(now, entry.message, failed, data or b"")
-            self._write_own(bounced.write)
-            if bounced.event is not None:
-                self._delivery.outcomes.logs.append(bounced.event)
+        if reported:
+            for made in self._bouncer.reports(now, entry.message, outcomes, data or b""):
+                self._write_own(made.write)
+                if made.event is not None:
+                    self._delivery.outcomes.logs.append(made.event)
+
+    def _read_for_report(self, entry: Entry) -> None:
+        number = entry.message.number
+        if number not in self._report_reads:
+            self._report_reads.add(number)
+            self.outputs.append(ReadQueued([number]))
+
+    def _tell_delayed(self, now: float) -> None:
+        """Tell senders that their messages wait, once (exchange-behaviour QU-3)."""
+        delayed, self._delivery.delayed = self._delivery.delayed, []
+        for entry, recipients in delayed:
+            number = entry.message.number
+            self._queue.untold.pop(number, None)
+            self._waiting_to_tell[number] = recipients
+            if entry.message.data is None:
+                self._read_for_report(entry)
+            else:
+                self._tell_delay(now, entry, entry.message.data)
+
+    def _tell_delay(self, now: float, entry: Entry, data: bytes) -> None:
+        recipients = self._waiting_to_tell.pop(entry.message.number)
+        self._queue.at_work = entry.message.number
+        failure = Failure("4.4.7", entry.last_error or "it could not be delivered yet")
+        report = self._bouncer.delay(now, entry.message, [(each, failure) for each in recipients], data)
+        if report is not None:
+            self._queue.mark(entry, replace(entry.message.marks, delay_told=True))
+            # Both in one commit: the sender is told once, and it is known that it was.
+            self._write_own(report.write, MarkMessage(entry.message.number, entry.message.marks))
 
     def _track(self, lines: str) -> None:
         """Write tracking lines of our own; they are kept until they are durable."""

@@ -357,7 +357,7 @@ def _moving(now: float, lane: Lane) -> bool:
 
 
 def _stuck(now: float, part: Part) -> bool:
-    """Whether a part waits for something that may never come; what an administrator stopped waits for ever."""
+    """Whether a part waits for something that may never come; what was stopped by hand waits for ever."""
     if part.lane.held or part.lane.key.delivery_type in (DeliveryType.HELD, DeliveryType.POISON):
         return False
     return part.state is PartState.DEFERRED or (

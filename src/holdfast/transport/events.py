@@ -107,8 +107,8 @@ QUEUE_ROUTED_ANEW = declare(
     "TRN-0333",
     Severity.INFO,
     "queue {queue} with {message_count} messages delivered nothing for long and is routed anew",
-    "Nothing left by it for `idle_resubmit` of the organisation. Each message goes where today's organisation "
-    "leads it, which may be the same queue. If it is, look at its last error with `holdfast queue list`.",
+    "Nothing left by it for `idle_resubmit` of the organisation. Each message goes where today's "
+    "organisation leads it, which may be the same queue. If it is, look at its last error with `holdfast queue list`.",
 )
 MESSAGE_POISON = declare(
     "TRN-0334",

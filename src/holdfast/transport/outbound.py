@@ -200,7 +200,8 @@ class Outbound:
             RecipientOutcome(
                 done.accepted,
                 line,
-                served=Served.RELAYED,
+                # A next hop that knows of delivery reports makes them itself (RFC 3461 section 5).
+                served=None if connection.session.extensions.dsn else Served.RELAYED,
                 remote_host=connection.host,
                 in_flight_count=in_flight_count,
             ),

@@ -523,7 +523,7 @@ class Queue:
         return entry
 
     def landed_by(self, write: FinishRecipients) -> list[int]:
-        """The notes of the in-flight journal that a durable write makes needless; asked before ``written``."""
+        """The notes of the journal that a durable write makes needless; asked before ``written``."""
         count = sum(outcome.in_flight_count for outcome in self._entries[write.number].recording)
         return [write.number] * count
 
@@ -551,6 +551,13 @@ class Queue:
         entry.message = replace(entry.message, marks=marks)
         if marks.delay_told:
             self.untold.pop(entry.message.number, None)
+
+    def not_told(self, number: int) -> None:
+        """Record that it could not be written down that a sender was told; it is told later."""
+        entry = self._entries.get(number)
+        if entry is not None:
+            self.mark(entry, replace(entry.message.marks, delay_told=False))
+            self.untold = {number: entry, **self.untold}  # the oldest come first
 
     def forget_data(self, entry: Entry) -> None:
         """Let go of the data of a message; it is on disk."""
