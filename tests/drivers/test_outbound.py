@@ -13,7 +13,7 @@ import pytest
 
 from certificates.made import DAY, NOW, Issued, make_authority, make_self_signed
 from holdfast.drivers import loop, tcp
-from holdfast.drivers.outbound import OutboundConnections, reason_of
+from holdfast.drivers.outbound import OutboundConnections, Outgoing, reason_of
 from holdfast.drivers.tcp import Connections
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import (
@@ -169,6 +169,27 @@ def test_a_next_hop_that_ends_its_side_is_told_of(tmp_path: Path) -> None:
         assert await stage.expect("lost") == ""
 
     run(test, tmp_path)
+
+
+@pytest.mark.parametrize("quick", [False, True], ids=["asyncio", "uvloop"])
+def test_what_comes_before_the_node_knows_of_the_connection_is_kept(tmp_path: Path, quick: bool) -> None:
+    # uvloop reads also where reading was paused in connection_made.
+    async def test(stage: Stage) -> None:
+        connection = Outgoing(stage.outbound, HOP)
+        loop = asyncio.get_running_loop()
+        stage.seen.append(b"")
+        await loop.create_connection(lambda: connection, "127.0.0.1", stage.port)
+        connection.send(b"QUIT\r\n")
+        while len(stage.seen) < 2:  # noqa: ASYNC110 - the next hop has no event to tell a test
+            await asyncio.sleep(0.005)
+        assert stage.node.heard.empty()
+        await connection.begin(None)
+        await stage.expect("connected")
+        assert await stage.expect("bytes") == b"220 hello\r\n"
+        await stage.expect("ended")
+        stage.perform(Close(HOP))
+
+    run(test, tmp_path, quick=quick)
 
 
 def test_a_next_hop_that_drops_the_connection(tmp_path: Path) -> None:

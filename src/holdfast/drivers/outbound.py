@@ -122,6 +122,7 @@ class Outgoing(Stream):
         self._id = connection_id
         self._lost_reason = ""
         self._upgrading = False
+        self._ended_early = False
         self.lost_early = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -130,17 +131,16 @@ class Outgoing(Stream):
         # Until the node knows of it, nothing is told: its greeting may be quicker than our task.
         self._holding = True
 
-    def data_received(self, data: bytes) -> None:
-        """The next hop said something; uvloop reads its greeting also where reading was paused at once."""
-        if self._begun:
-            super().data_received(data)
-        else:
-            self._early += data
+    def eof_received(self) -> bool:
+        """The next hop says no more; before the node knows of it that is kept, too."""
+        if self._id in self._connections.outgoing:
+            return super().eof_received()
+        self._ended_early = True
+        return True
 
     async def begin(self, demand: TlsDemand | None) -> None:
         """Tell the node, and begin TLS where it is on from the first byte."""
         assert self._transport is not None
-        self._begun = True
         self._connections.outgoing[self._id] = self
         local = self._transport.get_extra_info("sockname")
         self._all.node.outbound_connected(clock.steady(), self._id, plain_address(local[0]) if local else "")
@@ -154,6 +154,8 @@ class Outgoing(Stream):
         held, self._held = self._held, b""
         if held:
             self.data_received(held)
+        if self._ended_early:
+            self.eof_received()
 
     def drop(self) -> None:
         """Forget a connection that came about although it was given up."""

@@ -138,6 +138,7 @@ class Stream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._id = ConnectionId(0)
         self._closing = False
+        self._peer_ended = False
         self._reading = True
         # What comes before somebody is ready for it: the loop may read before it lets us say "wait".
         self._holding = False
@@ -160,6 +161,7 @@ class Stream(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The peer says no more; it may still be reading, so the node decides when to close."""
+        self._peer_ended = True
         if self._closing:
             return False
         self._connections.node.connection_ended(clock.steady(), self._id)
@@ -225,7 +227,7 @@ class Stream(asyncio.Protocol):
         if self._closing or self._transport.is_closing():
             return
         self._closing = True
-        if self._transport.can_write_eof():
+        if self._transport.can_write_eof() and not self._peer_ended:
             self.resume_reading()
             self._transport.write_eof()
         else:
