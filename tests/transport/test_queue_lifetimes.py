@@ -212,3 +212,28 @@ def test_the_last_recipient_takes_its_message_out_of_the_queue() -> None:
     write, _ = world.queue.begin_write(entry)
     assert isinstance(write, FinishRecipients)
     assert write.remaining == ()
+
+
+def test_nothing_is_routed_anew_under_pressure() -> None:
+    world = World("x@nowhere.example")
+    world.delivery.resubmits_paused = True
+    world.wait_until(24 * HOUR)
+    assert world.routed_anew() == []
+    world.delivery.resubmits_paused = False
+    world.wait_until(24 * HOUR + MINUTE)
+    assert world.routed_anew() == ["unreachable"]
+
+
+def test_nothing_is_sent_while_the_disk_is_behind() -> None:
+    world = World("bob@example.org")
+    outbound = world.delivery.outbound
+    outbound.stop(stopped=True)
+    assert outbound.take_stirred(0.0) == []
+    outbound.stop(stopped=False)
+    assert outbound.take_stirred(0.0) == [world.lane]
+
+
+def test_many_recipients_of_one_next_hop_are_cut_into_parts_of_a_hundred() -> None:
+    world = World("bob@example.org")
+    world.delivery.route(0.0, world.queue[1], tuple(f"{number}@example.org" for number in range(250)))
+    assert [len(part.recipients) for part in world.lane.waiting] == [1, 100, 100, 50]
