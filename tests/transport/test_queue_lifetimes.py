@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -187,6 +188,12 @@ def test_each_next_hop_has_one_queue() -> None:
     }
 
 
+def standing(number: ConnectionId, lane: OutboundQueue) -> OutboundConnection:
+    """A connection of which only that it stands is looked at."""
+    none: Any = None
+    return OutboundConnection(number, lane, none, none, ready=True)
+
+
 def test_another_connection_only_for_more_mail_and_never_more_than_may_be() -> None:
     world = World(*(f"{number}@example.org" for number in range(60)))
     lane = world.lane
@@ -196,8 +203,7 @@ def test_another_connection_only_for_more_mail_and_never_more_than_may_be() -> N
         opened.append(wanted)
         for _ in range(wanted):
             number = ConnectionId(-1 - len(lane.connections))
-            # Only that it stands is looked at.
-            lane.connections[number] = OutboundConnection(number, lane, None, None, ready=True)  # type: ignore[arg-type]
+            lane.connections[number] = standing(number, lane)
     assert opened[:3] == [1, 2, 4]
     assert len(lane.connections) == 15 + 5
     assert World("a@example.org").lane.wanted_count(20) == 1
