@@ -20,7 +20,7 @@ from holdfast.transport.tls_policy import TlsDemand, TlsLevel
 if TYPE_CHECKING:
     from cryptography import x509
 
-# An opportunistic handshake takes what it can get: weak keys are better than none (RFC 7435 section 1.1).
+# An opportunistic handshake takes what it can get: weak keys are better than none (RFC 7435 section 3).
 OPPORTUNISTIC_CIPHERS = "DEFAULT@SECLEVEL=1"
 
 

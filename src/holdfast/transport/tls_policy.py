@@ -202,7 +202,7 @@ class TlsPolicies:
         if not (host.addresses_validated and (host.name_validated or host.declared)):
             return None  # RFC 7672 section 2.2: without DNSSEC on the way there is no DANE
         canonical = host.canonical_name or host.name
-        # RFC 7672 section 2.2.2: where the host is an alias, the name that it leads to comes first.
+        # RFC 7672 section 2.2: where the host is an alias, the name that it leads to comes first.
         for base in dict.fromkeys((canonical, host.name)):
             answer = self._names.ask(now, Question(f"_{host.port}._tcp.{base}", RecordType.TLSA))
             if answer is None:
@@ -255,7 +255,7 @@ def _by_records(answer: Answer, base: str, host: Host, domain: str) -> TlsDemand
         f"{each.usage} {each.selector} {each.matching_type} {each.data.hex()}"
         for each in records[:TLSA_COUNT_MAX]
     )
-    # RFC 7672 sections 2.2.3 and 3.2.2: these names count where a certificate of usage 2 is looked at.
+    # RFC 7672 section 3.2.2: these names count where a certificate of usage 2 is looked at.
     names = tuple(dict.fromkeys((base, host.name, domain)))
     if not usable:
         # RFC 7672 section 2.2: records that nobody can use ask for encryption still.
