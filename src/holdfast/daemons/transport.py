@@ -24,6 +24,7 @@ from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Peer
 from holdfast.node.transport import TransportNode
+from holdfast.transport import sts_policies, tls_report
 from holdfast.transport.admission import Doors
 
 # New objects until the youngest are looked through for cycles; messages make few (docs/decisions/0009).
@@ -62,7 +63,8 @@ async def serve(process: RoleProcess) -> int:
     runner = TransportRunner(node, organisation, process.home, process.log, writer, journal)
     del recovered  # it would keep every message that it names
     process.before_breaking = runner.note_crash
-    node.restore_policies(clock.steady(), read_kept(process.home, "sts"))
+    node.restore_policies(clock.steady(), read_kept(process.home, sts_policies.FILES))
+    node.restore_counts(read_kept(process.home, tls_report.FOLDER).get(tls_report.PATH))
     try:
         node.started(clock.steady())
     except Exception:

@@ -31,6 +31,7 @@ from holdfast.node.ports import (
     StartTls,
     TransportOutput,
 )
+from holdfast.node.tls_reporting import TlsCounting
 from holdfast.transport.delivery import Delivery
 from holdfast.transport.host_health import AllBusy, AllDown, Choice, HostHealth
 from holdfast.transport.names import NameCache
@@ -50,6 +51,7 @@ from holdfast.transport.queue import Failure, NextHopKey
 from holdfast.transport.route import HopProfile
 from holdfast.transport.sts_policies import StsPolicies
 from holdfast.transport.tls_policy import HostRefused, TlsDemand, TlsFacts, TlsPending, TlsPolicies
+from holdfast.transport.tls_report import TlsReports
 from holdfast.wire.dns_answers import Answer
 
 CONNECT_TIMEOUT_S = 30.0
@@ -67,7 +69,8 @@ class NextHops:
         self.outputs: list[TransportOutput] = []
         self.names = NameCache()
         self.health = HostHealth(luck)
-        self.policies = StsPolicies(self.names)
+        self.counting = TlsCounting(TlsReports(self.names, luck))
+        self.policies = StsPolicies(self.names, self.counting.reports.policy_failed)
         self.tls = TlsPolicies(self.names, self.policies)
         self.ourselves = Ourselves()
         # Gives the password of a send connector; it is asked when a connection begins, so that a
@@ -206,6 +209,7 @@ class NextHops:
                 return False
             demand = self.tls.demand(now, profile, lane.key.domain, choice.host)
             if isinstance(demand, HostRefused):
+                self.counting.refused(now, lane.key, choice.host.name, demand)
                 self.health.abandoned(choice)
                 unfit[choice.endpoint] = demand.reason
                 continue
@@ -344,6 +348,7 @@ class NextHops:
                     self._outbound.done(now, connection, event)
                 case SessionReady():
                     connection.ready = True
+                    self.counting.ready(now, connection)
                     self.health.connected(now, connection.choice)
                     self._outbound.stir(connection.queue)
                 case ClientTlsWanted():
@@ -369,6 +374,8 @@ class NextHops:
         worked = bool(connection.done_count) or (connection.ready and not connection.given)
         self._outbound.lost(now, connection, failure)
         optional = failed.tls and tls is not None and tls.optional
+        if failed.tls:
+            self.counting.failed(now, connection, failure.text)
         self._close(connection)
         if worked:
             return  # a new connection may work as well; one that was idle may be ended by the next hop

@@ -28,6 +28,7 @@ from holdfast.node.ports import (
     TransportOutput,
 )
 from holdfast.node.smtp_doors import SmtpDoors
+from holdfast.node.tls_reporting import TlsReporting
 from holdfast.transport import events
 from holdfast.transport.back_pressure import Reading
 from holdfast.transport.bounce import Bouncer
@@ -80,6 +81,9 @@ class TransportNode:
             self._queue, organisation, Router(organisation, server_name), self._tracking, luck
         )
         self._next_hops = NextHops(self._delivery, organisation, luck)
+        self._tls_reporting = TlsReporting(
+            self._next_hops.counting.reports, self._queue, self._tracking, luck
+        )
         self._bouncer = Bouncer(self._queue, self._categorizer, self._tracking, luck, self._fqdn)
         self._bouncer.router = self._delivery.router
         self._intake = Intake(self._queue, self._tracking, luck, memory_s=organisation.duplicate_memory_s)
@@ -113,6 +117,7 @@ class TransportNode:
         addresses = frozenset(server.addresses) if server is not None else frozenset()
         self._next_hops.follow(organisation, Ourselves(frozenset((self._fqdn.lower(),)), addresses))
         self._doors.follow(organisation, server.name if server is not None else "", self._fqdn)
+        self._tls_reporting.follow(organisation, self._fqdn)
 
     @property
     def clock_offset_s(self) -> float:
@@ -182,6 +187,10 @@ class TransportNode:
         """Take the MTA-STS policies that an earlier life has kept, by path; before ``started``."""
         self._next_hops.policies.restore(now, files)
 
+    def restore_counts(self, data: bytes | None) -> None:
+        """Take the counts for TLS reports that an earlier life has kept; None when there are none."""
+        self._tls_reporting.restore(data)
+
     def organisation_changed(self, now: float, organisation: Organisation) -> None:
         """Go by another organisation from now on; sessions that are open keep their limits."""
         self._categorizer = Categorizer(organisation)
@@ -200,6 +209,7 @@ class TransportNode:
         instants = (
             self._delivery.deadline(),
             self._next_hops.deadline(),
+            self._tls_reporting.deadline(),
             self._doors.next_deadline(),
             self._rewrite_at,
             self._settle_at,
@@ -211,6 +221,7 @@ class TransportNode:
         self._doors.timer(now)
         self._delivery.timer(now)
         self._next_hops.timer(now)
+        self._report_tls(now)
         if self._rewrite_at is not None and now >= self._rewrite_at:
             self._rewrite_at = None
             self._delivery.outcomes.touched += self._rewrite_entries
@@ -224,6 +235,7 @@ class TransportNode:
         self._stopping = True
         self._doors.stopping(now)
         self._next_hops.stopping(now)
+        self._report_tls(now)
         self._flush(now)
 
     def idle(self) -> bool:
@@ -562,6 +574,12 @@ class TransportNode:
             self._queue.mark(entry, replace(entry.message.marks, delay_told=True))
             # Both in one commit: the sender is told once, and it is known that it was.
             self._write_own(report.write, MarkMessage(entry.message.number, entry.message.marks))
+
+    def _report_tls(self, now: float) -> None:
+        """Keep the counts of TLS, and send the reports that are due."""
+        messages, files = self._tls_reporting.work(now, stopping=self._stopping)
+        self._write_own(*messages)
+        self.outputs += files
 
     def _track(self, lines: str) -> None:
         """Write tracking lines of our own; they are kept until they are durable."""

@@ -31,7 +31,8 @@ from holdfast.wire.tls_report import (
     report_mail,
 )
 
-PATH = "tls-report/counts.json"
+FOLDER = "tls-report"
+PATH = f"{FOLDER}/counts.json"
 FORMAT = 1
 DOMAIN_COUNT_MAX = 10_000  # of one day; further ones are not counted
 FAILURE_KIND_COUNT_MAX = 50  # of one policy of one domain and day
@@ -53,8 +54,8 @@ _WORDS = (
     ("self signed", ResultType.NOT_TRUSTED),
     ("issuer", ResultType.NOT_TRUSTED),
     ("not trusted", ResultType.NOT_TRUSTED),
-    ("does not offer tls", ResultType.STARTTLS_NOT_SUPPORTED),
     ("not offer starttls", ResultType.STARTTLS_NOT_SUPPORTED),
+    ("said at starttls", ResultType.STARTTLS_NOT_SUPPORTED),
 )
 
 _FailureKey = tuple[str, str, str, str]
@@ -81,6 +82,7 @@ class ReportMail:
     recipient: str
     data: bytes
     domain: str
+    message_id: str
 
 
 def result_of(reason: str) -> ResultType:
@@ -109,7 +111,7 @@ class TlsReports:
         self._changed = False
         self._keep_at: float | None = None
         self._report_at = 0.0
-        self._delay_s = luck.uniform(0.0, REPORT_SPAN_S)
+        self._delay_s: float | None = None
         self._sending = False
         self._organisation = ""
         self._submitter = ""
@@ -208,6 +210,10 @@ class TlsReports:
         if now < self._report_at:
             return []
         self._report_at = now + REPORT_EVERY_S
+        if not self._days:
+            return []
+        if self._delay_s is None:
+            self._delay_s = self._luck.uniform(0.0, REPORT_SPAN_S)
         wall = now + self.clock_offset_s
         today = _date(wall)
         mails: list[ReportMail] = []
@@ -241,7 +247,7 @@ class TlsReports:
                 message_id = f"{report.report_id}@{report.submitter}"
                 date = format_date(now + self.clock_offset_s)
                 data = report_mail(report, recipient=recipient, date=date, message_id=message_id)
-                mails.append(ReportMail(recipient, data, domain))
+                mails.append(ReportMail(recipient, data, domain, message_id))
 
     def _report(self, day: str, domain: str, policies: dict[PolicyType, _Counts]) -> TlsReport:
         return TlsReport(
