@@ -90,10 +90,10 @@ class World:
             for recipient in outcome.finished
         }
 
-    def routed_anew(self) -> list[object]:
+    def routed_anew(self) -> list[str]:
         """The queues of which the log says so."""
         logs = self.delivery.outcomes.logs
-        return [event.fields["queue"] for event in logs if event.kind is events.QUEUE_ROUTED_ANEW]
+        return [str(event.fields["queue"]) for event in logs if event.kind is events.QUEUE_ROUTED_ANEW]
 
 
 def test_waits_between_tries_grow_twice() -> None:
