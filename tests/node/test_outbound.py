@@ -498,7 +498,7 @@ def test_what_was_in_flight_at_a_kill_is_told_of_and_sent_again() -> None:
     assert world.node.doubtful_message_count == 1
     world.settle()
     assert world.noted == []
-    doubtful = [e for text in world.tracking for e in parse_lines(text) if "twice" in e.custom_data]
+    doubtful = [e for text in world.tracking for e in parse_lines(text) if "twice" in e.recipient_status]
     assert [e.internal_message_id for e in doubtful] == ["1"]
     assert not world.disk
 

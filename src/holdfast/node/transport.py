@@ -173,7 +173,9 @@ class TransportNode:
         """Tell of the messages that were at a next hop when the last life of this process ended."""
         outbound = self._delivery.outbound
         found = [entry for number in recovered.in_flight if (entry := self._queue.get(number)) is not None]
-        details = LineDetails(recipient_status="4.4.2", custom_data="may be delivered twice: we were stopped")
+        details = LineDetails(
+            recipient_status="4.4.2 may be delivered twice: this server was stopped by force"
+        )
         for entry in found:
             facts = facts_of(entry.message)
             self._track(self._tracking.line(now, EventId.DEFER, "QUEUE", facts, entry.remaining, details))

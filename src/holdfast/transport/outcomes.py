@@ -115,7 +115,7 @@ class Outcomes:
         failure: Failure,
     ) -> None:
         """Write a line about recipients that wait on."""
-        details = LineDetails(recipient_status=failure.status, custom_data=failure.text)
+        details = LineDetails(recipient_status=f"{failure.status} {failure.text}")
         facts = facts_of(entry.message)
         self.tracks.append(self._tracking.line(now, event_id, source, facts, recipients, details))
 
