@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from holdfast.drivers import loop as quick_loop
 from holdfast.drivers import tcp
-from holdfast.drivers.tcp import Connection, Connections
+from holdfast.drivers.tcp import Connection, Connections, ImplicitTls
 from holdfast.drivers.tls import ensure_certificate
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import ConnectionId
@@ -225,6 +227,64 @@ def test_a_handshake_that_comes_before_we_are_ready_for_it_is_not_lost(tmp_path:
     run(test, tmp_path)
 
 
+def say_with_the_end_of_the_handshake(
+    server: socket.socket, context: ssl.SSLContext, words: bytes, *, wanted: bytes
+) -> bytes:
+    """Begin TLS; the last message of the handshake and the first words go out in one segment.
+
+    Returns:
+        What the server says, up to the wanted end.
+    """
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+
+    def until_it_works(step: Callable[[], object]) -> object:
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                server.sendall(outgoing.read())
+                incoming.write(server.recv(1 << 16))
+
+    until_it_works(tls.do_handshake)
+    tls.write(words)
+    server.sendall(outgoing.read())
+    said = b""
+    while not said.endswith(wanted):
+        said += cast(bytes, until_it_works(tls.read))
+    return said
+
+
+@pytest.mark.parametrize("quick", [False, True], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("implicit", [False, True], ids=["STARTTLS", "from the first byte"])
+def test_what_comes_with_the_end_of_the_handshake_is_not_lost(
+    tmp_path: Path, implicit: bool, quick: bool
+) -> None:
+    # Found with Python's smtplib: its EHLO came before the node knew that TLS was on, and was taken for
+    # something said in the clear.
+    ensure_certificate(tmp_path, ("localhost",))
+    context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+
+    def converse(port: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+            if not implicit:
+                assert client.recv(100) == b"hello\n"
+                client.sendall(b"tls\n")
+                assert client.recv(100) == b"go on\n"
+            return say_with_the_end_of_the_handshake(client, context, b"first\n", wanted=b"first\n")
+
+    async def test(stage: Stage) -> None:
+        make = ImplicitTls(lambda peer: stage.context("")) if implicit else None
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(stage.connections, stage.node.opened, make), "127.0.0.1", 0
+        )
+        said = await asyncio.to_thread(converse, server.sockets[0].getsockname()[1])
+        assert said == (b"hello\n" if implicit else b"secret hello\n") + b"first\n"
+        server.close()
+
+    run(test, tmp_path, quick=quick)
+
+
 def test_a_failed_handshake_ends_the_connection_once(tmp_path: Path) -> None:
     ensure_certificate(tmp_path, ("localhost",))
 
@@ -265,7 +325,9 @@ def test_tls_from_the_first_byte(tmp_path: Path, quick: bool) -> None:
 
     async def test(stage: Stage) -> None:
         server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(stage.connections, stage.node.opened, lambda peer: stage.context("")),
+            lambda: Connection(
+                stage.connections, stage.node.opened, ImplicitTls(lambda peer: stage.context(""))
+            ),
             "127.0.0.1",
             0,
         )
@@ -285,6 +347,45 @@ def test_tls_from_the_first_byte(tmp_path: Path, quick: bool) -> None:
         ((_, place, reason),) = stage.failed
         assert place == f"port {port}"
         assert "TLS failed" in reason
+        server.close()
+
+    run(test, tmp_path, quick=quick)
+
+
+@pytest.mark.parametrize("quick", [False, True], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    ("header", "heard"),
+    [
+        (b"PROXY TCP4 192.0.2.7 198.51.100.1 4444 465\r\n", "opened 192.0.2.7 tls=True TLSv1.3"),
+        (b"PROXY UNKNOWN\r\n", "opened 127.0.0.1 tls=True TLSv1.3"),
+        (b"EHLO nobody said that\r\n", ""),
+    ],
+)
+def test_a_balancer_says_before_tls_who_its_client_is(
+    tmp_path: Path, header: bytes, heard: str, quick: bool
+) -> None:
+    ensure_certificate(tmp_path, ("localhost",))
+    context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+
+    async def test(stage: Stage) -> None:
+        implicit = ImplicitTls(lambda peer: stage.context(""), lambda peer: peer.address == "127.0.0.1")
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(stage.connections, stage.node.opened, implicit), "127.0.0.1", 0
+        )
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+        for start in range(0, len(header), 20):
+            writer.write(header[start : start + 20])
+            await writer.drain()
+            await asyncio.sleep(0)
+        if heard:
+            await writer.start_tls(context, server_hostname="localhost")
+            assert await reader.readline() == b"hello\n"
+            assert stage.node.heard == [heard]
+        else:
+            assert await reader.read() == b""
+            ((_, _, reason),) = stage.failed
+            assert "PROXY protocol" in reason
+        writer.close()
         server.close()
 
     run(test, tmp_path, quick=quick)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import Generic
+from typing import Generic, Protocol
 
 from prometheus_client import generate_latest
 
@@ -16,7 +16,7 @@ from holdfast.drivers.events import PORT_NOT_OPENED, PORT_OPENED_LATE
 from holdfast.drivers.listeners import Binding, Listeners
 from holdfast.drivers.role_link import RoleLink
 from holdfast.drivers.runner import NodeRunner
-from holdfast.drivers.tcp import Connection
+from holdfast.drivers.tcp import Connection, ImplicitTls
 from holdfast.kernel.events import happened
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Output, Peer
@@ -25,13 +25,28 @@ Bindings = Callable[[Organisation, Server], dict[Binding, None]]
 
 
 Opened = Callable[[float, ConnectionId, Peer], None]
-# Which receive connector a client comes to, by name; empty where the role has none.
-ConnectorOf = Callable[[Organisation, Server, Peer], str]
 
 
-def _no_connector(organisation: Organisation, server: Server, peer: Peer) -> str:
-    """The answer of a role without connectors."""
-    return ""
+class ConnectorsAt(Protocol):
+    """What a role with receive connectors knows of a peer before it has a session."""
+
+    def connector(self, organisation: Organisation, server: Server, peer: Peer) -> str:
+        """The connector that a client comes to, by name; empty when there is none."""
+
+    def balancer(self, organisation: Organisation, server: Server, peer: Peer) -> bool:
+        """Whether a peer is a balancer, which says first who its client is."""
+
+
+class NoConnectors:
+    """A role without connectors."""
+
+    def connector(self, organisation: Organisation, server: Server, peer: Peer) -> str:
+        """There is none."""
+        return ""
+
+    def balancer(self, organisation: Organisation, server: Server, peer: Peer) -> bool:
+        """Nobody is expected."""
+        return False
 
 
 class Door(Generic[Output]):
@@ -43,7 +58,7 @@ class Door(Generic[Output]):
         runner: NodeRunner[Output],
         bindings: Bindings,
         opened: Opened,
-        connector_of: ConnectorOf = _no_connector,
+        connectors: ConnectorsAt | None = None,
     ) -> None:
         """Join a runner to where it listens.
 
@@ -52,13 +67,13 @@ class Door(Generic[Output]):
             runner: drives the node.
             bindings: the addresses and ports of a server in an organisation.
             opened: tells the node of a new client.
-            connector_of: says whose certificate is shown where TLS is on from the first byte.
+            connectors: say whose certificate is shown where TLS is on from the first byte.
         """
         self._process = process
         self._runner: NodeRunner[Output] = runner
         self._bindings = bindings
         self._opened = opened
-        self._connector_of = connector_of
+        self._connectors = connectors or NoConnectors()
         self._listeners = Listeners(self._connection, self._failed, self._opened_late)
         runner.certificates.follow(runner.organisation, runner.organisation.own_server(process.server_name))
         self._link = RoleLink(
@@ -106,14 +121,19 @@ class Door(Generic[Output]):
         self._link.reload()
 
     def _connection(self, binding: Binding) -> Connection:
-        implicit = self._implicit_context if binding.implicit_tls else None
+        implicit = ImplicitTls(self._context, self._balancer) if binding.implicit_tls else None
         return Connection(self._runner.connections, self._client_came, implicit)
 
-    def _implicit_context(self, peer: Peer) -> ssl.SSLContext:
+    def _context(self, peer: Peer) -> ssl.SSLContext:
         organisation = self._runner.organisation
         server = organisation.own_server(self._process.server_name)
-        connector = "" if server is None else self._connector_of(organisation, server, peer)
+        connector = "" if server is None else self._connectors.connector(organisation, server, peer)
         return self._runner.certificates.context(connector)
+
+    def _balancer(self, peer: Peer) -> bool:
+        organisation = self._runner.organisation
+        server = organisation.own_server(self._process.server_name)
+        return server is not None and self._connectors.balancer(organisation, server, peer)
 
     def _client_came(self, connection_id: ConnectionId, peer: Peer) -> None:
         self._opened(clock.steady(), connection_id, peer)

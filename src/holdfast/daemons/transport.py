@@ -41,13 +41,25 @@ def smtp_bindings(organisation: Organisation, server: Server) -> dict[Binding, N
     }
 
 
-def connector_of(organisation: Organisation, server: Server, peer: Peer) -> str:
-    """The receive connector that a client comes to, whose certificate it is shown; empty for none."""
-    doors = Doors(each for each in organisation.receive_connectors if each.server == server.name)
-    try:
-        return doors.choose(peer.address, peer.local_address, peer.local_port).name
-    except Refusal:
-        return ""  # the session says so, under TLS
+class SmtpConnectors:
+    """The receive connectors of a server, as its door asks for them before a session begins."""
+
+    def connector(self, organisation: Organisation, server: Server, peer: Peer) -> str:
+        """The connector that a client comes to, whose certificate it is shown; empty for none."""
+        try:
+            doors = _doors(organisation, server)
+            return doors.choose(peer.address, peer.local_address, peer.local_port).name
+        except Refusal:
+            return ""  # the session says so, under TLS
+
+    def balancer(self, organisation: Organisation, server: Server, peer: Peer) -> bool:
+        """Whether a peer is a balancer that a connector names."""
+        doors = _doors(organisation, server)
+        return doors.balancer_expected(peer.address, peer.local_address, peer.local_port)
+
+
+def _doors(organisation: Organisation, server: Server) -> Doors:
+    return Doors(each for each in organisation.receive_connectors if each.server == server.name)
 
 
 async def serve(process: RoleProcess) -> int:
@@ -80,7 +92,7 @@ async def serve(process: RoleProcess) -> int:
         # Without a name the node chooses the connector by where the client came to, and whence.
         node.connection_opened(now, connection_id, "", peer)
 
-    clean = await Door(process, runner, smtp_bindings, opened, connector_of).serve()
+    clean = await Door(process, runner, smtp_bindings, opened, SmtpConnectors()).serve()
     await asyncio.to_thread(writer.close, clean, node.uncertain)
     journal.close()
     return 0

@@ -12,23 +12,26 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, assert_never, cast
 
 from holdfast.drivers import clock
 from holdfast.drivers.handshake import HANDSHAKE_TIMEOUT_S, facts_of_client, handshake_problem
 from holdfast.drivers.metrics import CONNECTIONS
-from holdfast.kernel.errors import Unavailable
+from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Close, ConnectionOutput, PauseReading, Peer, ResumeReading, Send, StartTls
 from holdfast.transport.tls_policy import TlsDemand, TlsFacts
+from holdfast.wire.proxy_protocol import read_proxy_header
 
 # A client that does not read its answers is cut off when this much waits for it.
 WRITE_BUFFER_BYTES_MAX = 64 << 20
 WRITE_BUFFER_HIGH_BYTES = 256 << 10
 # How long a closing connection may take to read what was sent to it.
 CLOSE_TIMEOUT_S = 2.0
+# A balancer writes its header at once; who is silent for so long is none.
+PROXY_WAIT_S = 5.0
 
 
 class ConnectionInputs(Protocol):
@@ -130,6 +133,19 @@ class Connections:
             connection.abort()
 
 
+@dataclass(frozen=True, slots=True)
+class ImplicitTls:
+    """What is needed where TLS is on from the first byte.
+
+    Attributes:
+        context: for a client.
+        balancer: whether a peer is a balancer, which says before TLS who its client is (PROXY protocol).
+    """
+
+    context: Callable[[Peer], ssl.SSLContext]
+    balancer: Callable[[Peer], bool] = lambda _: False
+
+
 class Stream(asyncio.Protocol):
     """One connection, whoever opened it."""
 
@@ -162,7 +178,7 @@ class Stream(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The peer says no more; it may still be reading, so the node decides when to close."""
         self._peer_ended = True
-        if self._closing:
+        if self._closing or self._holding:
             return False
         self._connections.node.connection_ended(clock.steady(), self._id)
         self._connections.drain()
@@ -180,6 +196,13 @@ class Stream(asyncio.Protocol):
         """Let the peer wait; what it has said already is kept for TLS, which comes next."""
         self._holding = True
         self.pause_reading()
+
+    def release(self) -> None:
+        """Give the node what came while it was not ready for it."""
+        self._holding = False
+        held, self._held = self._held, b""
+        if held:
+            self.data_received(held)
 
     async def _upgrade(self, context: ssl.SSLContext, server_name: str | None, *, server_side: bool) -> str:
         """Put TLS on the connection.
@@ -201,9 +224,10 @@ class Stream(asyncio.Protocol):
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
             )
         )
-        # Once it has begun, it reads by itself; what was read before comes before that.
+        # Once it has begun, it reads by itself; what was read before comes before that. What is said under
+        # TLS may come together with the end of the handshake: it is kept until the node knows of TLS.
         await asyncio.sleep(0)
-        self._reading, self._holding = True, False
+        self._reading = True
         if self._held:
             loop.call_soon(_feed, plain, self._held)
             self._held = b""
@@ -259,18 +283,20 @@ class Connection(Stream):
         self,
         connections: Connections,
         opened: Callable[[ConnectionId, Peer], None],
-        implicit_context: Callable[[Peer], ssl.SSLContext] | None = None,
+        implicit: ImplicitTls | None = None,
     ) -> None:
         """Wait for a client.
 
         Args:
             connections: where it belongs.
             opened: tells the node of it.
-            implicit_context: where TLS is on from the first byte: the context for this client.
+            implicit: where TLS is on from the first byte.
         """
         super().__init__(connections)
         self._opened = opened
-        self._implicit_context = implicit_context
+        self._implicit = implicit
+        # Where a balancer's header is waited for: set when more of it may be there.
+        self._more: asyncio.Event | None = None
         self._client_address = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -280,12 +306,12 @@ class Connection(Stream):
         if not peer:  # the client left before we looked
             transport.abort()  # type: ignore[attr-defined]  # a stream transport
             return
-        tls = self._implicit_context is not None
+        tls = self._implicit is not None
         who = Peer(plain_address(peer[0]), peer[1], plain_address(local[0]), local[1], tls)
         self._client_address = who.address
-        if self._implicit_context is not None:
+        if self._implicit is not None:
             self._holding = True
-            self._connections.begin(self._start_implicit(who, self._implicit_context))
+            self._connections.begin(self._start_implicit(who, self._implicit))
         else:
             self._open(who)
 
@@ -294,9 +320,22 @@ class Connection(Stream):
         self._opened(self._id, who)
         self._connections.drain()
 
-    async def _start_implicit(self, who: Peer, context: Callable[[Peer], ssl.SSLContext]) -> None:
+    def data_received(self, data: bytes) -> None:
+        """The client, or its balancer, said something."""
+        super().data_received(data)
+        if self._more is not None:
+            self._more.set()
+
+    async def _start_implicit(self, who: Peer, implicit: ImplicitTls) -> None:
         """Make TLS before the node hears of the client."""
-        problem = await self._secure(partial(context, who))
+        problem = ""
+        if implicit.balancer(who):
+            try:
+                who = await self._announced(who)
+            except (Refusal, TimeoutError):
+                problem = "the balancer does not say with the PROXY protocol who its client is"
+        if not problem:
+            problem = await self._secure(partial(implicit.context, who))
         if problem:
             self._connections.handshake_failed(who.address, f"port {who.local_port}", problem)
             self.abort()
@@ -305,6 +344,7 @@ class Connection(Stream):
         if self._transport.is_closing():
             return
         self._open(replace(who, facts=facts_of_client(self._transport)))
+        self.release()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
@@ -334,6 +374,24 @@ class Connection(Stream):
             # Not from inside the node's own output: it is still in the middle of an input.
             asyncio.get_running_loop().call_soon(self._tell_drained)
 
+    async def _announced(self, balancer: Peer) -> Peer:
+        """Read a balancer's header, which comes before TLS; what is behind it is for TLS.
+
+        Raises:
+            Refusal, TimeoutError: it is none, or there is none.
+        """
+        self._more = asyncio.Event()
+        async with asyncio.timeout(PROXY_WAIT_S):
+            while (header := read_proxy_header(self._held)) is None:
+                await self._more.wait()
+                self._more.clear()
+        self._more = None
+        self._held = self._held[header.header_bytes :]
+        if header.client is None:
+            return balancer
+        address, port = header.client
+        return replace(balancer, address=address, port=port)
+
     async def _secure(self, context: Callable[[], ssl.SSLContext]) -> str:
         """Put TLS on the connection; returns why it is not on, empty when it is."""
         try:
@@ -353,6 +411,7 @@ class Connection(Stream):
         assert self._transport is not None
         self._connections.node.tls_started(clock.steady(), self._id, facts_of_client(self._transport))
         self._connections.drain()
+        self.release()
 
 
 def _feed(transport: asyncio.Transport, data: bytes) -> None:

@@ -241,7 +241,7 @@ class SmtpDoors:
         """
         assert connection_id not in self._connections
         self.now = now
-        # Under TLS from the first byte there is no room for a header before it.
+        # Under TLS from the first byte the driver has read the header, which comes before TLS.
         if not peer.tls and self._doors.balancer_expected(peer.address, peer.local_address, peer.local_port):
             self._announced[connection_id] = _Announced(now, connector, peer)
         else:
