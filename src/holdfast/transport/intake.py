@@ -68,7 +68,8 @@ UNCERTAIN_COUNT_MAX = 100_000
 FINGERPRINT_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as all that is made per message: each field would take 0.3 µs more. Nobody changes it.
+@dataclass(slots=True, unsafe_hash=True)
 class Origin:
     """Where a message came from, for its trace header and the tracking log."""
 

@@ -42,6 +42,7 @@ _BARE_LINE_END = Refusal("lines end with CRLF, and have no other CR, LF or NUL",
 # How a TLS client begins (RFC 8446 section 5.1). It waits for our handshake as
 # long as we wait for its line, so it is told at once.
 _TLS_HANDSHAKE = b"\x16\x03"
+_SHORT_LINE_BYTES_MAX = smtp.COMMAND_BYTES_MAX - 2
 
 
 class SessionReading:
@@ -89,7 +90,19 @@ class SessionReading:
 
     def receive(self, data: bytes) -> list[SessionEvent]:
         """Take bytes from the client."""
-        if self._held:
+        end = len(data) - 2
+        if (
+            self._state is COMMAND
+            and 0 < end <= _SHORT_LINE_BYTES_MAX
+            and data.find(b"\n") == end + 1
+            and data.find(b"\r") == end
+            and not (self._pending or self._held or self._skipping_line)
+            and data[0] != _TLS_HANDSHAKE[0]
+            and b"\0" not in data
+        ):
+            # One command, whole and alone: what clients send that wait for each answer.
+            self._command(data[:end])
+        elif self._held:
             if self._state is not State.ENDED:
                 self._pending += data
         elif self._state in _READING:
@@ -129,6 +142,11 @@ class SessionReading:
         return self._held or self._state in _WAITING
 
     @property
+    def calm(self) -> bool:
+        """Whether it is reading, so that nothing is due but to write its reply."""
+        return self._state in _READING and not self._held
+
+    @property
     def held(self) -> bool:
         """Whether the reply is to be kept back for the tarpit's time, and then ``go_on`` called."""
         return self._held
@@ -161,8 +179,11 @@ class SessionReading:
     # --- reading -------------------------------------------------------------------------
 
     def _take_events(self) -> list[SessionEvent]:
-        events, self._events = self._events, []
-        return events
+        events = self._events
+        if events:
+            self._events = []
+            return events
+        return []
 
     def _read_pending(self) -> list[SessionEvent]:
         if self._pending and self._state in _READING:

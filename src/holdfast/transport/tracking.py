@@ -4,7 +4,7 @@ Lines are written into the queue database in the same transaction as the change
 they tell of, so that the log says neither more nor less than what happened; a
 driver copies them to the log files (docs/decisions/0004).
 
-A line is one f-string: two are made per message on the measured path. A value
+A line is one f-string, looked at once as a whole: two are made per message on the measured path. A value
 can neither end its field or line (quotes, and control characters become spaces)
 nor be taken for a formula by a spreadsheet (an apostrophe goes before ``=``,
 ``+``, ``-`` and ``@`` at its start, and is taken off by ``parse_line``).
@@ -17,7 +17,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -38,6 +38,7 @@ LINE_CHARACTERS_MAX = 4 << 20
 LINE_RECIPIENT_COUNT_MAX = 1000  # the members of a large group go over several lines
 
 _UNSAFE = re.compile(r'[",\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
+_COMMA_COUNT = len(FIELDS) - 1
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _FIELD = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^,"]*))(,|\Z)')
 _FORMULA_STARTS = frozenset("=+-@'")
@@ -176,27 +177,45 @@ class TrackingWriter:
                     source,
                     message,
                     recipients[start : start + LINE_RECIPIENT_COUNT_MAX],
-                    replace(more, related_recipients=related[start : start + LINE_RECIPIENT_COUNT_MAX]),
+                    more._replace(related_recipients=related[start : start + LINE_RECIPIENT_COUNT_MAX]),
                 )
                 for start in range(0, count, LINE_RECIPIENT_COUNT_MAX)
             )
-        subject = _short(message.subject) if self.with_subject else ""
-        sender = _short(message.sender)
-        status = _short(more.recipient_status) if more.recipient_status else ""
-        client = f"{more.client_ip},{_short(more.client_hostname)}" if more.client_ip else ","
+        subject = message.subject if self.with_subject else ""
+        client = f"{more.client_ip},{more.client_hostname}" if more.client_ip else ","
         addresses = join_recipients(recipients)
-        related_addresses = join_recipients(related) if related else ""
+        begin = f"{format_instant(now + self.clock_offset_s)},"
+        # Nearly no line has a value that must be quoted or cut: then one look at the whole will do.
+        line = (
+            f"{begin}{client},{self._server},,{more.connector},{source},{event_id.value},"
+            f"{message.internal_message_id},{message.message_id},{message.network_message_id},"
+            f"{addresses},{more.recipient_status},{message.size_bytes},{len(recipients)},"
+            f"{join_recipients(related) if related else ''},{more.reference},{subject},"
+            f"{message.sender},{message.sender},,{more.directionality},,,,"
+            f"{more.custom_data},Email,,{SCHEMA_VERSION}"
+        )
+        if (
+            line.count(",") == _COMMA_COUNT
+            and len(line) <= VALUE_CHARACTERS_MAX
+            and line.isprintable()
+            and '"' not in line
+            # No value begins like a formula; five searches take a third of the time of one pattern.
+            and not (",=" in line or ",+" in line or ",-" in line or ",@" in line or ",'" in line)
+        ):
+            return f"{line}\r\n"
+        sender = _short(message.sender)
+        client = f"{more.client_ip},{_short(more.client_hostname)}" if more.client_ip else ","
         return (
-            f"{format_instant(self.wall(now))},{client},{self._server},,{_quote(more.connector)},"
-            f"{source},{event_id.value},{message.internal_message_id},{_short(message.message_id)},{message.network_message_id},"
-            f"{_quote(addresses)},{status},{message.size_bytes},{len(recipients)},"
-            f"{_quote(related_addresses)},{_short(more.reference)},{subject},{sender},{sender},,{more.directionality},,,,"
+            f"{begin}{client},{self._server},,{_quote(more.connector)},{source},{event_id.value},"
+            f"{message.internal_message_id},{_short(message.message_id)},{message.network_message_id},"
+            f"{_quote(addresses)},{_short(more.recipient_status)},{message.size_bytes},{len(recipients)},"
+            f"{_quote(join_recipients(related) if related else '')},{_short(more.reference)},"
+            f"{_short(subject)},{sender},{sender},,{more.directionality},,,,"
             f"{_short(more.custom_data)},Email,,{SCHEMA_VERSION}\r\n"
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LineDetails:
+class LineDetails(NamedTuple):
     """Values of the columns that few events use; see ``FIELDS``."""
 
     client_ip: str = ""

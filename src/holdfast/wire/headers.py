@@ -57,7 +57,7 @@ class HeaderBlock:
         """
         at = self._lowered.find(b"\r\n" + name + b":")
         if at < 0:
-            match = re.search(b"\r\n" + re.escape(name) + rb"[ \t]+:", self._lowered)
+            match = _spaced_field(name).search(self._lowered)
             if match is None:
                 return ""
             start = match.end() - 2
@@ -96,6 +96,12 @@ class HeaderBlock:
     def subject(self) -> str:
         """The Subject, unfolded, encoded words still encoded (see ``decode_words``)."""
         return self.first(b"subject")
+
+
+@lru_cache(maxsize=64)
+def _spaced_field(name: bytes) -> re.Pattern[bytes]:
+    """A field with spaces between name and colon, as old programs write it."""
+    return re.compile(b"\r\n" + re.escape(name) + rb"[ \t]+:")
 
 
 def read_header_block(message: bytes) -> HeaderBlock | None:
@@ -175,18 +181,21 @@ def received_header(trace: Trace, at: float) -> bytes:
 
     Source: RFC 5321 section 4.4.
     """
-    # The client chose this name; it must not be able to write comments or lines.
-    helo = _NOT_IN_NAME.sub("?", trace.helo) or "unknown"
     recipient = f"\r\n for <{trace.recipient}>" if trace.recipient else ""
     tls = f" ({_NOT_IN_COMMENT.sub('?', trace.tls)})\r\n" if trace.tls else ""
     return (
-        f"Received: from {helo} ({_address_literal(trace.client_address)})\r\n{tls}"
+        f"Received: from {_client_words(trace.helo, trace.client_address)}\r\n{tls}"
         f" by {trace.by} with {trace.protocol} id {trace.message_id}{recipient};\r\n"
         f" {format_date(at)}\r\n"
     ).encode("utf-8", "replace")
 
 
 @lru_cache(maxsize=1024)  # most messages come from few hosts, and reading an address takes 5 µs
+def _client_words(helo: str, address: str) -> str:
+    # The client chose this name; it must not be able to write comments or lines.
+    return f"{_NOT_IN_NAME.sub('?', helo) or 'unknown'} ({_address_literal(address)})"
+
+
 def _address_literal(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
 from holdfast.kernel.address import Address, parse_address
@@ -137,6 +138,10 @@ def parse_mail_from(line: bytes) -> MailFrom:
 
     Source: RFC 5321 section 4.1.1.2; RFC 6531 section 3.
     """
+    return _parse_mail_from(line) if len(line) < COMMAND_BYTES_MAX else _read_mail_from(line)
+
+
+def _read_mail_from(line: bytes) -> MailFrom:
     path, rest = _split_path(line, b"FROM:")
     parameters = parse_mail_parameters(rest) if rest else NO_MAIL_PARAMETERS
     if not path:
@@ -147,6 +152,10 @@ def parse_mail_from(line: bytes) -> MailFrom:
     except Refusal as refusal:
         status = {"5.1.3": "5.1.7", "5.1.2": "5.1.8"}.get(refusal.status, refusal.status)
         raise Refusal(f"sender {refusal.text}", code=refusal.code, status=status) from None
+
+
+# The same few senders and recipients come again and again, each 7 µs; what is refused is not kept.
+_parse_mail_from = lru_cache(maxsize=4096)(_read_mail_from)
 
 
 def parse_rcpt_to(line: bytes, *, smtputf8: bool = False) -> RcptTo:
@@ -163,6 +172,10 @@ def parse_rcpt_to(line: bytes, *, smtputf8: bool = False) -> RcptTo:
 
     Source: RFC 5321 section 4.1.1.3; RFC 6531 section 3.
     """
+    return (_parse_rcpt_to if len(line) < COMMAND_BYTES_MAX else _read_rcpt_to)(line, smtputf8)
+
+
+def _read_rcpt_to(line: bytes, smtputf8: bool) -> RcptTo:
     path, rest = _split_path(line, b"TO:")
     parameters = parse_rcpt_parameters(rest, smtputf8=smtputf8) if rest else NO_RCPT_PARAMETERS
     if not path:
@@ -171,6 +184,9 @@ def parse_rcpt_to(line: bytes, *, smtputf8: bool = False) -> RcptTo:
         return RcptTo(path.decode("ascii"), None, parameters)
     text = _decode_path(path, "5.1.3", smtputf8=smtputf8)
     return RcptTo(text, parse_address(text), parameters)
+
+
+_parse_rcpt_to = lru_cache(maxsize=4096)(_read_rcpt_to)
 
 
 def _split_path(line: bytes, word: bytes) -> tuple[bytes, bytes]:
