@@ -232,3 +232,12 @@ def test_counts_survive_a_restart() -> None:
     other = TransportNode(ORGANISATION, "mail1", RecoveredQueue((), 2, {}), random.Random(1))
     other.restore_counts(kept.data)
     assert other.deadline() is not None
+
+
+def test_a_stop_waits_for_no_report() -> None:
+    world = World()
+    world.node.stopping(world.now)
+    world.now += 60.0
+    world.node.timer(world.now)
+    deadline = world.node.deadline()
+    assert deadline is None or deadline > world.now

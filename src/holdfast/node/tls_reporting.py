@@ -33,6 +33,7 @@ class TlsReporting:
         self._queue = queue
         self._tracking = tracking
         self._luck = luck
+        self._stopping = False
 
     def follow(self, organisation: Organisation, fqdn: str) -> None:
         """Go by another organisation from now on."""
@@ -43,11 +44,12 @@ class TlsReporting:
         self._reports.restore(data)
 
     def deadline(self) -> float | None:
-        """When ``work`` wants to be called."""
-        return self._reports.deadline()
+        """When ``work`` wants to be called; never while the process stops, since nothing is reported then."""
+        return None if self._stopping else self._reports.deadline()
 
     def work(self, now: float, *, stopping: bool = False) -> tuple[list[AddMessage], list[KeptFile]]:
         """What is due: reports for the queue, and the counts to be kept."""
+        self._stopping = stopping
         self._reports.clock_offset_s = self._tracking.clock_offset_s
         mails = [] if stopping else self._reports.take_reports(now)
         return [self._message(now, each) for each in mails], self._reports.take_files(now, stopping=stopping)
