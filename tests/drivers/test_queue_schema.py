@@ -129,7 +129,7 @@ def test_what_waits_is_read_with_its_progress_and_again_after_reopening(tmp_path
     found = list(read_messages(connection))
     connection.close()
     assert [(each.number, each.recipients) for each in found] == [(1, ("a@x", "b@x")), (2, ("b@x",))]
-    assert (found[0].reverse_path, found[0].data, found[0].fingerprint) == ("s@x", None, b"f")
+    assert (found[0].reverse_path, found[0].data, found[0].subject) == ("s@x", None, "S")
 
 
 def test_a_database_from_before_it_had_an_application_id_is_ours(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ async def serve(process: RoleProcess) -> int:
     """Serve until told to stop, then finish what was acknowledged."""
     organisation = read_organisation(process.home)
     own_certificate(process, organisation)
+    # What is found stays for long: looking through it for cycles again and again would be most of a start.
+    gc.disable()
     writer, recovered = QueueWriter.open(process.home / "queue.sqlite", process.home / "tracking")
     journal = InFlightFile(process.home / IN_FLIGHT_FILE)
     crashes = read_crashes(process.home)
@@ -82,10 +84,9 @@ async def serve(process: RoleProcess) -> int:
     except Exception:
         runner.note_crash()
         raise
-    # What was found stays for long: looking through it for garbage again and again costs most of a start.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
+    gc.enable()
     process.start(watch_resources(node, runner.drain, process.home))
 
     def opened(now: float, connection_id: ConnectionId, peer: Peer) -> None:

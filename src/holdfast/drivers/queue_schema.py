@@ -93,7 +93,7 @@ UPDATE_MARKS = """
 INSERT_OPTIONS = "INSERT INTO extra (number, marks, options) VALUES (?, ?, ?)"
 _SELECT_QUEUE = """
     SELECT message.number, network_message_id, received_at, reverse_path,
-           coalesce(extra.recipients, message.recipients), size_bytes, message_id, subject, fingerprint,
+           coalesce(extra.recipients, message.recipients), size_bytes, message_id, subject,
            marks, options
     FROM message LEFT JOIN extra USING (number) ORDER BY message.number
 """
@@ -176,7 +176,7 @@ def read_messages(connection: sqlite3.Connection) -> Iterator[QueuedMessage]:
             data=None,
             message_id=text_of(row[6]),
             subject=text_of(row[7]),
-            fingerprint=bytes(row[8]),
-            options=PLAIN_ENVELOPE if row[10] is None else options_of(row[10]),
-            marks=NO_MARKS if row[9] is None else marks_of(row[9]),
+            fingerprint=b"",  # of use only until the message is accepted
+            options=PLAIN_ENVELOPE if row[9] is None else options_of(row[9]),
+            marks=NO_MARKS if row[8] is None else marks_of(row[8]),
         )

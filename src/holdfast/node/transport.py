@@ -33,7 +33,7 @@ from holdfast.transport import events
 from holdfast.transport.back_pressure import Reading
 from holdfast.transport.bounce import Bouncer
 from holdfast.transport.categorize import Categorizer
-from holdfast.transport.delivery import Delivery, facts_of
+from holdfast.transport.delivery import Delivery
 from holdfast.transport.intake import SETTLE_S, Intake
 from holdfast.transport.next_hop import Ourselves
 from holdfast.transport.queue import (
@@ -49,15 +49,15 @@ from holdfast.transport.queue import (
     SettleAnswers,
     TrackOnly,
 )
+from holdfast.transport.recovery import Recovery
 from holdfast.transport.route import Router
 from holdfast.transport.tls_policy import TlsFacts
-from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter
+from holdfast.transport.tracking import TrackingWriter
 from holdfast.wire import store
 from holdfast.wire.dns_answers import Answer
 
 PIPELINED_BYTES_MAX = 256 << 10  # while a session waits; then its client waits too
 REWRITE = Backoff(first_s=0.5, longest_s=30.0)
-LOAD_LINES_PER_WRITE = 500
 NOTHING_RECOVERED = RecoveredQueue((), 1, {})
 
 _STOPPING = "the service is stopping, try again later"
@@ -80,6 +80,7 @@ class TransportNode:
         self._delivery = Delivery(
             self._queue, organisation, Router(organisation, server_name), self._tracking, luck
         )
+        self._recovery = Recovery(self._queue, self._delivery.outcomes, self._tracking)
         self._next_hops = NextHops(self._delivery, organisation, luck)
         self._tls_reporting = TlsReporting(
             self._next_hops.counting.reports, self._queue, self._tracking, luck
@@ -92,8 +93,6 @@ class TransportNode:
         self.administration.follow(organisation)
         self._take_identity(organisation)
         self._stopping = False
-        # Notes of the in-flight journal that an earlier life has left.
-        self._landing: list[int] = []
         self._writes: list[QueueWrite] = []
         # Our own writes that are under way, and those that failed and wait for the next try.
         self._own_write_count = 0
@@ -134,56 +133,11 @@ class TransportNode:
         """Begin work: deliver what was found in the queue."""
         recovered, self._recovered = self._recovered, NOTHING_RECOVERED
         self._intake.recovered(now, recovered.uncertain)
-        lines = [
-            self._tracking.line(now, EventId.LOAD, "BOOTLOADER", facts_of(entry.message), entry.remaining)
-            for entry in self._queue
-        ]
-        for start in range(0, len(lines), LOAD_LINES_PER_WRITE):
-            self._track("".join(lines[start : start + LOAD_LINES_PER_WRITE]))
-        uncertain_count = len(recovered.uncertain)
-        if lines or uncertain_count:
-            self._log(events.QUEUE_FOUND, message_count=len(lines), uncertain_count=uncertain_count)
+        doubtful_count = self._recovery.started(now, recovered, self._poison_count)
+        self._delivery.outbound.doubtful_count += doubtful_count
         self.administration.recovered(recovered.held_queues)
-        self._set_poison_aside(now, recovered)
-        self._tell_doubtful(now, recovered)
         self._delivery.started(now)
         self._flush(now)
-
-    def _set_poison_aside(self, now: float, recovered: RecoveredQueue) -> None:
-        """Set aside the messages over which this process died too often (exchange-behaviour QU-5)."""
-        for number, crash_count in recovered.crash_counts.items():
-            entry = self._queue.get(number)
-            if entry is None or entry.message.marks.poison or crash_count < self._poison_count:
-                continue
-            marks = replace(entry.message.marks, poison=True)
-            self._queue.mark(entry, marks)
-            details = LineDetails(custom_data=f"the transport role died {crash_count} times over it")
-            facts = facts_of(entry.message)
-            line = self._tracking.line(now, EventId.POISONMESSAGE, "QUEUE", facts, entry.remaining, details)
-            write = MarkMessage(number, marks, line)
-            self._own_tracks.add(write)
-            self._write_own(write)
-            self._log(
-                events.MESSAGE_POISON,
-                network_message_id=entry.message.network_message_id,
-                crash_count=crash_count,
-            )
-
-    def _tell_doubtful(self, now: float, recovered: RecoveredQueue) -> None:
-        """Tell of the messages that were at a next hop when the last life of this process ended."""
-        outbound = self._delivery.outbound
-        found = [entry for number in recovered.in_flight if (entry := self._queue.get(number)) is not None]
-        details = LineDetails(
-            recipient_status="4.4.2 may be delivered twice: this server was stopped by force"
-        )
-        for entry in found:
-            facts = facts_of(entry.message)
-            self._track(self._tracking.line(now, EventId.DEFER, "QUEUE", facts, entry.remaining, details))
-        if found:
-            outbound.doubtful_count += len(found)
-            self._log(events.DUPLICATES_POSSIBLE, message_count=len(found))
-        # The notes go when these lines are durable: the first commit after the start holds them.
-        self._landing = list(recovered.in_flight)
 
     def restore_policies(self, now: float, files: dict[str, bytes]) -> None:
         """Take the MTA-STS policies that an earlier life has kept, by path; before ``started``."""
@@ -215,6 +169,7 @@ class TransportNode:
             self._doors.next_deadline(),
             self._rewrite_at,
             self._settle_at,
+            0.0 if self._recovery.unfinished else None,
         )
         return min((each for each in instants if each is not None), default=None)
 
@@ -223,6 +178,8 @@ class TransportNode:
         self._doors.timer(now)
         self._delivery.timer(now)
         self._next_hops.timer(now)
+        if self._recovery.unfinished:
+            self._recovery.track_some(now)
         self._report_tls(now)
         if self._rewrite_at is not None and now >= self._rewrite_at:
             self._rewrite_at = None
@@ -338,9 +295,13 @@ class TransportNode:
         """A client, or a next hop, said something."""
         if connection_id < 0:
             self._next_hops.bytes_received(now, connection_id, data)
-        else:
-            self._doors.bytes_received(now, connection_id, data)
-        self._flush(now)
+            self._flush(now)
+            return
+        doors = self._doors
+        doors.bytes_received(now, connection_id, data)
+        # Most steps of a conversation change nothing but their session, which has answered.
+        if doors.writes or (self._settle_at is None and self._intake.has_settled):
+            self._flush(now)
 
     def connection_ended(self, now: float, connection_id: ConnectionId) -> None:
         """A client says no more, but may still read (a half-closed connection)."""
@@ -380,9 +341,10 @@ class TransportNode:
 
     def queue_committed(self, now: float, writes: list[QueueWrite]) -> None:
         """Writes are durable."""
-        if self._landing:
-            self._delivery.outbound.landed += self._landing
-            self._landing = []
+        if self._recovery.landing:
+            # The first commit after a start: what it says of them is durable.
+            self._delivery.outbound.landed += self._recovery.landing
+            self._recovery.landing = []
         if self._write_failure_count:
             self._write_failure_count = 0
             self._log(events.QUEUE_WRITABLE)
@@ -497,6 +459,10 @@ class TransportNode:
             for entry in touched:
                 if entry.outcomes and entry.writing is None:
                     self._record(now, entry, entry.message.data)
+        if self._recovery.writes:
+            self._own_tracks.update(self._recovery.writes)
+            self._write_own(*self._recovery.writes)
+            self._recovery.writes = []
         if outcomes.tracks:
             self._track("".join(outcomes.tracks))
             outcomes.tracks = []

@@ -40,7 +40,7 @@ from holdfast.transport.tracking import EventId, TrackingWriter, sent_details
 READ_AHEAD_COUNT = 4
 FORGET_EMPTY_S = 180.0  # exchange-behaviour QU-4
 # A next hop that is away defers whole queues; the log needs to say that of some messages, not of all.
-DEFER_LINE_COUNT_MAX = 100
+DEFER_LINE_COUNT_MAX = 25
 TOO_MANY_RECIPIENTS = "4.5.3"  # RFC 5321 section 4.5.3.1.10: the others are for another transaction
 
 NO_ORGANISATION = Organisation()
