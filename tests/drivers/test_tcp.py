@@ -373,16 +373,16 @@ def test_a_balancer_says_before_tls_who_its_client_is(
             lambda: Connection(stage.connections, stage.node.opened, implicit), "127.0.0.1", 0
         )
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
-        for start in range(0, len(header), 20):
-            writer.write(header[start : start + 20])
-            await writer.drain()
-            await asyncio.sleep(0)
+        writer.write(header[:4])
+        await asyncio.sleep(0)
+        writer.write(header[4:])
         if heard:
             await writer.start_tls(context, server_hostname="localhost")
             assert await reader.readline() == b"hello\n"
             assert stage.node.heard == [heard]
         else:
-            assert await reader.read() == b""
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
             ((_, _, reason),) = stage.failed
             assert "PROXY protocol" in reason
         writer.close()
