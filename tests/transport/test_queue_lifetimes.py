@@ -1,22 +1,17 @@
-"""How long things wait: tries of a next hop, what is routed anew, notices, expiry, queues without mail."""
+"""What waits in which queue, when a next hop is tried, and what back pressure stops."""
 
 from __future__ import annotations
 
 import random
-from typing import Any
-
-import pytest
 
 from holdfast.directory.model import Mailbox, MailboxDatabase, Organisation, SendConnector, Server, Site
-from holdfast.kernel.ids import ConnectionId, MailboxId, NetworkMessageId
-from holdfast.transport import events, retry
+from holdfast.kernel.ids import MailboxId, NetworkMessageId
+from holdfast.transport import events
 from holdfast.transport.delivery import Delivery
-from holdfast.transport.outbound_queue import OutboundConnection, OutboundQueue
+from holdfast.transport.outbound_queue import OutboundQueue
 from holdfast.transport.queue import (
     DeliveryType,
     Failure,
-    FinishRecipients,
-    Marks,
     NextHopKey,
     Queue,
     QueuedMessage,
@@ -40,9 +35,7 @@ HOP = NextHopKey(DeliveryType.SMART_HOST, "192.0.2.9", "out")
 class World:
     """A queue with messages for ``recipients``, one each, that were taken at 0."""
 
-    def __init__(
-        self, *recipients: str, marks: Marks | None = None, organisation: Organisation = ORGANISATION
-    ) -> None:
+    def __init__(self, *recipients: str, organisation: Organisation = ORGANISATION) -> None:
         messages = tuple(
             QueuedMessage(
                 number=number,
@@ -55,7 +48,6 @@ class World:
                 message_id="<m>",
                 subject="s",
                 fingerprint=b"",
-                marks=marks or Marks(),
             )
             for number, recipient in enumerate(recipients, 1)
         )
@@ -80,25 +72,10 @@ class World:
                     self.delivery.outbound.unreachable(self.now, lane, DOWN)
         self.now = end
 
-    def failed(self) -> dict[str, str]:
-        """The recipients that were given up, with their status."""
-        return {
-            recipient: f"{outcome.failure.status} {outcome.failure.text}"
-            for entry in self.queue
-            for outcome in entry.outcomes
-            if outcome.failure is not None
-            for recipient in outcome.finished
-        }
-
     def routed_anew(self) -> list[str]:
         """The queues of which the log says so."""
         logs = self.delivery.outcomes.logs
         return [str(event.fields["queue"]) for event in logs if event.kind is events.QUEUE_ROUTED_ANEW]
-
-
-def test_waits_between_tries_grow_twice() -> None:
-    waits = [retry.wait_s(ORGANISATION, count) / MINUTE for count in range(1, 14)]
-    assert waits == [1, 1, 1, 1, 5, 5, 5, 5, 5, 5, 10, 10, 10]
 
 
 def test_a_next_hop_that_is_down_is_tried_by_schedule() -> None:
@@ -115,55 +92,6 @@ def test_a_next_hop_that_is_down_is_tried_by_schedule() -> None:
     world.delivery.outbound.unreachable = noted  # type: ignore[method-assign]  # to see the instants
     world.wait_until(HOUR, hop_is_down=True)
     assert tried == [0, 1, 2, 3, 4, 9, 14, 19, 24, 29, 34, 44, 54]
-
-
-def test_what_was_idle_for_half_a_day_is_routed_anew() -> None:
-    world = World("bob@example.org", "x@nowhere.example")
-    (lane,) = world.delivery.outbound.take_stirred(0.0)
-    world.delivery.outbound.unreachable(0.0, lane, DOWN)
-    world.wait_until(12 * HOUR - 1, hop_is_down=True)
-    assert world.routed_anew() == []
-    world.wait_until(12 * HOUR + 2 * MINUTE, hop_is_down=True)
-    assert sorted(world.routed_anew()) == [str(HOP), "unreachable"]
-    assert world.lane.part_count == 1
-
-
-def test_a_sender_is_to_be_told_after_four_hours_and_has_it_back_after_two_days() -> None:
-    world = World("bob@example.org", "x@nowhere.example")
-    (lane,) = world.delivery.outbound.take_stirred(0.0)
-    world.delivery.outbound.unreachable(0.0, lane, DOWN)
-    world.wait_until(4 * HOUR - 1, hop_is_down=True)
-    assert world.delivery.delayed == []
-    world.wait_until(4 * HOUR + MINUTE, hop_is_down=True)
-    assert {entry.message.number for entry, _ in world.delivery.delayed} == {1, 2}
-    for number in (1, 2):  # they are told
-        world.queue.untold.pop(number, None)
-    world.wait_until(48 * HOUR - 1, hop_is_down=True)
-    assert world.failed() == {}
-    world.wait_until(48 * HOUR + MINUTE, hop_is_down=True)
-    assert world.failed() == {
-        "bob@example.org": "4.4.7 it could not be delivered for too long: nobody answers",
-        "x@nowhere.example": "4.4.7 it could not be delivered for too long: "
-        "no send connector leads to the recipient's domain",
-    }
-
-
-@pytest.mark.parametrize("marks", [Marks(held=True), Marks(poison=True)])
-def test_what_was_set_aside_never_expires(marks: Marks) -> None:
-    world = World("bob@example.org", marks=marks)
-    world.wait_until(3 * 24 * HOUR)
-    assert world.failed() == {}
-    assert world.delivery.delayed == []
-
-
-def test_a_queue_without_mail_is_forgotten_after_three_minutes() -> None:
-    world = World("bob@example.org")
-    (part,) = world.lane.take_all()
-    world.lane.drop(0.0, part)
-    world.delivery.outbound.forget_empty(179.0)
-    assert HOP in world.delivery.outbound.lanes
-    world.delivery.outbound.forget_empty(180.0)
-    assert HOP not in world.delivery.outbound.lanes
 
 
 def test_each_next_hop_has_one_queue() -> None:
@@ -188,38 +116,6 @@ def test_each_next_hop_has_one_queue() -> None:
     }
 
 
-def standing(number: ConnectionId, lane: OutboundQueue) -> OutboundConnection:
-    """A connection of which only that it stands is looked at."""
-    none: Any = None
-    return OutboundConnection(number, lane, none, none, ready=True)
-
-
-def test_another_connection_only_for_more_mail_and_never_more_than_may_be() -> None:
-    world = World(*(f"{number}@example.org" for number in range(60)))
-    lane = world.lane
-    opened = []
-    for _ in range(30):
-        wanted = lane.wanted_count(20)
-        opened.append(wanted)
-        for _ in range(wanted):
-            number = ConnectionId(-1 - len(lane.connections))
-            lane.connections[number] = standing(number, lane)
-    assert opened[:3] == [1, 2, 4]
-    assert len(lane.connections) == 15 + 5
-    assert World("a@example.org").lane.wanted_count(20) == 1
-
-
-def test_the_last_recipient_takes_its_message_out_of_the_queue() -> None:
-    world = World("bob@example.org")
-    entry = world.queue[1]
-    (part,) = world.lane.take_all()
-    world.lane.drop(0.0, part)
-    world.delivery.outcomes.failed(0.0, entry, part.recipients, Failure("5.1.1", "no such user"), "SMTP")
-    write, _ = world.queue.begin_write(entry)
-    assert isinstance(write, FinishRecipients)
-    assert write.remaining == ()
-
-
 def test_nothing_is_routed_anew_under_pressure() -> None:
     world = World("x@nowhere.example")
     world.delivery.resubmits_paused = True
@@ -237,9 +133,3 @@ def test_nothing_is_sent_while_the_disk_is_behind() -> None:
     assert outbound.take_stirred(0.0) == []
     outbound.stop(stopped=False)
     assert outbound.take_stirred(0.0) == [world.lane]
-
-
-def test_many_recipients_of_one_next_hop_are_cut_into_parts_of_a_hundred() -> None:
-    world = World("bob@example.org")
-    world.delivery.route(0.0, world.queue[1], tuple(f"{number}@example.org" for number in range(250)))
-    assert [len(part.recipients) for part in world.lane.waiting] == [1, 100, 100, 50]
