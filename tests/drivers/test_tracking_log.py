@@ -28,8 +28,8 @@ def test_names_are_in_the_order_of_writing() -> None:
 
 def test_lines_are_appended_below_a_header(tmp_path: Path) -> None:
     log = TrackingLog(tmp_path)
-    log.append("one\r\n", NOW)
-    log.append("two\r\nthree\r\n", NOW)
+    log.append(b"one\r\n", NOW)
+    log.append(b"two\r\nthree\r\n", NOW)
     log.sync()
     log.close()
     assert log_files(tmp_path) == ["MSGTRK2023111422-1.LOG"]
@@ -39,18 +39,18 @@ def test_lines_are_appended_below_a_header(tmp_path: Path) -> None:
 
 def test_a_remembered_place_is_come_back_to(tmp_path: Path) -> None:
     log = TrackingLog(tmp_path)
-    log.append("kept\r\n", NOW)
+    log.append(b"kept\r\n", NOW)
     place = log.position
-    log.append("again\r\n", NOW)
+    log.append(b"again\r\n", NOW)
     log.begin(NOW)
-    log.append("again too\r\n", NOW)
+    log.append(b"again too\r\n", NOW)
     log.close()
     assert lines_of(tmp_path, place) == ["kept"]
     log = TrackingLog(tmp_path)
     log.recover(place)
     assert log.position == place
     assert lines_of(tmp_path) == ["kept"]
-    log.append("again\r\n", NOW)
+    log.append(b"again\r\n", NOW)
     log.close()
     assert lines_of(tmp_path) == ["kept", "again"]
     assert len(log_files(tmp_path)) == 1
@@ -59,7 +59,7 @@ def test_a_remembered_place_is_come_back_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["shortened", "removed"])
 def test_files_that_somebody_changed_are_left_as_they_are(tmp_path: Path, damage: str) -> None:
     log = TrackingLog(tmp_path)
-    log.append("one\r\n", NOW)
+    log.append(b"one\r\n", NOW)
     log.close()
     path = tmp_path / log.position.name
     if damage == "removed":
@@ -68,7 +68,7 @@ def test_files_that_somebody_changed_are_left_as_they_are(tmp_path: Path, damage
         os.truncate(path, 3)
     after = TrackingLog(tmp_path)
     after.recover(log.position)
-    after.append("two\r\n", NOW)
+    after.append(b"two\r\n", NOW)
     after.close()
     assert "two" in lines_of(tmp_path)
     assert after.position.name == "MSGTRK2023111422-2.LOG"
@@ -79,10 +79,10 @@ def test_a_new_file_by_size_and_by_day_and_never_back_in_time(
 ) -> None:
     monkeypatch.setattr(tracking_log, "FILE_BYTES_MAX", 2000)
     log = TrackingLog(tmp_path)
-    log.append("x" * 1500 + "\r\n", NOW)
-    log.append("y" * 1500 + "\r\n", NOW)
-    log.append("z\r\n", NOW + 86400.0)
-    log.append("w" * 1999 + "\r\n", NOW)  # the clock went back
+    log.append(b"x" * 1500 + b"\r\n", NOW)
+    log.append(b"y" * 1500 + b"\r\n", NOW)
+    log.append(b"z\r\n", NOW + 86400.0)
+    log.append(b"w" * 1999 + b"\r\n", NOW)  # the clock went back
     log.close()
     assert log_files(tmp_path) == [
         "MSGTRK2023111422-1.LOG",
@@ -111,15 +111,15 @@ def test_old_files_go_by_age_and_by_size(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_disk_that_is_full_leaves_no_half_line(tmp_path: Path) -> None:
     log = TrackingLog(tmp_path)
-    log.append("one\r\n", NOW)
+    log.append(b"one\r\n", NOW)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (log.position.offset + 10, hard))
     try:
         with pytest.raises(OSError, match="File too large"):
-            log.append("t" * 100 + "\r\n", NOW)
+            log.append(b"t" * 100 + b"\r\n", NOW)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    log.append("three\r\n", NOW)
+    log.append(b"three\r\n", NOW)
     log.close()
     assert lines_of(tmp_path) == ["one", "three"]
     assert len(log_files(tmp_path)) == 1  # it went on where it was
@@ -131,11 +131,11 @@ def test_a_file_that_cannot_be_begun_leaves_nothing(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
     try:
         with pytest.raises(OSError, match="File too large"):
-            log.append("one\r\n", NOW)
+            log.append(b"one\r\n", NOW)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert log_files(tmp_path) == []
-    log.append("two\r\n", NOW)
+    log.append(b"two\r\n", NOW)
     log.close()
     assert lines_of(tmp_path) == ["two"]
 
@@ -155,7 +155,7 @@ def test_a_line_longer_than_what_is_read_at_once_is_whole(
     log = TrackingLog(tmp_path)
     long = "x" * 350
     for line in ("before", long, "between", long, "after"):
-        log.append(f"{line}\r\n", NOW)
+        log.append(f"{line}\r\n".encode(), NOW)
     end = log.position
     log.close()
     for limit in (None, end):

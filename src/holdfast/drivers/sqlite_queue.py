@@ -38,6 +38,7 @@ from holdfast.drivers.queue_schema import (
     read_messages,
     text_bytes,
 )
+from holdfast.drivers.sqlite_bulk import delete_rows, insert_rows
 from holdfast.drivers.sqlite_schema import connect, open_for_reading, open_for_writing, transaction
 from holdfast.drivers.tracking_log import LogPosition, TrackingLog, read_log
 from holdfast.kernel.errors import Unavailable
@@ -67,6 +68,10 @@ CHECKPOINT_S = 1.0
 CHECKPOINT_BYTES = 4 << 20
 LOG_RETRY_S = 5.0
 
+_ADD_MESSAGES = INSERT_MESSAGE[: INSERT_MESSAGE.index("(")]
+_ADD_UNCERTAIN = INSERT_UNCERTAIN[: INSERT_UNCERTAIN.index("(")]
+_FORGET_UNCERTAIN = "DELETE FROM uncertain WHERE fingerprint IN"
+
 Done = Callable[[list[QueueWrite], Unavailable | None], None]
 
 
@@ -90,6 +95,11 @@ class QueueWriter:
         self._log_retry_at: float | None = None
         # Whether the database knows which files are ours: no line goes into one that it does not know.
         self._log_begun = False
+        # Whether table ``extra`` may have rows; few messages have one, so it is seldom touched.
+        self._has_extra = True
+        # What was submitted in this turn of the loop.
+        self._gathered: list[QueueWrite] = []
+        self._gathered_for: Done | None = None
 
     @classmethod
     def open(cls, path: Path, tracking_directory: Path) -> tuple[QueueWriter, RecoveredQueue]:
@@ -141,8 +151,20 @@ class QueueWriter:
 
     def submit(self, writes: list[QueueWrite], done: Done) -> None:
         """Make writes durable, with whatever else waits; ``done`` is called in the loop."""
-        self._loop = asyncio.get_running_loop()
-        self._waiting.put((writes, done))
+        # All that one turn of the loop submits is handed over together: the thread would else begin with
+        # the first of it, and a commit of one costs as much as a commit of twenty.
+        if self._gathered_for != done:
+            self._hand_over()
+            self._gathered_for = done
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._hand_over)
+        self._gathered += writes
+
+    def _hand_over(self) -> None:
+        done, self._gathered_for = self._gathered_for, None
+        if done is not None:
+            self._waiting.put((self._gathered, done))
+            self._gathered = []
 
     def read(self, number: int) -> bytes | None:
         """Return the data of a queued message, or None when it cannot be read now."""
@@ -164,6 +186,7 @@ class QueueWriter:
             clean: nothing was left unfinished: no fingerprint is uncertain at the next start ...
             uncertain: ... but these.
         """
+        self._hand_over()
         self._waiting.put(None)
         if self._thread.is_alive():
             self._thread.join()
@@ -230,10 +253,10 @@ class QueueWriter:
     def _idle_s(self) -> float | None:
         return CHECKPOINT_S if self._removed_id < self._committed_id else None
 
-    def _commit_or_report(self, batch: list[tuple[list[QueueWrite], Done]]) -> str:
+    def _commit_or_report(self, batch: list[tuple[list[QueueWrite], Done]]) -> bytes:
         """Commit a batch and tell everybody; returns its tracking lines when it is durable."""
         error: Unavailable | None = None
-        lines = ""
+        lines = b""
         try:
             lines = self._commit(batch)
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
@@ -241,7 +264,7 @@ class QueueWriter:
         except (sqlite3.Error, OSError) as reason:
             self._reopen()
             error = Unavailable(f"queue database: {reason}")
-            lines = ""
+            lines = b""
         merged: list[tuple[list[QueueWrite], Done]] = []
         for writes, done in batch:
             if merged and merged[-1][1] == done:
@@ -259,18 +282,19 @@ class QueueWriter:
 
     def _reopen(self) -> None:
         """After an error nothing of the old connection is trusted; the next batch opens a new one."""
+        self._has_extra = True
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
 
-    def _commit(self, batch: list[tuple[list[QueueWrite], Done]]) -> str:
+    def _commit(self, batch: list[tuple[list[QueueWrite], Done]]) -> bytes:
         if self._connection is None:
             self._connection = connect(self._path, SCHEMA)
         adds: list[QueuedMessage] = []
-        finished: list[tuple[int]] = []
+        finished: list[int] = []
         progress: list[tuple[int, bytes]] = []
-        settled: list[tuple[str]] = []
+        settled: list[str] = []
         marked: list[tuple[int, bytes | None]] = []
         held: list[HoldQueue] = []
         tracking: list[str] = []
@@ -283,35 +307,35 @@ class QueueWriter:
                     if write.remaining:
                         progress.append((write.number, names_bytes(write.remaining)))
                     else:
-                        finished.append((write.number,))
+                        finished.append(write.number)
                 elif isinstance(write, MarkMessage):
                     marked.append((write.number, marks_bytes(write.marks)))
                 elif isinstance(write, HoldQueue):
                     held.append(write)
                 elif isinstance(write, SettleAnswers):
-                    settled += [(fingerprint.hex(),) for fingerprint in write.fingerprints]
+                    settled += [fingerprint.hex() for fingerprint in write.fingerprints]
                 else:
                     assert isinstance(write, TrackOnly)
-        lines = "".join(tracking)
+        lines = "".join(tracking).encode("utf-8", "replace")
         checkpoint = self._checkpoint_due() and self._sync_log()
         with transaction(self._connection) as connection:
             if settled:
                 # Before the additions: those of this batch were not settled by an earlier answer.
-                connection.executemany(DELETE_UNCERTAIN, settled)
+                delete_rows(connection, _FORGET_UNCERTAIN, settled)
             if adds:
                 self._add(connection, adds)
             if marked or held:
                 self._mark(connection, marked, held)
             if progress:
+                self._has_extra = True
                 connection.executemany(UPDATE_RECIPIENTS, progress)
             if finished:
-                connection.executemany("DELETE FROM message WHERE number = ?", finished)
-                connection.executemany("DELETE FROM extra WHERE number = ?", finished)
+                delete_rows(connection, "DELETE FROM message WHERE number IN", finished)
+                if self._has_extra:
+                    delete_rows(connection, "DELETE FROM extra WHERE number IN", finished)
             outbox_id = self._committed_id + bool(lines)
             if lines:
-                connection.execute(
-                    "INSERT INTO outbox VALUES (?, ?)", (outbox_id, lines.encode("utf-8", "replace"))
-                )
+                connection.execute("INSERT INTO outbox VALUES (?, ?)", (outbox_id, lines))
             if checkpoint:
                 self._remember_log(connection)
         self._committed_id = outbox_id
@@ -321,8 +345,9 @@ class QueueWriter:
         return lines
 
     def _add(self, connection: sqlite3.Connection, adds: list[QueuedMessage]) -> None:
-        connection.executemany(
-            INSERT_MESSAGE,
+        insert_rows(
+            connection,
+            _ADD_MESSAGES,
             [
                 (
                     each.number,
@@ -345,13 +370,15 @@ class QueueWriter:
             if each.options is not PLAIN_ENVELOPE or each.marks is not NO_MARKS
         ]
         if special:
+            self._has_extra = True
             connection.executemany(INSERT_OPTIONS, special)
         connection.execute("UPDATE state SET next_number = ?", (max(each.number for each in adds) + 1,))
         now = time.time()
-        connection.executemany(
-            INSERT_UNCERTAIN,
-            [(each.fingerprint.hex(), each.network_message_id, now) for each in adds if each.fingerprint],
-        )
+        uncertain = [
+            (each.fingerprint.hex(), each.network_message_id, now) for each in adds if each.fingerprint
+        ]
+        if uncertain:
+            insert_rows(connection, _ADD_UNCERTAIN, uncertain)
 
     def _mark(
         self,
@@ -359,7 +386,9 @@ class QueueWriter:
         marked: list[tuple[int, bytes | None]],
         held: list[HoldQueue],
     ) -> None:
-        connection.executemany(UPDATE_MARKS, marked)
+        if marked:
+            self._has_extra = True
+            connection.executemany(UPDATE_MARKS, marked)
         for write in held:
             if write.held:
                 connection.execute("INSERT OR IGNORE INTO held_queue VALUES (?)", (write.key,))
@@ -368,7 +397,7 @@ class QueueWriter:
 
     # --- the tracking log -------------------------------------------------------------------------
 
-    def _write_log(self, lines: str) -> None:
+    def _write_log(self, lines: bytes) -> None:
         """Append what was just committed; when the log cannot be written the outbox waits."""
         self._catch_up_when_due()
         if self._logged_id != self._committed_id - 1 or not self._log_begun:
@@ -408,7 +437,7 @@ class QueueWriter:
                 self._logged_id = self._committed_id
                 return
             try:
-                self._log.append(row[1].decode(), time.time())
+                self._log.append(row[1], time.time())
             except OSError:
                 self._log_retry_at = time.monotonic() + LOG_RETRY_S
                 return
@@ -443,6 +472,7 @@ class QueueWriter:
     def _remember_log(self, connection: sqlite3.Connection) -> None:
         position = self._log.position
         connection.execute("DELETE FROM outbox WHERE id <= ?", (self._logged_id,))
+        self._has_extra = connection.execute("SELECT 1 FROM extra LIMIT 1").fetchone() is not None
         connection.execute("UPDATE state SET log_name = ?, log_offset = ?", (position.name, position.offset))
 
     def _checkpoint(self) -> None:

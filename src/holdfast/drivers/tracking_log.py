@@ -11,6 +11,7 @@ Source: exchange-behaviour 2.11 MT (names, sizes, age).
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -97,6 +98,7 @@ class TrackingLog:
         self._descriptor: int | None = None
         self._name = ""
         self._offset = 0
+        self._day_ends_at = 0.0
 
     @property
     def position(self) -> LogPosition:
@@ -132,20 +134,16 @@ class TrackingLog:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
+        self._day_ends_at = _end_of_day(self._name)
 
-    def append(self, lines: str, now: float) -> None:
+    def append(self, data: bytes, now: float) -> None:
         """Write whole lines, all or none, in a new file when it is time for one.
 
         Raises:
             OSError: a full disk, say; nothing of the lines counts as written.
         """
-        data = lines.encode("utf-8", "replace")
         full = self._offset + len(data) > FILE_BYTES_MAX
-        if (
-            self._descriptor is None
-            or full
-            or self._name[6:14] < f"{datetime.fromtimestamp(now, UTC):%Y%m%d}"
-        ):
+        if self._descriptor is None or full or now >= self._day_ends_at:
             self._rotate(now)
         self._write(data)
 
@@ -225,3 +223,11 @@ class TrackingLog:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _end_of_day(name: str) -> float:
+    """When the day of a log file is over; of a day that is none (somebody made the file), never."""
+    try:
+        return (datetime.strptime(name[6:14], "%Y%m%d").replace(tzinfo=UTC) + timedelta(days=1)).timestamp()
+    except (ValueError, OverflowError):
+        return math.inf
