@@ -150,10 +150,7 @@ class Outgoing(Stream):
         if demand is not None:
             await self.start_tls("", demand)
             return
-        self._holding = False
-        held, self._held = self._held, b""
-        if held:
-            self.data_received(held)
+        self.release()
         if self._ended_early:
             self.eof_received()
 
@@ -206,6 +203,7 @@ class Outgoing(Stream):
             if not facts.problem or demand.only_report:
                 self._all.node.tls_started(clock.steady(), self._id, facts)
                 self._connections.drain()
+                self.release()
                 return
             problem = facts.problem
         self._lost_reason = problem
