@@ -245,7 +245,9 @@ def say_with_the_end_of_the_handshake(
                 return step()
             except ssl.SSLWantReadError:
                 server.sendall(outgoing.read())
-                incoming.write(server.recv(1 << 16))
+                answer = server.recv(1 << 16)
+                assert answer, "the server has closed"
+                incoming.write(answer)
 
     until_it_works(tls.do_handshake)
     tls.write(words)
