@@ -51,7 +51,6 @@ MIDDLE = ROOT.issue(authority=True, common_name="Middle")
 OWN = MIDDLE.issue("mx.signed.test", "mx.anchor.test")
 OTHER = make_self_signed("other.test")
 STS_OWN = ROOT.issue("mx.sts.test")
-HOP = ConnectionId(-1)
 
 
 def free_port() -> int:
@@ -136,6 +135,7 @@ class World:
 
     def __init__(self, resolver_address: str, home: Path, port: int) -> None:
         self.port = port
+        self.last_id = 0
         self.answers: asyncio.Queue[Answer | None] = asyncio.Queue()
         self.heard: asyncio.Queue[TlsFacts | str] = asyncio.Queue()
         self.resolver = Resolver(self.answers.put_nowait, lambda event: None)
@@ -187,7 +187,8 @@ class World:
         self.answers.put_nowait(None)
 
     async def handshake(self, demand: TlsDemand) -> TlsFacts | str:
-        self.outbound.perform(Connect(HOP, "127.0.0.1", self.port, tls=demand))
+        self.last_id -= 1
+        self.outbound.perform(Connect(ConnectionId(self.last_id), "127.0.0.1", self.port, tls=demand))
         return await self.heard.get()
 
     def outbound_connected(self, now: float, connection_id: ConnectionId, local_address: str) -> None:
@@ -212,6 +213,8 @@ class World:
         while self.connections.outgoing:  # noqa: ASYNC110 - it has no event to tell a test
             await asyncio.sleep(0.005)
         self.resolver.close()
+        for _ in range(5):
+            await asyncio.sleep(0)  # a connection that was dropped is closed a moment after that is told
 
 
 DANE = {
