@@ -124,6 +124,7 @@ def test_nothing_is_routed_anew_under_pressure() -> None:
     world.delivery.resubmits_paused = False
     world.wait_until(24 * HOUR + MINUTE)
     assert world.routed_anew() == ["unreachable"]
+    assert ",QUEUE,RESUBMIT,1," in "".join(world.delivery.outcomes.tracks)
 
 
 def test_nothing_is_sent_while_the_disk_is_behind() -> None:

@@ -19,6 +19,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Protocol
 
 from holdfast.directory.model import DistributionGroup, Mailbox, Organisation
@@ -33,7 +34,7 @@ from holdfast.transport.outcomes import facts_of as facts_of
 from holdfast.transport.queue import DeliveryType, Entry, Failure, Lane, NextHopKey, Part, PartState, Queue
 from holdfast.transport.reading import Reading
 from holdfast.transport.route import HopProfile, Unreachable
-from holdfast.transport.tracking import TrackingWriter
+from holdfast.transport.tracking import EventId, TrackingWriter
 
 # A server that was off for days tries once more before it gives up.
 EXPIRY_GRACE_S = 600.0
@@ -43,6 +44,10 @@ ROUTED_COUNT_MAX = 10_000
 AGED_COUNT_MAX = 500
 # RFC 5321 section 4.5.3.1.8: every server takes a hundred recipients of one message.
 RECIPIENT_COUNT_MAX = 100
+
+# A queue that was idle may be long; the log needs to say that of some messages, not of all.
+RESUBMIT_LINE_COUNT_MAX = 100
+IDLE = Failure("", "routed anew after a long time without any delivery")
 
 UNREACHABLE = NextHopKey(DeliveryType.UNREACHABLE, "")
 HELD = NextHopKey(DeliveryType.HELD, "")
@@ -298,14 +303,20 @@ class Delivery:
         idle_s = math.inf if self.resubmits_paused else self.organisation.idle_resubmit_s
         for lane in (*self.outbound.lanes.values(), self.shelves[UNREACHABLE]):
             if lane.part_count and not lane.held and now - lane.last_delivery_at >= idle_s:
-                self.outcomes.logs.append(
-                    happened(events.QUEUE_ROUTED_ANEW, queue=str(lane.key), message_count=lane.part_count)
-                )
-                self.route_anew(now, lane)
+                self._resubmit(now, lane)
         if now < self._grace_until:
             return
         if self._expire(now) + self._find_delayed(now) >= AGED_COUNT_MAX:
             self._age_check_at = now
+
+    def _resubmit(self, now: float, lane: Lane) -> None:
+        """Route anew what was without a delivery for too long, and say so (exchange-behaviour QU-2)."""
+        self.outcomes.logs.append(
+            happened(events.QUEUE_ROUTED_ANEW, queue=str(lane.key), message_count=lane.part_count)
+        )
+        for part in islice(lane.waiting, RESUBMIT_LINE_COUNT_MAX):
+            self.outcomes.noted(now, part.entry, EventId.RESUBMIT, "QUEUE", part.recipients, IDLE)
+        self.route_anew(now, lane)
 
     def _expire(self, now: float) -> int:
         """Give up what waits too long where nothing moves; the queue is in the order of arrival."""
