@@ -26,6 +26,7 @@ from holdfast.node.ports import (
     ReadQueued,
     Resolve,
     Send,
+    StartTls,
 )
 from holdfast.node.transport import TransportNode
 from holdfast.transport.ledger import LedgerBuilder
@@ -38,7 +39,9 @@ from holdfast.transport.queue import (
     QueueWrite,
     RecoveredQueue,
 )
+from holdfast.transport.tls_policy import TlsFacts
 from holdfast.transport.tracking import EventId, TrackingWriter, parse_lines
+from holdfast.wire.dns_answers import Answer, Outcome, Question
 
 ORGANISATION = Organisation(
     name="example",
@@ -147,6 +150,11 @@ class World:
         self.tracking: list[str] = []
         self.noted: list[int] = []
         self.closed: set[int] = set()
+        self.questions: list[Question] = []
+        self.handshakes: list[int] = []
+        # What DNS says, and why TLS fails; None lets it succeed.
+        self.names: dict[Question, Answer] = {}
+        self.tls_problem: str | None = None
         writer = TrackingWriter("mail1", with_subject=True)
         for message in messages:
             line = writer.line(self.now, EventId.RECEIVE, "SMTP", facts_of(message), message.recipients)
@@ -177,8 +185,10 @@ class World:
                 case Log(event):
                     assert event.message()
                     self.log.append(event.kind.event_id)
-                case Resolve():
-                    raise AssertionError(output)
+                case Resolve(question):
+                    self.questions.append(question)
+                case StartTls(number):
+                    self.handshakes.append(number)
 
     def commit(self) -> None:
         while self.commits:
@@ -200,7 +210,19 @@ class World:
 
     def move(self) -> None:
         """Let everything happen that can happen now: reads, connections, answers."""
-        while self.reads or self.connects or self.heard or self.closed:
+        while self.reads or self.connects or self.heard or self.closed or self.questions or self.handshakes:
+            questions, self.questions = self.questions, []
+            for question in questions:
+                nothing = Answer(question, Outcome.NO_NAME, ttl_s=300.0)
+                self.do(self.node.resolved, self.names.get(question, nothing))
+            handshakes, self.handshakes = self.handshakes, []
+            for number in handshakes:
+                if self.tls_problem is not None:
+                    self.hops.pop(number)
+                    self.do(self.node.connection_lost, ConnectionId(number), self.tls_problem)
+                else:
+                    facts = TlsFacts("TLSv1.3", "AES", verified=False)
+                    self.do(self.node.tls_started, ConnectionId(number), facts)
             reads, self.reads = self.reads, []
             for number in reads:
                 data = self.disk[number].data or data_of(number)

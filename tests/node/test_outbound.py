@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.directory.model import SendConnector
+from holdfast.directory.model import SendConnector, SendTls
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Connect
 from holdfast.transport.tracking import parse_lines
+from holdfast.wire.dns_answers import Answer, MxRecord, Outcome, Question, RecordType
 from node.next_hops import ORGANISATION, Hop, Talk, World, data_of, queued
 
 
@@ -373,3 +374,111 @@ def test_no_weather_of_next_hops_loses_mail(weather: list[str]) -> None:
     assert all(not message.reverse_path for message in world.disk.values())  # bounces to our own user
     assert world.ledger()[:1] == (0,)
     assert world.noted == []
+
+
+# --- names and TLS ------------------------------------------------------------------------------------------
+
+
+class TlsHop(Hop):
+    """Offers STARTTLS."""
+
+    def command(self, talk: Talk, line: str) -> bytes:
+        if line.startswith("EHLO"):
+            self.said.append(line)
+            return b"250-hop.test\r\n250 STARTTLS\r\n"
+        if line == "STARTTLS":
+            self.said.append(line)
+            return b"220 go on\r\n"
+        return super().command(talk, line)
+
+
+@pytest.mark.parametrize("problem", [None, "the handshake failed"])
+def test_where_nobody_demands_tls_its_failure_costs_a_connection_and_no_mail(problem: str | None) -> None:
+    world = World(queued(1, "bob@other.test"))
+    world.tls_problem = problem
+    hop = TlsHop()
+    world.make_hop = lambda _: hop
+    world.settle()
+    assert len(hop.taken) == 1
+    assert hop.said.count("STARTTLS") == 1
+    assert not world.disk
+
+
+def test_where_tls_is_demanded_nothing_is_sent_without_it() -> None:
+    connector = SendConnector("out", ("*",), ("192.0.2.9",), tls=SendTls.ENCRYPTED)
+    world = World(
+        queued(1, "bob@other.test"), organisation=replace(ORGANISATION, send_connectors=(connector,))
+    )
+    world.tls_problem = "the handshake failed"
+    hop = TlsHop()
+    world.make_hop = lambda _: hop
+    world.settle()
+    assert hop.taken == []
+    assert list(world.disk) == [1]
+    assert "TRN-0330" in world.log
+    world.tls_problem = None
+    world.wait(61.0)
+    assert len(hop.taken) == 1
+
+
+BY_DNS = replace(ORGANISATION, send_connectors=(SendConnector("dns", ("*",)),))
+
+
+def known(*rows: tuple[str, RecordType, MxRecord | str]) -> dict[Question, Answer]:
+    return {
+        Question(name, kind): Answer(Question(name, kind), Outcome.FOUND, (record,), name, ttl_s=300.0)
+        for name, kind, record in rows
+    }
+
+
+def test_a_domain_is_looked_up_once_for_all_that_waits() -> None:
+    world = World(*(queued(n, "bob@other.test") for n in range(1, 4)), organisation=BY_DNS)
+    world.names = known(
+        ("other.test", RecordType.MX, MxRecord(10, "mx.other.test")),
+        ("mx.other.test", RecordType.A, "203.1.113.9"),
+    )
+    reached: list[str] = []
+
+    def make(connect: Connect) -> Hop:
+        reached.append(connect.address)
+        return Hop()
+
+    world.make_hop = make
+    world.settle()
+    assert set(reached) == {"203.1.113.9"}
+    assert not world.disk
+
+
+def test_mail_for_a_domain_that_is_not_there_is_returned() -> None:
+    world = World(queued(1, "bob@nowhere.test"), organisation=BY_DNS)
+    world.settle()
+    assert 1 not in world.disk
+    assert "FAIL" in world.event_ids()
+
+
+def test_a_domain_whose_names_cannot_be_asked_for_is_tried_again() -> None:
+    world = World(queued(1, "bob@other.test"), organisation=BY_DNS)
+    question = Question("other.test", RecordType.MX)
+    world.names = {question: Answer(question, Outcome.FAILED, ttl_s=5.0, reason="SERVFAIL")}
+    world.settle()
+    assert list(world.disk) == [1]
+    assert "TRN-0330" in world.log
+    world.names = known(
+        ("other.test", RecordType.MX, MxRecord(10, "mx.other.test")),
+        ("mx.other.test", RecordType.A, "203.1.113.9"),
+    )
+    world.wait(121.0)
+    assert not world.disk
+
+
+def test_a_next_hop_that_says_no_more_is_left() -> None:
+    world = World(queued(1, "bob@other.test"))
+    hop = Hop()
+    hop.answers["message"] = "silence"
+    world.make_hop = lambda _: hop
+    world.move()
+    world.do(world.node.connection_ended, ConnectionId(-1))
+    assert world.node.doubtful_message_count == 1
+    hop.answers.clear()
+    world.wait(120.0)
+    assert not world.disk
