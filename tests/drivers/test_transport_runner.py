@@ -11,16 +11,17 @@ from pathlib import Path
 
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.drivers.log_sink import LogSink
-from holdfast.drivers.sqlite_mailbox import MailboxDatabase
 from holdfast.drivers.queue_journal import IN_FLIGHT_FILE, InFlightFile
+from holdfast.drivers.sqlite_mailbox import MailboxDatabase
 from holdfast.drivers.sqlite_queue import QueueWriter, read_ledger
 from holdfast.drivers.store_client import StoreClient, store_socket
 from holdfast.drivers.store_server import StoreServer
 from holdfast.drivers.tcp import Connection
 from holdfast.drivers.transport_runner import TransportRunner
 from holdfast.kernel.ids import ConnectionId, MailboxId
-from holdfast.node.ports import Peer
+from holdfast.node.ports import FetchPolicy, Peer
 from holdfast.node.transport import TransportNode
+from holdfast.transport.kept import KeptFile
 from holdfast.wire import store
 
 ALICE, BOB = MailboxId("a" * 32), MailboxId("b" * 32)
@@ -32,13 +33,13 @@ ORGANISATION = demonstration_organisation(
 class Stage:
     """One transport on a port of its own; the mailbox role comes and goes."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, node_type: type[TransportNode] = TransportNode) -> None:
         self.home = home
         (home / "run").mkdir(exist_ok=True)
         self.log = io.StringIO()
         self.writer, recovered = QueueWriter.open(home / "queue.sqlite", home / "tracking")
         self.journal = InFlightFile(home / IN_FLIGHT_FILE)
-        node = TransportNode(ORGANISATION, "demo", recovered, random.Random(1))
+        node = node_type(ORGANISATION, "demo", recovered, random.Random(1))
         self.runner = TransportRunner(
             node, ORGANISATION, home, LogSink("transport", self.log), self.writer, self.journal
         )
@@ -91,9 +92,11 @@ class Stage:
             await asyncio.sleep(0.01)
 
 
-def run(test: Callable[[Stage], Awaitable[None]], home: Path) -> None:
+def run(
+    test: Callable[[Stage], Awaitable[None]], home: Path, node_type: type[TransportNode] = TransportNode
+) -> None:
     async def main() -> None:
-        stage = Stage(home)
+        stage = Stage(home, node_type)
         server = await stage.listen()
         try:
             await asyncio.wait_for(test(stage), 60)
@@ -134,3 +137,22 @@ def test_what_waits_is_delivered_by_the_next_life(tmp_path: Path) -> None:
     run(first, tmp_path)
     run(second, tmp_path)
     assert read_ledger(tmp_path).delivered_count == 1
+
+
+def test_a_policy_s_web_server_is_looked_up_by_our_resolver_and_files_are_kept(tmp_path: Path) -> None:
+    # Names below localhost are this machine's (RFC 6761); nobody serves HTTPS there.
+    heard: asyncio.Queue[tuple[str, bytes | None, str]] = asyncio.Queue()
+
+    class Listening(TransportNode):
+        def policy_fetched(self, now: float, domain: str, text: bytes | None, reason: str = "") -> None:
+            heard.put_nowait((domain, text, reason))
+
+    async def test(stage: Stage) -> None:
+        stage.runner.perform(FetchPolicy("x.localhost"))
+        domain, text, reason = await heard.get()
+        assert (domain, text) == ("x.localhost", None)
+        assert reason.startswith("mta-sts.x.localhost cannot be reached")
+        stage.runner.perform(KeptFile("sts/x.json", b"kept"))
+
+    run(test, tmp_path, Listening)
+    assert (tmp_path / "sts" / "x.json").read_bytes() == b"kept"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import assert_never
 
 from holdfast.directory.model import Organisation
 from holdfast.drivers import clock
 from holdfast.drivers.connector_passwords import read_connector_password
+from holdfast.drivers.events import FILE_NOT_KEPT
 from holdfast.drivers.kept_files import KeptFiles
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.metrics import (
@@ -27,6 +29,7 @@ from holdfast.drivers.runner import NodeRunner
 from holdfast.drivers.sqlite_queue import QueueWriter
 from holdfast.drivers.transport_requests import TransportRequests
 from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.kernel.events import happened
 from holdfast.node.ports import (
     Abort,
     CommitQueue,
@@ -42,7 +45,7 @@ from holdfast.node.ports import (
 from holdfast.node.transport import TransportNode
 from holdfast.transport.kept import KeptFile
 from holdfast.transport.queue import AddMessage, FinishRecipients, QueueWrite
-from holdfast.wire.dns_answers import Answer
+from holdfast.wire.dns_answers import Answer, Question, RecordType
 
 
 class TransportRunner(NodeRunner[TransportOutput]):
@@ -64,8 +67,10 @@ class TransportRunner(NodeRunner[TransportOutput]):
         self._outbound = OutboundConnections(node, self.connections, home)
         self._resolver = Resolver(self._resolved, log.write)
         self._resolver.follow(organisation)
-        self._policies = PolicyFetcher(home / "tls" / "trusted", self._policy_fetched)
-        self._kept = KeptFiles(home)
+        self._policies = PolicyFetcher(home / "tls" / "trusted", self._policy_fetched, self._addresses)
+        self._kept = KeptFiles(home, self._not_kept)
+        # Who waits for the addresses of a web server; the node hears these answers, too.
+        self._address_waits: dict[Question, asyncio.Future[Answer]] = {}
         node.password_of = self._password_of
         MESSAGES_QUEUED.set_function(lambda: node.queued_message_count)
         MESSAGES_DOUBTFUL.set_function(lambda: node.doubtful_message_count)
@@ -101,8 +106,28 @@ class TransportRunner(NodeRunner[TransportOutput]):
                 assert_never(output)
 
     def _resolved(self, answer: Answer) -> None:
+        waiting = self._address_waits.pop(answer.question, None)
+        if waiting is not None:
+            waiting.set_result(answer)
         self._transport.resolved(clock.steady(), answer)
         self.drain()
+
+    async def _addresses(self, host: str) -> list[str]:
+        """The addresses of a web server, by the DNS servers of the organisation."""
+        found: list[str] = []
+        for record_type in (RecordType.AAAA, RecordType.A):
+            question = Question(host, record_type)
+            waiting = self._address_waits.get(question)
+            if waiting is None:
+                waiting = self._address_waits[question] = asyncio.get_running_loop().create_future()
+                self._resolver.ask(question)
+            # Shielded: who gives up waiting must not take the answer from the resolver.
+            answer = await asyncio.shield(waiting)
+            found += [each for each in answer.records if isinstance(each, str)]
+        return found
+
+    def _not_kept(self, path: str, reason: str) -> None:
+        self.log.write(happened(FILE_NOT_KEPT, path=path, reason=reason))
 
     def _policy_fetched(self, domain: str, text: bytes | None, reason: str) -> None:
         self._transport.policy_fetched(clock.steady(), domain, text, reason)
