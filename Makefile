@@ -34,7 +34,7 @@ bench: $(VENV)/.dev-ready
 	$(BIN)/python benchmarks/mail.py
 
 crash-test: $(VENV)/.dev-ready
-	$(BIN)/python -m pytest tests/crash -m "" --crashes 30 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/crash -m "" --crashes 50 $(PYTEST_ARGS)
 
 reference: $(VENV)/.dev-ready
 	$(BIN)/python -m holdfast.admin.reference docs/reference

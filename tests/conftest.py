@@ -40,6 +40,12 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Gives a port that nobody listens on now."""
+    return lambda: free_ports(1)[0]
+
+
 @dataclass
 class RunningServer:
     """A real server under ``holdfast up``, on ports of its own."""
