@@ -123,7 +123,9 @@ class NextHops:
         fetches = self.policies.take_fetches()
         if fetches:
             self.outputs += [FetchPolicy(domain) for domain in fetches]
-        self.outputs += self.policies.take_files()
+        files = self.policies.take_files()
+        if files:
+            self.outputs += files
         if self.health.logs:
             self.outputs += [Log(event) for event in self.health.logs]
             self.health.logs = []
@@ -297,14 +299,21 @@ class NextHops:
             connection.connected = True
             connection.deadline = connection.session.deadline(now)
 
-    def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> None:
-        """A next hop said something."""
+    def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> bool:
+        """A next hop said something; returns whether anything but the next words to it follows."""
         connection = self._connections.get(connection_id)
         if connection is None or connection.closing:
-            return
-        self._handle(now, connection, connection.session.receive(data))
+            return False
+        session = connection.session
+        happenings = session.receive(data)
+        if not happenings and connection.given and not (connection.queue.waiting and session.can_take_more):
+            # A step of a conversation: answers to MAIL, RCPT and DATA, two inputs in three.
+            self._write(now, connection)
+            return bool(self.outputs)
+        self._handle(now, connection, happenings)
         if not connection.closing:
             self._fill(now, connection)
+        return True
 
     def tls_started(self, now: float, connection_id: ConnectionId, facts: TlsFacts | None) -> None:
         """TLS is on; where it was on from the first byte, the session expects it so."""
@@ -342,8 +351,7 @@ class NextHops:
         for event in happenings:
             match event:
                 case DotSent():
-                    number = self._outbound.dot_sent(connection, event.number)
-                    self.outputs.append(InFlight(number))
+                    self.outputs.append(InFlight(self._outbound.dot_sent(connection, event.number)))
                 case TransactionDone():
                     self._outbound.done(now, connection, event)
                 case SessionReady():

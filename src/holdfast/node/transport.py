@@ -294,8 +294,8 @@ class TransportNode:
     def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> None:
         """A client, or a next hop, said something."""
         if connection_id < 0:
-            self._next_hops.bytes_received(now, connection_id, data)
-            self._flush(now)
+            if self._next_hops.bytes_received(now, connection_id, data):
+                self._flush(now)
             return
         doors = self._doors
         doors.bytes_received(now, connection_id, data)
@@ -448,7 +448,7 @@ class TransportNode:
 
     def _flush(self, now: float) -> None:
         """Turn what the parts have decided into outputs."""
-        delivery, outcomes = self._delivery, self._delivery.outcomes
+        delivery, outcomes, outputs = self._delivery, self._delivery.outcomes, self._doors.outputs
         if not self._stopping:
             delivery.mailboxes.dispatch(now)
             self._next_hops.advance(now)
@@ -471,22 +471,22 @@ class TransportNode:
             self._doors.writes = []
         self._settle(now)
         if self._writes:
-            self.outputs.append(CommitQueue(self._writes))
+            outputs.append(CommitQueue(self._writes))
             self._writes = []
         if self._next_hops.outputs:
-            self.outputs += self._next_hops.outputs
+            outputs += self._next_hops.outputs
             self._next_hops.outputs = []
         if delivery.outbound.landed:
-            self.outputs.append(Landed(delivery.outbound.landed))
+            outputs.append(Landed(delivery.outbound.landed))
             delivery.outbound.landed = []
         if delivery.mailboxes.calls:
-            self.outputs += [CallStore(*call) for call in delivery.mailboxes.calls]
+            outputs += [CallStore(*call) for call in delivery.mailboxes.calls]
             delivery.mailboxes.calls = []
         if delivery.reading.wanted:
-            self.outputs.append(ReadQueued(delivery.reading.wanted))
+            outputs.append(ReadQueued(delivery.reading.wanted))
             delivery.reading.wanted = []
         if outcomes.logs:
-            self.outputs += [Log(event) for event in outcomes.logs]
+            outputs += [Log(event) for event in outcomes.logs]
             outcomes.logs = []
         self._queue.at_work = 0
 

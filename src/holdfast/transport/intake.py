@@ -245,6 +245,7 @@ class Intake:
             subject=decode_words(message.header.subject),
             fingerprint=fingerprint,
             options=message.options,
+            line_ends_checked=True,  # by the session (``session_data``, ``session_chunks``)
         )
         details = LineDetails(
             client_ip=origin.client_ip,

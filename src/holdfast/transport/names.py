@@ -76,6 +76,8 @@ class NameCache:
     def take_questions(self) -> list[Question]:
         """Take the questions that are to go out now; look again after each answer."""
         taken: list[Question] = []
+        if not (self._first or self._then):
+            return taken  # nearly always: asked after every input
         for line in (self._first, self._then):
             while line and len(self._out) < QUESTIONS_AT_ONCE_MAX:
                 question = next(iter(line))

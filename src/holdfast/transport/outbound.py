@@ -134,6 +134,7 @@ class Outbound:
                 part.recipients,
                 message.data,
                 message.options,
+                message.line_ends_checked,
             )
         return None
 

@@ -53,13 +53,16 @@ def write_envelope(
     data: bytes,
     options: EnvelopeOptions,
     extensions: Extensions,
+    *,
+    line_ends_checked: bool = False,
 ) -> Envelope:
-    """Write MAIL and RCPT for a message.
+    """Write MAIL and RCPT for a message; its line ends are judged here unless that was done before.
 
     Raises:
         Refusal: the next hop cannot take this message for anybody.
     """
-    check_line_ends(data)
+    if not line_ends_checked:
+        check_line_ends(data)
     size_bytes_max = extensions.size_bytes_max
     if size_bytes_max and len(data) > size_bytes_max:
         raise Refusal(

@@ -30,6 +30,12 @@ from dataclasses import dataclass, field
 from holdfast.kernel.errors import Refusal
 from holdfast.transport.outbound_envelope import Envelope, write_envelope
 from holdfast.transport.outbound_words import (
+    DATA_STEP,
+    MAIL,
+    MESSAGE_STEP,
+    RCPT,
+    RSET,
+    STEP_NAMES,
     ClientEvent,
     ClientTlsWanted,
     Credentials,
@@ -37,6 +43,7 @@ from holdfast.transport.outbound_words import (
     Reply,
     SessionFailed,
     SessionReady,
+    Step,
     Transaction,
     TransactionDone,
     own_judgement,
@@ -90,17 +97,8 @@ class _State(enum.Enum):
     ENDED = "ended"
 
 
-class _Step(enum.IntEnum):
-    """Which reply of a transaction comes next."""
-
-    RSET = 0
-    MAIL = 1
-    RCPT = 2
-    DATA = 3
-    MESSAGE = 4
-
-
-_STEP_NAMES = ("RSET", "MAIL", "RCPT", "DATA", "message")
+# By these names, since looking a member up in its class costs more than the comparison.
+_READY, _ENDED, _HANDSHAKE = _State.READY, _State.ENDED, _State.HANDSHAKE
 
 
 @dataclass(slots=True, eq=False)
@@ -120,7 +118,7 @@ class _Given:
     envelope: Envelope
     refused: list[tuple[str, Reply]]
     chunked: bool
-    step: _Step = _Step.MAIL
+    step: Step = MAIL
     sent: bool = False
     body_sent: bool = False
     rcpt_count: int = 0
@@ -179,7 +177,7 @@ class OutboundSession:
     @property
     def can_take_more(self) -> bool:
         """Whether a transaction may be given now."""
-        if self._state is not _State.READY:
+        if self._state is not _READY:
             return False
         given = self._given
         return not given or (self.extensions.pipelining and len(given) < IN_FLIGHT_MAX)
@@ -187,25 +185,25 @@ class OutboundSession:
     @property
     def idle(self) -> bool:
         """Whether it is ready, and nothing is under way."""
-        return self._state is _State.READY and not self._given
+        return self._state is _READY and not self._given
 
     @property
     def ended(self) -> bool:
         """Whether nothing more comes of it."""
-        return self._state is _State.ENDED
+        return self._state is _ENDED
 
     def receive(self, data: bytes) -> list[ClientEvent]:
         """Take bytes of the next hop, cut anyhow."""
-        if self._state is _State.ENDED:
+        if self._state is _ENDED:
             return []
         reader = self._reader
         reader.feed(data)
         try:
-            while not self.ended and (reply := reader.take()) is not None:
+            while self._state is not _ENDED and (reply := reader.take()) is not None:
                 self._answer(reply)
         except Refusal as refusal:
             self._fail(None, f"the next hop {refusal.text}")
-        if self._state is _State.HANDSHAKE and not reader.empty:
+        if self._state is _HANDSHAKE and not reader.empty:
             self._injected()
         return self._take_events()
 
@@ -220,6 +218,7 @@ class OutboundSession:
                 transaction.data,
                 transaction.options,
                 self.extensions,
+                line_ends_checked=transaction.line_ends_checked,
             )
         except Refusal as refusal:
             reply = own_judgement(refusal, "MAIL")
@@ -244,7 +243,7 @@ class OutboundSession:
 
     def tls_started(self, facts: TlsFacts) -> list[ClientEvent]:
         """TLS is on, after ``ClientTlsWanted``."""
-        assert self._state is _State.HANDSHAKE
+        assert self._state is _HANDSHAKE
         tls = self._tls
         assert tls is not None
         # The driver judges the handshake; this is the door that a slip there would not open.
@@ -260,15 +259,15 @@ class OutboundSession:
     def quit(self) -> None:
         """Take leave; the answer is not waited for. Only while nothing is under way."""
         assert not self._given
-        if self._state is not _State.ENDED:
+        if self._state is not _ENDED:
             self._output.append(b"QUIT\r\n")
-            self._state = _State.ENDED
+            self._state = _ENDED
 
     def lost(self, reason: str = "") -> list[ClientEvent]:
         """The connection is gone; a message whose end was sent may have been taken, or not."""
-        if self._state is _State.ENDED:
+        if self._state is _ENDED:
             return []
-        if self._state is _State.HANDSHAKE:
+        if self._state is _HANDSHAKE:
             self._fail(None, reason or "the next hop ended the TLS handshake", tls=True)
             return self._take_events()
         text = f"connection lost at {self._awaited}"
@@ -284,13 +283,13 @@ class OutboundSession:
 
         Source: RFC 5321 section 4.5.3.2.
         """
-        if self._state is _State.ENDED or (self._state is _State.READY and not self._given):
+        if self._state is _ENDED or (self._state is _READY and not self._given):
             return None
-        if self._state is not _State.READY:
+        if self._state is not _READY:
             return now + min(GREETING_S, self._inactivity_s)
         head = self._given[0]
         if not head.body_sent:
-            limit_s = DATA_S if head.step is _Step.DATA else COMMAND_S
+            limit_s = DATA_S if head.step is DATA_STEP else COMMAND_S
             return now + min(limit_s, self._inactivity_s)
         # Whoever gives up here may have been understood, and sends the message twice (RFC 1047): with
         # a second of patience and a slow line it did so on and on. So no setting shortens this wait.
@@ -298,18 +297,18 @@ class OutboundSession:
 
     def timed_out(self) -> list[ClientEvent]:
         """The deadline has passed."""
-        if self._state is not _State.ENDED:
+        if self._state is not _ENDED:
             self._fail(
                 None,
                 f"the next hop said nothing for too long at {self._awaited}",
-                tls=self._state is _State.HANDSHAKE,
+                tls=self._state is _HANDSHAKE,
             )
         return self._take_events()
 
     # --- the opening ---------------------------------------------------------------------------
 
     def _answer(self, reply: ServerReply) -> None:
-        if self._state is _State.READY:
+        if self._state is _READY:
             if self._given:
                 self._transaction_answer(self._given[0], reply)
             elif reply.code == 421:
@@ -317,7 +316,7 @@ class OutboundSession:
             else:
                 self._fail(None, f"the next hop said {reply.code} although nothing was asked")
             return
-        if self._state is _State.HANDSHAKE:
+        if self._state is _HANDSHAKE:
             self._injected()
             return
         good = 200 <= reply.code < 300
@@ -364,7 +363,7 @@ class OutboundSession:
 
     def _tls_answer(self, reply: ServerReply) -> None:
         if reply.code == 220:
-            self._state = _State.HANDSHAKE
+            self._state = _HANDSHAKE
             self._events.append(ClientTlsWanted())
         elif reply.code == 421 or self._tls_needed:
             self._fail(reply_of(reply, "STARTTLS"), tls=True)
@@ -414,7 +413,7 @@ class OutboundSession:
             self._fail(None, f"the next hop said {reply.code} in the middle of signing in")
 
     def _ready(self) -> None:
-        self._state = _State.READY
+        self._state = _READY
         self._events.append(SessionReady())
 
     # --- transactions --------------------------------------------------------------------------
@@ -426,7 +425,7 @@ class OutboundSession:
         behind = self._given[0]
         # RFC 3030 section 2: what a refused BDAT leaves behind is not known; RSET makes it so.
         if self._reset_first or (behind is not given and behind.chunked):
-            given.step = _Step.RSET
+            given.step = RSET
             self._reset_first = False
             output.append(b"RSET\r\n")
             if not self.extensions.pipelining:
@@ -462,27 +461,27 @@ class OutboundSession:
 
     def _transaction_answer(self, given: _Given, reply: ServerReply) -> None:
         code, step = reply.code, given.step
-        if code == 421 and step is not _Step.MESSAGE:
-            self._fail(reply_of(reply, _STEP_NAMES[step]))
-        elif step is _Step.MESSAGE:
+        if code == 421 and step is not MESSAGE_STEP:
+            self._fail(reply_of(reply, STEP_NAMES[step]))
+        elif step is MESSAGE_STEP:
             self._message_answer(given, reply)
-        elif (300 <= code < 400 and step is not _Step.DATA) or (code < 300 and step is _Step.DATA):
-            self._fail(None, f"the next hop said {code} to {_STEP_NAMES[step]}")
-        elif step is _Step.RCPT:
+        elif (300 <= code < 400 and step is not DATA_STEP) or (code < 300 and step is DATA_STEP):
+            self._fail(None, f"the next hop said {code} to {STEP_NAMES[step]}")
+        elif step is RCPT:
             self._rcpt_answer(given, reply)
-        elif step is _Step.DATA:
+        elif step is DATA_STEP:
             self._data_answer(given, reply)
-        elif step is _Step.MAIL:
+        elif step is MAIL:
             self._mail_answer(given, reply)
         elif code >= 400:
             self._fail(reply_of(reply, "RSET"))
         else:
-            given.step = _Step.MAIL
+            given.step = MAIL
             if not self.extensions.pipelining:
                 self._output.append(given.envelope.mail)
 
     def _mail_answer(self, given: _Given, reply: ServerReply) -> None:
-        given.step = _Step.RCPT
+        given.step = RCPT
         if reply.code >= 400:
             self._refuse(given, given.envelope.recipients, reply_of(reply, "MAIL"))
             if not self.extensions.pipelining:
@@ -505,16 +504,16 @@ class OutboundSession:
         if not given.accepted and not given.told:
             self._refuse(given, (), None)
         if given.body_sent:
-            given.step = _Step.MESSAGE
+            given.step = MESSAGE_STEP
         elif self.extensions.pipelining and not given.chunked:
-            given.step = _Step.DATA
+            given.step = DATA_STEP
         elif given.told:
             self._over(given, reset=True)
         elif given.chunked:
-            given.step = _Step.MESSAGE
+            given.step = MESSAGE_STEP
             self._send_body(given)
         else:
-            given.step = _Step.DATA
+            given.step = DATA_STEP
             self._output.append(b"DATA\r\n")
 
     def _data_answer(self, given: _Given, reply: ServerReply) -> None:
@@ -523,7 +522,7 @@ class OutboundSession:
                 self._refuse(given, given.accepted, reply_of(reply, "DATA"))
             self._over(given, reset=True)
             return
-        given.step = _Step.MESSAGE
+        given.step = MESSAGE_STEP
         if given.told:
             # RFC 2920 section 3.1: a server that takes DATA without recipients gets an empty message.
             given.body_sent = True
@@ -583,12 +582,12 @@ class OutboundSession:
     @property
     def _awaited(self) -> str:
         """What the next hop was to answer, for people."""
-        if self._state is _State.READY and self._given:
-            return _STEP_NAMES[self._given[0].step]
+        if self._state is _READY and self._given:
+            return STEP_NAMES[self._given[0].step]
         return self._state.value
 
     def _fail(self, reply: Reply | None, reason: str = "", *, tls: bool = False) -> None:
-        self._state = _State.ENDED
+        self._state = _ENDED
         self._given.clear()
         self._output.clear()
         if reply is not None and not reason:

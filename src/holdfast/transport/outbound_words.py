@@ -5,6 +5,7 @@ Source: RFC 5321 sections 4.2 and 3.3; RFC 1047; RFC 3461.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 
 from holdfast.kernel.errors import Refusal
@@ -20,6 +21,7 @@ class Transaction:
         number: names it in the events; the caller's choice.
         recipients: envelope recipients, at least one.
         data: the message with CRLF line ends, not dot-stuffed.
+        line_ends_checked: whether it is known to have no other line ends.
     """
 
     number: int
@@ -27,6 +29,7 @@ class Transaction:
     recipients: tuple[str, ...]
     data: bytes
     options: EnvelopeOptions
+    line_ends_checked: bool = False
 
 
 # What is made per message is not frozen: each field would take 0.3 µs more. Nobody changes it.
@@ -114,6 +117,22 @@ class Credentials:
     user: str
     password: str = field(repr=False)
     tls_needed: bool = True
+
+
+class Step(enum.IntEnum):
+    """Which reply of a transaction comes next."""
+
+    RSET = 0
+    MAIL = 1
+    RCPT = 2
+    DATA = 3
+    MESSAGE = 4
+
+
+# By these names, since looking a member up in its class costs more than the comparison.
+RSET, MAIL, RCPT, DATA_STEP, MESSAGE_STEP = Step.RSET, Step.MAIL, Step.RCPT, Step.DATA, Step.MESSAGE
+
+STEP_NAMES = ("RSET", "MAIL", "RCPT", "DATA", "message")
 
 
 def reply_of(reply: ServerReply, command: str) -> Reply:

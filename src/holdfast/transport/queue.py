@@ -137,6 +137,8 @@ class QueuedMessage:
             lost, from a new message (exchange-behaviour SR13-5); empty of one that was found at start.
         options: what the envelope said beyond sender and recipients.
         marks: what happened to it since, and must outlive a crash.
+        line_ends_checked: whether ``data`` is known to have no line end but CRLF; what is found on
+            disk, or is made by ourselves, is looked at when it is sent.
     """
 
     number: int
@@ -151,6 +153,7 @@ class QueuedMessage:
     fingerprint: bytes
     options: EnvelopeOptions = PLAIN_ENVELOPE
     marks: Marks = NO_MARKS
+    line_ends_checked: bool = field(default=False, compare=False)
 
 
 @dataclass(slots=True, unsafe_hash=True)
