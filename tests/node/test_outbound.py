@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.directory.model import SendConnector, SendTls
+from holdfast.directory.model import RequiredTls, SendConnector, SendTls
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Connect
@@ -226,6 +226,18 @@ def test_the_limits_of_the_whole_server_let_queues_wait(limits: dict[str, int]) 
     assert not world.disk
 
 
+def test_a_connection_that_carried_all_it_may_is_replaced_without_counting_as_new() -> None:
+    connector = replace(
+        ORGANISATION.send_connectors[0],
+        message_count_per_connection_max=2,
+        connection_count_per_domain_max=1,
+    )
+    organisation = replace(ORGANISATION, send_connectors=(connector,), outbound_connection_rate_max=2)
+    world = World(*(queued(n, "bob@other.test") for n in range(1, 13)), organisation=organisation)
+    world.settle()
+    assert not world.disk
+
+
 def test_a_stop_ends_idle_connections_and_waits_for_answers() -> None:
     world = World(queued(1, "bob@other.test"))
     hop = Hop()
@@ -419,6 +431,42 @@ def test_where_tls_is_demanded_nothing_is_sent_without_it() -> None:
     world.tls_problem = None
     world.wait(61.0)
     assert len(hop.taken) == 1
+
+
+ONE_AT_A_TIME = SendConnector("out", ("*",), ("192.0.2.9",), connection_count_per_domain_max=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "connection_count"),
+    [
+        ({"name": "another name"}, 1),
+        ({"send_connectors": (replace(ONE_AT_A_TIME, tls=SendTls.ENCRYPTED),)}, 2),
+        ({"send_connectors": (replace(ONE_AT_A_TIME, fqdn="new.example.test"),)}, 2),
+        ({"required_tls": (RequiredTls("other.test"),)}, 2),
+        ({"dane": False}, 2),
+    ],
+)
+def test_a_connection_that_stands_is_not_used_where_another_kind_is_asked_for_now(
+    change: dict[str, object], connection_count: int
+) -> None:
+    # Found with Postfix: the connection had been made in the clear, and TLS was required from now on.
+    organisation = replace(ORGANISATION, message_retry_s=2.0, send_connectors=(ONE_AT_A_TIME,))
+    world = World(queued(1, "bob@other.test"), queued(2, "late@other.test"), organisation=organisation)
+    hop = Hop()
+    hop.rcpt["late@other.test"] = "450 4.2.0 later"
+    made: list[Connect] = []
+
+    def make(connect: Connect) -> Hop:
+        made.append(connect)
+        return hop
+
+    world.make_hop = make
+    world.settle()
+    assert (len(hop.taken), len(made)) == (1, 1)
+    hop.rcpt.clear()
+    world.do(world.node.organisation_changed, replace(organisation, **change))  # type: ignore[arg-type]  # fields of it
+    world.wait(3.0)
+    assert len(made) == connection_count
 
 
 BY_DNS = replace(ORGANISATION, send_connectors=(SendConnector("dns", ("*",)),))

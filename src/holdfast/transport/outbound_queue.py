@@ -47,6 +47,7 @@ class OutboundConnection:
         deadline: until when the next hop must have said something.
         connected: whether the connection stands.
         tls: what its TLS needs; None for none at all.
+        profile: what it was opened by; once its queue has another one it is given nothing more.
         closing: it is given nothing more.
     """
 
@@ -55,6 +56,7 @@ class OutboundConnection:
     choice: Choice
     session: OutboundSession
     tls: TlsDemand | None = None
+    profile: HopProfile | None = None
     deadline: float | None = None
     connected: bool = False
     ready: bool = False
