@@ -42,22 +42,25 @@ class Conversation:
             lines.append(line[1:] if line.startswith(b".") else line)
         return b"".join(lines)
 
-    def behave(self) -> None:
-        """Be a proper server until the client goes."""
+    def behave(self, first_recipient: bytes = b"250 ok\r\n") -> None:
+        """Be a proper server until the client goes; the first recipient may get an answer of its own."""
         self.say(b"220 faulty.test ESMTP\r\n")
-        recipients: list[str] = []
+        answer, taken_count = first_recipient, 0
         while True:
-            line = self.read_line()
-            verb = line[:4].upper()
+            verb = self.read_line()[:4].upper()
             if verb == b"EHLO":
                 self.say(b"250-faulty.test\r\n250-PIPELINING\r\n250 8BITMIME\r\n")
             elif verb == b"RCPT":
-                recipients.append(line.decode())
-                self.say(b"250 ok\r\n")
+                taken_count += answer.startswith(b"2")
+                self.say(answer)
+                answer = b"250 ok\r\n"
+            elif verb == b"DATA" and not taken_count:
+                self.say(b"503 no recipients\r\n")
             elif verb == b"DATA":
                 self.say(b"354 go on\r\n")
                 self.server.taken.append(self.read_message())
                 self.say(b"250 taken\r\n")
+                taken_count = 0
             elif verb == b"QUIT":
                 self.say(b"221 bye\r\n")
                 return
@@ -152,14 +155,8 @@ def takes_and_drops_after_the_dot(conversation: Conversation) -> None:
 
 
 def greylists(conversation: Conversation) -> None:
-    """450 to every recipient."""
-    conversation.say(b"220 faulty.test ESMTP\r\n")
-    while not (line := conversation.read_line()).upper().startswith(b"QUIT"):
-        verb = line[:4].upper()
-        conversation.say(
-            {b"RCPT": b"450 4.2.0 greylisted, come back\r\n", b"DATA": b"503 no\r\n"}.get(verb, b"250 ok\r\n")
-        )
-    conversation.say(b"221 bye\r\n")
+    """450 to the first recipient; on the same connection, too, it may be tried again later."""
+    conversation.behave(first_recipient=b"450 4.2.0 greylisted, come back\r\n")
 
 
 def speaks_http(conversation: Conversation) -> None:

@@ -186,6 +186,8 @@ class Exim(Peer):
             (directory / name).mkdir()
             shutil.chown(directory / name, "Debian-exim", "Debian-exim")
         shutil.chown(directory, "Debian-exim", "Debian-exim")
+        if plan.certificate is not None:
+            shutil.chown(plan.certificate.key, "Debian-exim")  # the others want it to be root's
         self.log = directory / "mainlog"
         program = PEERS / "usr/sbin/exim4"
         tls = (
