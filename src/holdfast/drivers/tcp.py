@@ -2,14 +2,13 @@
 
 One object per connection and no task; what a node wants done to a connection
 (``node.ports.ConnectionOutput``) is done here. Every output is one write, and
-TCP_NODELAY is on, since two small writes would cost 40 ms. Clients come in by
+TCP_NODELAY is on (every event loop sees to that), since two small writes would cost 40 ms. Clients come in by
 ``Connection``; connections of ours to next hops are ``drivers.outbound``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -163,8 +162,6 @@ class Stream(asyncio.Protocol):
     def _take(self, transport: asyncio.BaseTransport) -> None:
         """Make a transport ours."""
         self._transport = cast(asyncio.Transport, transport)
-        tcp_socket = transport.get_extra_info("socket")
-        tcp_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_HIGH_BYTES)
 
     def data_received(self, data: bytes) -> None:

@@ -289,7 +289,7 @@ class TransportNode:
         the client came to (exchange-behaviour RC-1).
         """
         self._doors.connection_opened(now, connection_id, connector, peer)
-        self._flush(now)
+        self._flush_doors(now)
 
     def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> None:
         """A client, or a next hop, said something."""
@@ -297,11 +297,8 @@ class TransportNode:
             if self._next_hops.bytes_received(now, connection_id, data):
                 self._flush(now)
             return
-        doors = self._doors
-        doors.bytes_received(now, connection_id, data)
-        # Most steps of a conversation change nothing but their session, which has answered.
-        if doors.writes or (self._settle_at is None and self._intake.has_settled):
-            self._flush(now)
+        self._doors.bytes_received(now, connection_id, data)
+        self._flush_doors(now)
 
     def connection_ended(self, now: float, connection_id: ConnectionId) -> None:
         """A client says no more, but may still read (a half-closed connection)."""
@@ -322,6 +319,8 @@ class TransportNode:
             self._next_hops.lost(now, connection_id, reason)
         else:
             self._doors.connection_lost(now, connection_id)
+            self._flush_doors(now)
+            return
         self._flush(now)
 
     def tls_started(self, now: float, connection_id: ConnectionId, facts: TlsFacts | None = None) -> None:
@@ -489,6 +488,11 @@ class TransportNode:
             outputs += [Log(event) for event in outcomes.logs]
             outcomes.logs = []
         self._queue.at_work = 0
+
+    def _flush_doors(self, now: float) -> None:
+        """Flush after an input of a client: most change nothing but its session, which has answered."""
+        if self._doors.writes or (self._settle_at is None and self._intake.has_settled):
+            self._flush(now)
 
     def _settle(self, now: float) -> None:
         """Write down which answers were read: with the next commit, or by itself after a while."""

@@ -35,6 +35,7 @@ _IPV6_SOURCE_BITS = 64
 _LOOPBACK_SOURCES = ("127.0.0.1", "::/64")
 # Users and sources that are remembered; beyond it who was quiet the longest is forgotten.
 REMEMBERED_COUNT_MAX = 50_000
+CHOSEN_COUNT_MAX = 4096
 # Heap places of closed connections are swept when they outnumber the open ones by this.
 _SWEEP_SLACK = 64
 
@@ -52,12 +53,19 @@ class Doors:
                 host, _, port = binding.rpartition(":")
                 address = ipaddress.ip_address(host.strip("[]"))
                 self._by_port.setdefault(int(port), []).append((address, connector))
+        self._balancers = any(
+            connector.proxy_from for bound in self._by_port.values() for _, connector in bound
+        )
+        # Clients come again and again; a search takes 20 µs, and the connectors here do not change.
+        self._chosen: dict[tuple[str, str, int], ReceiveConnector] = {}
 
     def balancer_expected(self, client: str, local_address: str, local_port: int) -> bool:
         """Whether a connection comes from a balancer, which says with the PROXY protocol for whom.
 
         True when any connector that is bound there names the address.
         """
+        if not self._balancers:
+            return False
         peer, local = parse_ip(client), parse_ip(local_address)
         return any(
             peer in balancer
@@ -74,6 +82,9 @@ class Doors:
 
         Source: exchange-behaviour RC-1; the more specific binding wins when ranges are equal.
         """
+        known = self._chosen.get((client, local_address, local_port))
+        if known is not None:
+            return known
         peer, local = parse_ip(client), parse_ip(local_address)
         best: tuple[int, bool, str] | None = None
         chosen: ReceiveConnector | None = None
@@ -87,6 +98,9 @@ class Doors:
                         best, chosen = rank, connector
         if chosen is None:
             raise Refusal("no service for your address here", code=554, status="5.7.1")
+        if len(self._chosen) >= CHOSEN_COUNT_MAX:
+            self._chosen.clear()
+        self._chosen[(client, local_address, local_port)] = chosen
         return chosen
 
 
