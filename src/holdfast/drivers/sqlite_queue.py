@@ -65,6 +65,7 @@ UNCERTAIN_S = 2 * 86400.0
 BATCH_WRITE_COUNT_MAX = 10_000
 # How long lines may wait in the outbox after they are in the log files.
 CHECKPOINT_S = 1.0
+RESERVED_COUNT = 1000
 CHECKPOINT_BYTES = 4 << 20
 LOG_RETRY_S = 5.0
 
@@ -97,6 +98,9 @@ class QueueWriter:
         self._log_begun = False
         # Whether table ``extra`` may have rows; few messages have one, so it is seldom touched.
         self._has_extra = True
+        # The number after the last one used, 0 for none; and the one that the database says.
+        self._next_number = 0
+        self._reserved_number = 0
         # What was submitted in this turn of the loop.
         self._gathered: list[QueueWrite] = []
         self._gathered_for: Done | None = None
@@ -212,6 +216,8 @@ class QueueWriter:
                 [(each, known, now) for each, known in handed_on.items() if each not in set(held)],
             )
             connection.execute("UPDATE state SET clean = 1")
+            if self._next_number:
+                connection.execute("UPDATE state SET next_number = ?", (self._next_number,))
 
     # --- the writer thread ----------------------------------------------------------------------
 
@@ -283,6 +289,7 @@ class QueueWriter:
     def _reopen(self) -> None:
         """After an error nothing of the old connection is trusted; the next batch opens a new one."""
         self._has_extra = True
+        self._reserved_number = 0
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
@@ -372,7 +379,12 @@ class QueueWriter:
         if special:
             self._has_extra = True
             connection.executemany(INSERT_OPTIONS, special)
-        connection.execute("UPDATE state SET next_number = ?", (max(each.number for each in adds) + 1,))
+        next_number = max(each.number for each in adds) + 1
+        if next_number > self._reserved_number:
+            # Some ahead, so that its page is not written with every commit; a kill leaves a gap.
+            self._reserved_number = next_number + RESERVED_COUNT
+            connection.execute("UPDATE state SET next_number = ?", (self._reserved_number,))
+        self._next_number = max(self._next_number, next_number)
         now = time.time()
         uncertain = [
             (each.fingerprint.hex(), each.network_message_id, now) for each in adds if each.fingerprint

@@ -219,7 +219,7 @@ class RecoveredQueue:
 
     Attributes:
         messages: all that wait, by number, without their data.
-        next_number: the first number never used.
+        next_number: never used, nor any above it; after a kill some below it may be unused too.
         uncertain: fingerprints of messages whose sender may not have read our
             250, as far as that was written down, each with the network message
             id of the copy that we have or had; oldest first.
