@@ -13,25 +13,22 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-# The widths of groups. Few, so that all statements stay prepared; a group of 16 rows with ten
-# values each is far below SQLite's limit of 32,766 values.
-_WIDTHS = (16, 8, 4, 2, 1)
+# Rows of one statement. There is a statement for each number of rows up to this, and all of them should
+# stay prepared (``cached_statements`` of ``drivers.sqlite_schema``).
+GROUP_ROWS_MAX = 32
 
 Value = int | float | str | bytes | None
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _statement(begin: str, row: str, end: str, width: int) -> str:
     return begin + ",".join([row] * width) + end
 
 
 def _groups(count: int) -> Iterator[tuple[int, int]]:
     """Cut so many rows into groups: where each begins, and its width."""
-    start = 0
-    for width in _WIDTHS:
-        while count - start >= width:
-            yield start, width
-            start += width
+    for start in range(0, count, GROUP_ROWS_MAX):
+        yield start, min(GROUP_ROWS_MAX, count - start)
 
 
 def insert_rows(connection: sqlite3.Connection, begin: str, rows: Sequence[tuple[Value, ...]]) -> None:
