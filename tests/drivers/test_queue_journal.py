@@ -39,6 +39,31 @@ def test_a_note_is_there_for_the_next_life_without_any_goodbye(tmp_path: Path) -
     first.close()
 
 
+def test_a_message_that_was_noted_twice_is_forgotten_at_once_by_the_next_life(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    first = InFlightFile(path)
+    first.note(7)
+    first.note(7)
+    second = InFlightFile(path)
+    assert second.numbers == (7,)
+    second.forget([7])
+    second.close()
+    third = InFlightFile(path)
+    assert third.numbers == ()
+    third.close()
+    first.close()
+
+
+def test_no_note_lies_in_a_hole_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    notes = InFlightFile(path)
+    for number in range(1, SLOT_COUNT_AT_FIRST + 2):
+        notes.note(number)
+    found = path.stat()
+    assert found.st_blocks * 512 >= found.st_size
+    notes.close()
+
+
 def test_it_grows_and_uses_slots_again(tmp_path: Path) -> None:
     path = tmp_path / "f"
     notes = InFlightFile(path)

@@ -53,19 +53,25 @@ class InFlightFile:
             # A size that is no whole number of slots was made by a crash while it grew.
             size = max(size - size % SLOT_BYTES, SLOT_COUNT_AT_FIRST * SLOT_BYTES)
             os.ftruncate(descriptor, size)
+            # A note in a hole of the file, when the disk is full, would end the process (SIGBUS, mmap(2)).
+            os.posix_fallocate(descriptor, 0, size)
             self._map = mmap.mmap(descriptor, size)
         except OSError as error:
-            raise Unavailable(f"cannot use {path}: {error.strerror}") from None
-        finally:
             os.close(descriptor)
+            raise Unavailable(f"cannot use {path}: {error.strerror}") from None
+        self._descriptor = descriptor
         self._slots: dict[int, list[int]] = {}
         self._free: list[int] = []
         for offset in range(size - SLOT_BYTES, -1, -SLOT_BYTES):
             (number,) = _SLOT.unpack_from(self._map, offset)
+            if number and number not in self._slots:
+                self._slots[number] = [offset]
+                continue
             if number:
-                self._slots.setdefault(number, []).append(offset)
-            else:
-                self._free.append(offset)
+                # Two parts of it were in flight. The next life counts a message once and forgets it once:
+                # a second note would be counted again by the life after that.
+                self._map[offset : offset + SLOT_BYTES] = _FREE
+            self._free.append(offset)
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -73,9 +79,15 @@ class InFlightFile:
         return tuple(self._slots)
 
     def note(self, number: int) -> None:
-        """Note that a next hop may have a message from now on."""
+        """Note that a next hop may have a message from now on.
+
+        On a full disk there may be no room for one more note. It is left out then: it is of use only
+        if the process is killed before the disk has room, and to stop here would be just that.
+        """
         if not self._free:
             self._grow()
+        if not self._free:
+            return
         offset = self._free.pop()
         _SLOT.pack_into(self._map, offset, number)
         self._slots.setdefault(number, []).append(offset)
@@ -94,12 +106,17 @@ class InFlightFile:
 
     def _grow(self) -> None:
         size = len(self._map)
+        try:
+            os.posix_fallocate(self._descriptor, 0, 2 * size)
+        except OSError:
+            return
         self._map.resize(2 * size)
         self._free.extend(range(2 * size - SLOT_BYTES, size - SLOT_BYTES, -SLOT_BYTES))
 
     def close(self) -> None:
         """Let go of the file; what is noted stays."""
         self._map.close()
+        os.close(self._descriptor)
 
 
 def read_crashes(home: Path) -> Counter[int]:

@@ -100,6 +100,8 @@ class TransportNode:
         self._rewrite_entries: list[Entry] = []
         self._rewrite_tracks: list[TrackOnly | MarkMessage | HoldQueue] = []
         self._rewrite_at: float | None = None
+        # Notes of the in-flight journal that are needless once a line is durable.
+        self._landing: dict[TrackOnly | MarkMessage, list[int]] = {}
         self._write_failure_count = 0
         self._settle_at: float | None = None
         # Messages whose data is being read for a report; recipients whose sender is told that they wait.
@@ -135,6 +137,11 @@ class TransportNode:
         self._intake.recovered(now, recovered.uncertain)
         doubtful_count = self._recovery.started(now, recovered, self._poison_count)
         self._delivery.outbound.doubtful_count += doubtful_count
+        if doubtful_count:
+            # The last write is the one that names them, and their notes must not go before it is durable.
+            self._landing[self._recovery.writes[-1]] = self._recovery.landing
+        else:
+            self._delivery.outbound.landed += self._recovery.landing
         self.administration.recovered(recovered.held_queues)
         self._delivery.started(now)
         self._flush(now)
@@ -185,6 +192,7 @@ class TransportNode:
             self._rewrite_at = None
             self._delivery.outcomes.touched += self._rewrite_entries
             self._rewrite_entries = []
+            self._own_tracks.update(self._rewrite_tracks)
             self._write_own(*self._rewrite_tracks)
             self._rewrite_tracks = []
         self._flush(now)
@@ -340,12 +348,9 @@ class TransportNode:
 
     def queue_committed(self, now: float, writes: list[QueueWrite]) -> None:
         """Writes are durable."""
-        if self._recovery.landing:
-            # The first commit after a start: what it says of them is durable.
-            self._delivery.outbound.landed += self._recovery.landing
-            self._recovery.landing = []
         if self._write_failure_count:
             self._write_failure_count = 0
+            self._delivery.outbound.can_write()
             self._log(events.QUEUE_WRITABLE)
         for write in writes:
             if isinstance(write, FinishRecipients):
@@ -372,6 +377,8 @@ class TransportNode:
             else:
                 self._own_write_count -= 1
                 self._own_tracks.discard(write)
+                if isinstance(write, TrackOnly | MarkMessage):
+                    self._delivery.outbound.landed += self._landing.pop(write, ())
         self._flush(now)
 
     def queue_failed(self, now: float, writes: list[QueueWrite], error: Unavailable) -> None:
@@ -397,8 +404,11 @@ class TransportNode:
                     self._rewrite_tracks.append(write)
                 elif isinstance(write, MarkMessage):
                     self._queue.not_told(write.number)  # the report on the delay is not there either
-        if (self._rewrite_entries or self._rewrite_tracks) and self._rewrite_at is None:
-            self._rewrite_at = now + REWRITE.wait_s(self._write_failure_count, self._luck)
+        if self._rewrite_entries or self._rewrite_tracks:
+            # Until they are written down nothing more is sent: a crash would send all of it again.
+            self._delivery.outbound.cannot_write()
+            if self._rewrite_at is None:
+                self._rewrite_at = now + REWRITE.wait_s(self._write_failure_count, self._luck)
         self._flush(now)
 
     def queued_read(self, now: float, number: int, data: bytes | None) -> None:
@@ -463,8 +473,9 @@ class TransportNode:
             self._write_own(*self._recovery.writes)
             self._recovery.writes = []
         if outcomes.tracks:
-            self._track("".join(outcomes.tracks))
+            self._track("".join(outcomes.tracks), delivery.outbound.landed_when_tracked)
             outcomes.tracks = []
+            delivery.outbound.landed_when_tracked = []
         if self._doors.writes:
             self._writes += self._doors.writes
             self._doors.writes = []
@@ -553,9 +564,14 @@ class TransportNode:
         self._write_own(*messages)
         self.outputs += files
 
-    def _track(self, lines: str) -> None:
-        """Write tracking lines of our own; they are kept until they are durable."""
+    def _track(self, lines: str, landing: list[int]) -> None:
+        """Write tracking lines of our own; they are kept until they are durable.
+
+        ``landing`` are messages that they say may be delivered twice: noted until it is written down.
+        """
         write = TrackOnly(lines)
+        if landing:
+            self._landing[write] = landing
         self._own_tracks.add(write)
         self._write_own(write)
 

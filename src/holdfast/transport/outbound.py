@@ -50,8 +50,10 @@ class Outbound:
     """All queues to next hops of one server.
 
     Public attributes: ``lanes`` by key; ``landed``, numbers of messages whose note in the
-    in-flight journal is needless now; ``doubtful_count`` messages so far that may have been delivered
-    although no answer came; ``stopped``: nothing is sent while it is so (back pressure).
+    in-flight journal is needless now; ``landed_when_tracked``, those whose note is needless once the line
+    is durable that says that they may be delivered twice; ``doubtful_count`` messages so far that may have been delivered
+    although no answer came; ``stopped``: nothing is sent while it is so (back pressure); ``unwritable``:
+    nor while what became of messages cannot be written down, since a crash would send all of it again.
     """
 
     def __init__(
@@ -79,8 +81,10 @@ class Outbound:
         self.organisation = NO_ORGANISATION
         self.lanes: dict[NextHopKey, OutboundQueue] = {}
         self.landed: list[int] = []
+        self.landed_when_tracked: list[int] = []
         self.doubtful_count = 0
         self.stopped = False
+        self.unwritable = False
         self._stirred: dict[NextHopKey, OutboundQueue] = {}
         # When queues may be tried again: (instant, tie-breaker, key).
         self._retries: list[tuple[float, int, NextHopKey]] = []
@@ -100,7 +104,7 @@ class Outbound:
 
     def take_stirred(self, now: float) -> list[OutboundQueue]:
         """The queues that have changed and may send; each is looked at once."""
-        if not self._stirred or self.stopped:
+        if not self._stirred or self.stopped or self.unwritable:
             return []
         stirred, self._stirred = self._stirred, {}
         return [lane for lane in stirred.values() if lane.waiting and lane.may_send(now)]
@@ -111,7 +115,7 @@ class Outbound:
         """The next message for a connection; None when none is at hand."""
         lane = connection.queue
         read_count = 0
-        while not (lane.held or self.stopped) and (part := lane.first()) is not None:
+        while not (lane.held or self.stopped or self.unwritable) and (part := lane.first()) is not None:
             message = part.entry.message
             self._queue.at_work = message.number
             if message.data is None:
@@ -253,7 +257,7 @@ class Outbound:
     def _doubtful(self, now: float, connection: OutboundConnection, part: Part, failure: Failure) -> None:
         entry = part.entry
         self.doubtful_count += 1
-        self.landed.append(entry.message.number)
+        self.landed_when_tracked.append(entry.message.number)
         said = Failure("4.4.2", f"may be delivered twice: {failure.text}", connection.host)
         self._outcomes.noted(now, entry, EventId.DEFER, "SMTP", part.recipients, said)
         self._outcomes.logs.append(
@@ -302,9 +306,21 @@ class Outbound:
     def stop(self, *, stopped: bool) -> None:
         """Send nothing any more but what is under way, or go on."""
         if self.stopped and not stopped:
-            for lane in self.lanes.values():
-                self.stir(lane)
+            self._stir_all()
         self.stopped = stopped
+
+    def cannot_write(self) -> None:
+        """What became of messages cannot be written down: give nothing more to next hops."""
+        self.unwritable = True
+
+    def can_write(self) -> None:
+        """It can be written down again: go on."""
+        self.unwritable = False
+        self._stir_all()
+
+    def _stir_all(self) -> None:
+        for lane in self.lanes.values():
+            self.stir(lane)
 
     def retry_now(self, lane: OutboundQueue) -> None:
         """Try a queue at once."""
