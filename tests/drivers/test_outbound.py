@@ -386,6 +386,22 @@ def test_a_next_hop_that_drops_in_the_handshake(tmp_path: Path) -> None:
     run(test, tmp_path)
 
 
+@pytest.mark.parametrize("quick", [False, True], ids=["asyncio", "uvloop"])
+def test_a_connection_that_is_given_up_before_its_handshake_begins(tmp_path: Path, quick: bool) -> None:
+    """As when a next hop injects replies after its 220: TLS was asked for, then the session has enough."""
+
+    async def test(stage: Stage) -> None:
+        errors: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        await stage.greeted()
+        stage.perform(StartTls(HOP, demand=demand(TlsLevel.OPPORTUNISTIC)))
+        stage.perform(Close(HOP))
+        assert "before TLS began" in str(await stage.expect("lost"))
+        assert not errors
+
+    run(test, tmp_path, quick=quick)
+
+
 def test_a_next_hop_that_speaks_no_tls(tmp_path: Path) -> None:
     async def test(stage: Stage) -> None:
         stage.connect(tls=demand(TlsLevel.ENCRYPTED))

@@ -158,6 +158,7 @@ class Stream(asyncio.Protocol):
         # What comes before somebody is ready for it: the loop may read before it lets us say "wait".
         self._holding = False
         self._held = b""
+        self._securing = False  # TLS was asked for, and is not on yet
 
     def _take(self, transport: asyncio.BaseTransport) -> None:
         """Make a transport ours."""
@@ -191,6 +192,7 @@ class Stream(asyncio.Protocol):
 
     def hold(self) -> None:
         """Let the peer wait; what it has said already is kept for TLS, which comes next."""
+        self._securing = True
         self._holding = True
         self.pause_reading()
 
@@ -209,7 +211,10 @@ class Stream(asyncio.Protocol):
         """
         plain = self._transport
         assert plain is not None
+        if plain.is_closing():  # the loop would raise where nobody can catch it, and the role would end
+            return "the connection was closed before TLS began"
         loop = asyncio.get_running_loop()
+        self._securing = True
         self.pause_reading()
         upgrading = loop.create_task(
             loop.start_tls(
@@ -235,6 +240,7 @@ class Stream(asyncio.Protocol):
         if upgraded is None:
             return "the other side closed the connection during the TLS handshake"
         self._transport = upgraded
+        self._securing = False
         upgraded.set_write_buffer_limits(high=WRITE_BUFFER_HIGH_BYTES)
         return ""
 
@@ -248,6 +254,11 @@ class Stream(asyncio.Protocol):
         if self._closing or self._transport.is_closing():
             return
         self._closing = True
+        if self._securing:
+            # The clear text is over, and TLS cannot carry a goodbye yet: there is nothing left to write, and
+            # a handshake that finds the end of writing is an error that nobody can catch.
+            self.abort()
+            return
         if self._transport.can_write_eof() and not self._peer_ended:
             self.resume_reading()
             self._transport.write_eof()
