@@ -390,56 +390,6 @@ def test_no_weather_of_next_hops_loses_mail(weather: list[str]) -> None:
     assert world.noted == []
 
 
-def fail_writes(world: World) -> None:
-    """Let the disk be full for all that is to be written now."""
-    commits, world.commits = world.commits, []
-    for writes in commits:
-        world.do(world.node.queue_failed, writes, Unavailable("full"))
-
-
-def test_a_line_survives_a_disk_that_is_full_for_long() -> None:
-    world = World(queued(1, "bob@other.test"))
-    world.make_hop = refused
-    for _ in range(3):
-        fail_writes(world)
-        world.now += 31.0
-        world.do(world.node.timer)
-    world.settle()
-    assert world.event_ids() == ["LOAD", "DEFER"]
-
-
-def test_nothing_more_is_sent_while_it_cannot_be_written_down_what_was() -> None:
-    world = World(*(queued(n, "bob@other.test") for n in range(1, 60)))
-    world.commit()
-    hop = Hop()
-    world.make_hop = lambda _: hop
-    hop.heard_all = lambda: fail_writes(world)  # type: ignore[method-assign]  # full from the first message on
-    for _ in range(20):
-        world.move()
-        fail_writes(world)
-        world.now += 31.0
-        world.do(world.node.timer)
-    assert 0 < len(hop.taken) < 30  # those that were under way
-    assert len(world.noted) == len(hop.taken)
-    hop.heard_all = lambda: None  # type: ignore[method-assign]  # there is room again
-    world.settle()
-    world.wait(60.0)
-    assert len(hop.taken) == 59
-    assert not world.disk
-    assert world.noted == []
-
-
-def test_notes_of_an_earlier_life_stay_until_it_is_written_down_which_messages_they_name() -> None:
-    world = World(queued(1, "bob@other.test"), in_flight=(1,))
-    world.noted = [1]
-    world.make_hop = refused
-    fail_writes(world)
-    world.settle()
-    assert world.noted == [1]
-    world.wait(31.0)
-    assert world.noted == []
-
-
 # --- names and TLS ------------------------------------------------------------------------------------------
 
 

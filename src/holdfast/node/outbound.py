@@ -52,7 +52,7 @@ from holdfast.transport.route import HopProfile
 from holdfast.transport.sts_policies import StsPolicies
 from holdfast.transport.tls_policy import HostRefused, TlsDemand, TlsFacts, TlsPending, TlsPolicies
 from holdfast.transport.tls_report import TlsReports
-from holdfast.wire.dns_answers import Answer
+from holdfast.wire.dns_answers import Answer, Question
 
 CONNECT_TIMEOUT_S = 30.0
 # How long a connection without work is kept for the next message.
@@ -60,6 +60,8 @@ IDLE_S = 5.0
 RATE_SPAN_S = 60.0
 # How soon a queue looks again that found no room for one more connection.
 LIMITED_S = 0.5
+# Hosts that offer CHUNKING and do not know BDAT are few; they are remembered until the process ends.
+NO_CHUNKING_COUNT_MAX = 1000
 
 
 class NextHops:
@@ -87,6 +89,9 @@ class NextHops:
         self._limited_until = 0.0
         # Queues that wait for DNS or for a policy.
         self._asking: dict[NextHopKey, OutboundQueue] = {}
+        # By question, where it is known which: a thousand queues are not looked at after each answer.
+        self._asking_for: dict[Question, dict[NextHopKey, OutboundQueue]] = {}
+        self._no_chunking: dict[tuple[str, int], None] = {}
         # New connections that may be opened at once; a bucket that fills within a minute.
         self._tokens = float(organisation.outbound_connection_rate_max)
         self._tokens_at = 0.0
@@ -140,6 +145,8 @@ class NextHops:
             if lane.profile is None:
                 failure = Failure("4.4.4", "no connector leads there any more")
                 self._outbound.unreachable(now, lane, failure)
+                # What a connection or the disk gave back after the change waits for another way.
+                self._delivery.route_anew(now, lane)
                 return
             for connection in lane.connections.values():
                 if connection.profile == lane.profile:
@@ -149,7 +156,9 @@ class NextHops:
             self._fill(now, connection)
             if not connection.given and not connection.closing:
                 break
-        for _ in range(lane.wanted_count(lane.profile.connection_count_max)):
+        # One that is free waits for messages to be read: another one could do no more.
+        wanted = 0 if lane.idle else lane.wanted_count(lane.profile.connection_count_max)
+        for _ in range(wanted):
             if not self._open(now, lane, lane.profile):
                 break
         if len(lane.waiting) > len(lane.connections):
@@ -194,7 +203,8 @@ class NextHops:
         """Open one more connection for a queue; False when that cannot be, now."""
         hosts = find_hosts(now, self.names, profile, self.ourselves)
         if isinstance(hosts, Pending):
-            self._asking[lane.key] = lane
+            for question in hosts.questions:
+                self._asking_for.setdefault(question, {})[lane.key] = lane
             return False
         if isinstance(hosts, HopFailure):
             if hosts.permanent:
@@ -243,6 +253,8 @@ class NextHops:
     def resolved(self, now: float, answer: Answer) -> None:
         """DNS has answered."""
         self.names.resolved(now, answer)
+        for lane in self._asking_for.pop(answer.question, {}).values():
+            self._outbound.stir(lane)
         self._look_again()
 
     def policy_fetched(self, now: float, domain: str, text: bytes | None, reason: str) -> None:
@@ -277,6 +289,7 @@ class NextHops:
             tls_active=profile.implicit_tls,
             credentials=self._credentials(profile),
             inactivity_s=profile.inactivity_s,
+            chunking=choice.endpoint not in self._no_chunking,
         )
         connection = OutboundConnection(connection_id, lane, choice, session, tls, profile)
         self._connections[connection_id] = lane.connections[connection_id] = connection
@@ -388,6 +401,11 @@ class NextHops:
             text = failed.reason if not connection.connected else f"{connection.host}: {failed.reason}"
             failure = Failure("4.7.5" if failed.tls else "4.4.2", text, connection.host)
         worked = bool(connection.done_count) or (connection.ready and not connection.given)
+        if not connection.session.chunking and connection.choice.endpoint not in self._no_chunking:
+            if len(self._no_chunking) >= NO_CHUNKING_COUNT_MAX:
+                del self._no_chunking[next(iter(self._no_chunking))]
+            self._no_chunking[connection.choice.endpoint] = None
+            worked = True  # the next connection goes by DATA
         self._outbound.lost(now, connection, failure)
         optional = failed.tls and tls is not None and tls.optional
         if failed.tls:

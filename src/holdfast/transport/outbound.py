@@ -51,9 +51,10 @@ class Outbound:
 
     Public attributes: ``lanes`` by key; ``landed``, numbers of messages whose note in the
     in-flight journal is needless now; ``landed_when_tracked``, those whose note is needless once the line
-    is durable that says that they may be delivered twice; ``doubtful_count`` messages so far that may have been delivered
-    although no answer came; ``stopped``: nothing is sent while it is so (back pressure); ``unwritable``:
-    nor while what became of messages cannot be written down, since a crash would send all of it again.
+    is durable that says that they may be delivered twice; ``doubtful_count`` messages so far that may have
+    been delivered although no answer came; ``stopped``: nothing is sent while it is so (back pressure);
+    ``unwritable``: nor while what became of messages cannot be written down, since a crash would
+    send all of it again.
     """
 
     def __init__(
@@ -356,7 +357,9 @@ class Outbound:
 
 
 def failure_of(host: str, reply: Reply) -> Failure:
-    """What a refusal of a next hop says to the sender."""
+    """What a refusal of a next hop, or our own by what it offers, says to the sender."""
+    if reply.local:
+        return Failure(reply.status, f"cannot go to {host}: {reply.text}")
     return Failure(
         reply.status, f"{host} said: {reply.code} {reply.text}", host, f"{reply.code} {reply.text}"
     )

@@ -133,7 +133,7 @@ class OutboundSession:
     After every call the caller writes ``take_output()`` and acts on the events, in order.
     After ``SessionFailed`` nothing more comes, and the connection is to be closed.
 
-    Public attributes: ``extensions`` as offered last; ``tls_facts`` once STARTTLS succeeded.
+    Public attributes: ``extensions`` offered last; ``tls_facts`` of STARTTLS; ``chunking``, until BDAT fails.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class OutboundSession:
         self._tls_active = tls_active
         self._credentials = credentials
         self._inactivity_s = inactivity_s
-        self._chunking = chunking
+        self.chunking = chunking
         self._state = _State.GREETING
         self._reader = ReplyReader()
         self._given: deque[_Given] = deque()
@@ -227,7 +227,7 @@ class OutboundSession:
         judged = [(recipient, own_judgement(refusal, "RCPT")) for recipient, refusal in envelope.refused]
         if not envelope.recipients:
             return [TransactionDone(transaction.number, (), tuple(judged), None)]
-        given = _Given(transaction, envelope, judged, self._chunking and self.extensions.chunking)
+        given = _Given(transaction, envelope, judged, self.chunking and self.extensions.chunking)
         self._given.append(given)
         if len(self._given) == 1 or self._given[0].body_sent:
             self._send_envelope(given)
@@ -538,6 +538,7 @@ class OutboundSession:
             return
         if given.chunked and code in (500, 502, 504) and not given.told:
             # It did not take BDAT for what it is, and may now take the message for commands.
+            self.chunking = False
             self._fail(None, f"the next hop offers CHUNKING and said {code} to BDAT")
             return
         if not given.told:
