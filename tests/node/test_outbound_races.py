@@ -1,4 +1,4 @@
-"""What goes wrong in the wrong moment while mail leaves: full disks, lost notes, changes, next hops that boast."""
+"""What goes wrong while mail leaves: full disks, lost notes, changes, clocks, next hops that boast."""
 
 from __future__ import annotations
 
@@ -100,3 +100,14 @@ def test_what_is_given_back_after_its_connector_was_removed_finds_another_way() 
     world.wait(130.0)
     assert not world.disk
     assert world.ledger()[0] == 0
+
+
+def test_a_clock_that_was_wrong_for_one_message_holds_up_the_age_of_no_other() -> None:
+    ahead = 1_700_000_000.0 + 400 * 86400.0
+    world = World(queued(1, "bob@other.test", at=ahead), queued(2, "bob@other.test"))
+    world.make_hop = refused
+    world.move()
+    world.wait(2 * 86400.0 + 700.0)
+    assert world.event_ids().count("FAIL") == 2
+    assert 1 not in world.disk
+    assert 2 not in world.disk

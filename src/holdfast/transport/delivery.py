@@ -116,6 +116,7 @@ class Delivery:
         self._grace_until = now + EXPIRY_GRACE_S
         self._age_check_at = now + AGE_CHECK_S
         self.shelves[UNREACHABLE].last_delivery_at = now
+        self._queue.put_in_order(now)
         for entry in list(self._queue):
             self.route(now, entry, entry.remaining)
 

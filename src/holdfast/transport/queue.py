@@ -455,6 +455,23 @@ class Queue:
             if not message.marks.delay_told:
                 self.untold[message.number] = entry
 
+    def put_in_order(self, now: float) -> None:
+        """Let no message that was found be younger than ``now``, and put the oldest first.
+
+        The wall clock may have been wrong when one came; who looks for what is old stops at the first
+        that is not.
+        """
+        in_order = True
+        last_at = 0.0
+        for entry in self._entries.values():
+            entry.queued_at = min(entry.queued_at, now)
+            in_order = in_order and last_at <= entry.queued_at
+            last_at = entry.queued_at
+        if not in_order:
+            oldest_first = sorted(self._entries.items(), key=lambda item: item[1].queued_at)
+            self._entries = dict(oldest_first)
+            self.untold = {number: entry for number, entry in oldest_first if number in self.untold}
+
     def __len__(self) -> int:
         return len(self._entries)
 
