@@ -81,18 +81,21 @@ class FaultyServer:
     """Listens on loopback; the first ``fault_count`` connections have the fault.
 
     Attributes:
+        address, port: where it listens; 0 takes a free port.
         taken: the messages that it said 250 to, or would have.
         visit_count: how many connections came.
     """
 
     fault: Fault
     fault_count: int = 1
+    address: str = "127.0.0.1"
+    port: int = 0
     taken: list[bytes] = field(default_factory=list)
     visit_count: int = 0
 
     def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = socket.create_server((self.address, self.port))
+        self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
@@ -120,6 +123,8 @@ class FaultyServer:
 
     def close(self) -> None:
         """Listen no more."""
+        if self._listener.fileno() != -1:
+            self._listener.shutdown(socket.SHUT_RDWR)  # a close alone lets accept() wait on
         self._listener.close()
 
 

@@ -42,7 +42,8 @@ class PeerPlan:
         smart_host_port: where everything else goes, on loopback.
         certificate: offers STARTTLS with it.
         address: where it listens.
-        more: further lines of its configuration, in its own language.
+        more: further lines of its configuration, in its own language; for Exim the list "judge".
+        sections: further sections, for Exim.
     """
 
     directory: Path
@@ -52,6 +53,7 @@ class PeerPlan:
     certificate: Certificate | None = None
     address: str = "127.0.0.1"
     more: str = ""
+    sections: str = ""
 
 
 class Peer:
@@ -242,6 +244,7 @@ out:
   hosts_try_dane =
 begin retry
 * * F,2h,5s
+{plan.sections}
 """,
             encoding="utf-8",
         )
