@@ -51,7 +51,7 @@ class Desk:
         self.delivery = Delivery(self.queue, organisation, router, tracking, random.Random(1))
         self.delivery.started(NOW)
 
-    def add(self, *recipients: str, marks: Marks = Marks(), now: float = NOW) -> Entry:
+    def add(self, *recipients: str, marks: Marks = NO_MARKS, now: float = NOW) -> Entry:
         number = self.queue.take_number()
         nmid = NetworkMessageId(str(number))
         message = QueuedMessage(

@@ -59,7 +59,7 @@ class QueueShown(Result, frozen=True):
 
 
 class QueueDone(Result, frozen=True):
-    """What was done to how many messages; ``busy_message_count`` of them were just being sent and were left."""
+    """What was done to how many messages; ``busy_message_count`` were just being sent and were left."""
 
     done: str
     message_count: int

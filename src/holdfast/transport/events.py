@@ -108,7 +108,8 @@ QUEUE_ROUTED_ANEW = declare(
     Severity.INFO,
     "queue {queue} with {message_count} messages delivered nothing for long and is routed anew",
     "Nothing left by it for `idle_resubmit` of the organisation. Each message goes where today's "
-    "organisation leads it, which may be the same queue. If it is, look at its last error with `holdfast queue list`.",
+    "organisation leads it, which may be the same queue. If it is, look at its last error with "
+    "`holdfast queue list`.",
 )
 MESSAGE_POISON = declare(
     "TRN-0334",
@@ -179,8 +180,8 @@ SIGN_IN_LOCKED = declare(
     Severity.WARNING,
     "too many failed sign-ins of {user} from {source}; further ones are refused for {lock_s} s",
     "Somebody guesses passwords, or a device still has an old one. The account is locked for others as well "
-    "until the time is over; the right password does not help before. Who guesses from one address can be kept out "
-    "by the remote ranges of the connector. The limits are `sign_in_failure_count_max` and `sign_in_lock` of "
+    "until the time is over; the right password does not help before. Who guesses from one address can be "
+    "kept out by the remote ranges of the connector. The limits are `sign_in_failure_count_max` and `sign_in_lock` of "
     "the organisation.",
 )
 BALANCER_SILENT = declare(
