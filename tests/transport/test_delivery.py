@@ -19,6 +19,7 @@ from holdfast.kernel.ids import MailboxId, NetworkMessageId
 from holdfast.transport import delivery as delivery_module
 from holdfast.transport.delivery import HELD, POISON, UNREACHABLE, Delivery
 from holdfast.transport.queue import (
+    NO_MARKS,
     Entry,
     Marks,
     PartState,

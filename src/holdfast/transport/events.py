@@ -181,8 +181,8 @@ SIGN_IN_LOCKED = declare(
     "too many failed sign-ins of {user} from {source}; further ones are refused for {lock_s} s",
     "Somebody guesses passwords, or a device still has an old one. The account is locked for others as well "
     "until the time is over; the right password does not help before. Who guesses from one address can be "
-    "kept out by the remote ranges of the connector. The limits are `sign_in_failure_count_max` and `sign_in_lock` of "
-    "the organisation.",
+    "kept out by the remote ranges of the connector. The limits are `sign_in_failure_count_max` and "
+    "`sign_in_lock` of the organisation.",
 )
 BALANCER_SILENT = declare(
     "TRN-0302",
