@@ -173,8 +173,10 @@ def test_a_message_refused_at_the_door(make_world: MakeWorld) -> None:
 
 def test_a_user_signs_in_and_sends_as_himself_only(make_world: MakeWorld) -> None:
     world = make_world()
-    local = Peer("127.0.0.1", 1, "192.0.2.1", 587, tls=False)
-    world.connect(1, "client", local)
+    world.connect(2, "client", Peer("127.0.0.1", 1, "192.0.2.1", 587, tls=False))
+    world.say(b"EHLO c\r\n", 2)
+    assert world.say(b"AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n", 2).startswith(b"503 5.7.10 ")
+    world.connect(1, "client", Peer("127.0.0.1", 1, "192.0.2.1", 465, tls=True))
     world.say(b"EHLO c\r\n")
     assert world.say(b"MAIL FROM:<alice@example.test>\r\n").startswith(b"530 ")
     world.say(b"AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n")

@@ -1,7 +1,7 @@
 """Whole SMTP conversations: our dialog files, and the conformance sets that other people wrote.
 
 A dialog file has one step per line: ``O`` options of the session (client,
-internet, tls, starttls, local, limits as name=number), ``C`` a line of the
+internet, tls, starttls, limits as name=number), ``C`` a line of the
 client, ``R`` raw bytes (a Python literal), ``S`` one line of our answer (… is
 any text), ``T`` TLS is asked for and comes on, ``M`` the message that was taken
 (a Python literal), ``E`` the session is over. Lines of the client that follow
@@ -55,9 +55,7 @@ class Judge:
 class Conversation:
     """A session with everything around it answered at once."""
 
-    def __init__(
-        self, *, usage: Usage, tls: TlsMode, local: bool = False, limits: dict[str, int] | None = None
-    ) -> None:
+    def __init__(self, *, usage: Usage, tls: TlsMode, limits: dict[str, int] | None = None) -> None:
         connector = ReceiveConnector(
             "test",
             "mx",
@@ -71,7 +69,7 @@ class Conversation:
         self.session = SmtpSession(
             Terms(connector, "mx.example.test", Organisation()),
             Judge(),
-            "127.0.0.1" if local else "192.0.2.9",
+            "192.0.2.9",
             tls_active=tls is TlsMode.IMPLICIT,
         )
         self.session.greeting()
@@ -143,7 +141,6 @@ class DialogRun:
             self.conversation = Conversation(
                 usage=Usage.CLIENT if "client" in self.options else Usage.INTERNET,
                 tls=TlsMode.IMPLICIT if "tls" in self.options else TlsMode.STARTTLS,
-                local="local" in self.options,
                 limits=limits,
             )
         return self.conversation
@@ -217,7 +214,7 @@ def connect(port: str) -> Conversation:
     limits = {"message_bytes_max": 1 << 20}
     if port == "1465":
         return Conversation(usage=Usage.CLIENT, tls=TlsMode.IMPLICIT, limits=limits)
-    return Conversation(usage=Usage.INTERNET, tls=TlsMode.STARTTLS, local=True, limits=limits)
+    return Conversation(usage=Usage.INTERNET, tls=TlsMode.STARTTLS, limits=limits)
 
 
 def read_until(conversation: Conversation, text: str) -> None:

@@ -88,7 +88,6 @@ class SmtpSession(SessionReading):
         super().__init__(terms)
         self._judge = judge
         self._client_address = client_address
-        self._local_client = client_address in ("127.0.0.1", "::1")
         self._tls_active = tls_active
         self._sign_in_failure_count = 0
         self._sign_in: SignIn | None = None
@@ -349,7 +348,8 @@ class SmtpSession(SessionReading):
 
     @property
     def _sign_in_offered(self) -> bool:
-        return self._terms.users_known and (self._tls_active or self._local_client)
+        # Not in the clear from this machine either: what comes from loopback may be a balancer or a tunnel.
+        return self._terms.users_known and self._tls_active
 
     def _starttls_command(self, argument: bytes, line: bytes) -> None:
         if self._tls_active:
