@@ -525,3 +525,15 @@ def test_loops_end(host: str, count: int, status: bytes) -> None:
     session.receive(ENVELOPE + data + b"\r\n.\r\n")
     assert status in session.take_reply()
     assert session.waiting is (status == b"")
+
+
+def test_what_was_pipelined_behind_a_refusal_is_no_error_of_the_protocol() -> None:
+    session = greeted(replace(CONNECTOR, protocol_error_count_max=2, tarpit_s=0.0))
+    refused = b"MAIL FROM:<x@other.test>\r\nRCPT TO:<nobody@example.test>\r\nDATA\r\nRSET\r\n"
+    for _ in range(5):
+        session.receive(refused)
+        codes = [line[:3] for line in session.take_reply().splitlines()]
+        assert codes == [b"250", b"550", b"503", b"250"]
+    assert not session.ended
+    session.receive(b"DATA\r\nDATA\r\n")
+    assert session.take_reply().splitlines()[-1].startswith(b"421 ")

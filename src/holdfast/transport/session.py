@@ -94,6 +94,8 @@ class SmtpSession(SessionReading):
         self._helo = ""
         self._extended = False
         self._has_sender = False
+        # A client that pipelines has said RCPT and DATA by the time that it reads a refusal.
+        self._follows_refusal = False
         self._mail = _NO_MAIL
         self._recipients: dict[str, str] = {}
         self._recipient_options: dict[str, RecipientOptions] = {}
@@ -206,6 +208,7 @@ class SmtpSession(SessionReading):
 
     def _forget_transaction(self) -> None:
         self._has_sender = False
+        self._follows_refusal = False
         if self._recipients:
             self._recipients = {}
         if self._recipient_options:
@@ -249,9 +252,11 @@ class SmtpSession(SessionReading):
                 raise refusal_of(DataFault.TOO_LARGE)
             self._judge.judge_sender(mail.address, self.client)
         except Refusal as refusal:
+            self._follows_refusal = True
             self._answer(refusal)
             return
         self._has_sender = True
+        self._follows_refusal = False
         self._mail = mail
         self._chunks_refused = False
         self._reply += _SENDER_OK
@@ -285,6 +290,7 @@ class SmtpSession(SessionReading):
             self._judge.judge_recipient(address, self.client)
         except Refusal as refusal:
             # No error of the protocol: the other recipients shall still get the message.
+            self._follows_refusal = True
             self._answer(refusal)
             return
         if recipients.setdefault(key, forward_path) is forward_path and parameters is not NO_RCPT_PARAMETERS:
@@ -305,6 +311,12 @@ class SmtpSession(SessionReading):
             raise Refusal("give the sender first", code=503, status="5.5.1")
         if not self._recipients:
             raise Refusal("give a recipient first", code=503, status="5.5.1")
+
+    def _error(self, refusal: Refusal) -> None:
+        if self._follows_refusal and refusal.code == 503:
+            self._answer(refusal)  # RFC 2920 section 3.1: what was pipelined behind a refusal is no error
+        else:
+            super()._error(refusal)
 
     def _not_in_chunks(self) -> None:
         if self._chunks is not None:  # RFC 3030 section 2
