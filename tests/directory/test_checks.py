@@ -61,7 +61,7 @@ def _sites(*subnets: str) -> tuple[Site, ...]:
 
 
 def _scopes(*subnets: str) -> tuple[Scope, ...]:
-    return tuple(Scope(f"P{i}", parse_ip_range(text)) for i, text in enumerate(subnets))
+    return tuple(Scope(f"P{i}", parse_ip_range(text), "mail1") for i, text in enumerate(subnets))
 
 
 CASES: dict[str, tuple[Organisation, list[str]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import ipaddress
 import types
 import typing
 
@@ -29,9 +30,12 @@ def _values(hint: object) -> st.SearchStrategy[object]:
     if typing.get_origin(hint) is tuple:
         return st.lists(_values(typing.get_args(hint)[0]), max_size=2).map(tuple)
     if typing.get_origin(hint) is types.UnionType:
-        return st.none() | st.integers(0, 1 << 60)
+        inner = next(each for each in typing.get_args(hint) if each is not types.NoneType)
+        return st.none() | _values(inner)
     if hint is IPRange:
         return RANGES
+    if hint is ipaddress.IPv4Address:
+        return st.ip_addresses(v=4)
     if hint in (str, MailboxId):
         return TEXTS
     if hint is bool:

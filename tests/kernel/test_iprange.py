@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.kernel.errors import Refusal
-from holdfast.kernel.iprange import IPRange, parse_ip_range
+from holdfast.kernel.iprange import IPRange, parse_ip_range, parse_ipv4_address
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,17 @@ def test_reads_and_writes(text: str, written: str, address_count: int) -> None:
 def test_refuses_with_the_text(text: str) -> None:
     with pytest.raises(Refusal, match="is not an IP range") as caught:
         parse_ip_range(text)
+    assert f'"{text}"' in caught.value.text
+
+
+def test_reads_one_ipv4_address() -> None:
+    assert parse_ipv4_address(" 192.0.2.7 ") == ipaddress.IPv4Address("192.0.2.7")
+
+
+@pytest.mark.parametrize("text", ["", "192.0.2.0/24", "2001:db8::1", "192.0.2.256", "host.example"])
+def test_refuses_what_is_no_ipv4_address(text: str) -> None:
+    with pytest.raises(Refusal, match="is not an IPv4 address") as caught:
+        parse_ipv4_address(text)
     assert f'"{text}"' in caught.value.text
 
 

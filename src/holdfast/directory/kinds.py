@@ -16,14 +16,19 @@ from dataclasses import dataclass
 
 from holdfast.directory.model import (
     AcceptedDomain,
+    DhcpClass,
+    DhcpServer,
     DistributionGroup,
     DsnText,
     FailoverRelationship,
+    MacFilter,
     Mailbox,
     MailboxDatabase,
+    OptionDefinition,
     Organisation,
     ReceiveConnector,
     RequiredTls,
+    Reservation,
     ResourceThreshold,
     Scope,
     SendConnector,
@@ -42,7 +47,12 @@ DirectoryObject = (
     | MailboxDatabase
     | Mailbox
     | DistributionGroup
+    | DhcpServer
     | Scope
+    | Reservation
+    | DhcpClass
+    | OptionDefinition
+    | MacFilter
     | FailoverRelationship
     | RequiredTls
     | DsnText
@@ -83,7 +93,7 @@ class Kind:
         type: its dataclass.
         word: what it is called in texts for people, ``receive connector``.
         collection: the field of ``Organisation`` that holds these objects.
-        name_attribute: the field that is their identity.
+        name_attribute: the field or property that is their identity.
     """
 
     type: type[DirectoryObject]
@@ -108,7 +118,12 @@ KINDS: tuple[Kind, ...] = (
     Kind(MailboxDatabase, "mailbox database", "mailbox_databases"),
     Kind(Mailbox, "mailbox", "mailboxes", "address"),
     Kind(DistributionGroup, "distribution group", "distribution_groups", "address"),
+    Kind(DhcpServer, "dhcp server", "dhcp_servers", "server"),
     Kind(Scope, "scope", "scopes"),
+    Kind(Reservation, "reservation", "reservations", "key"),
+    Kind(DhcpClass, "dhcp class", "dhcp_classes"),
+    Kind(OptionDefinition, "option definition", "option_definitions", "key"),
+    Kind(MacFilter, "mac filter", "mac_filters", "pattern"),
     Kind(FailoverRelationship, "failover relationship", "failover_relationships"),
     Kind(RequiredTls, "required tls", "required_tls", "domain"),
     Kind(DsnText, "dsn text", "dsn_texts"),

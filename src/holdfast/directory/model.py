@@ -28,6 +28,16 @@ from holdfast.directory.connectors import (
     TlsMode,
     Usage,
 )
+from holdfast.directory.dhcp import (
+    DhcpServer,
+    FailoverRelationship,
+    MacFilter,
+    Policy,
+    Reservation,
+    Scope,
+)
+from holdfast.directory.dhcp_options import DhcpClass, OptionDefinition, OptionValue
+from holdfast.directory.option_table import BUILT_IN
 from holdfast.directory.settings import DsnText, OrganisationSettings, Resource, ResourceThreshold
 from holdfast.kernel.ids import MailboxId, Revision
 from holdfast.kernel.iprange import IPRange
@@ -35,19 +45,26 @@ from holdfast.kernel.iprange import IPRange
 # One import for who needs the organisation: the parts that have files of their own are here too.
 __all__ = [
     "AcceptedDomain",
+    "DhcpClass",
+    "DhcpServer",
     "DistributionGroup",
     "DomainKind",
     "DsnText",
     "ErrorPolicy",
     "FailoverRelationship",
     "ImapListener",
+    "MacFilter",
     "Mailbox",
     "MailboxDatabase",
+    "OptionDefinition",
+    "OptionValue",
     "Organisation",
     "OrganisationSettings",
     "PermissionGroup",
+    "Policy",
     "ReceiveConnector",
     "RequiredTls",
+    "Reservation",
     "Resource",
     "ResourceThreshold",
     "Role",
@@ -276,23 +293,6 @@ class DistributionGroup:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """A range of leases; room for the DHCP issue."""
-
-    name: str = field(metadata=NAME)
-    subnet: IPRange = field(metadata=about("the network whose addresses are leased", unit="IP range"))
-
-
-@dataclass(frozen=True, slots=True)
-class FailoverRelationship:
-    """Two DHCP servers that share scopes; room for the failover issue."""
-
-    name: str = field(metadata=NAME)
-    servers: tuple[str, ...] = field(metadata=about("the two partners", unit="names of servers"))
-    scopes: tuple[str, ...] = field(default=(), metadata=about("what they share", unit="names of scopes"))
-
-
 _NOTHING_YET = Revision(0)
 
 
@@ -310,7 +310,12 @@ class Organisation(OrganisationSettings):
     mailbox_databases: tuple[MailboxDatabase, ...] = ()
     mailboxes: tuple[Mailbox, ...] = ()
     distribution_groups: tuple[DistributionGroup, ...] = ()
+    dhcp_servers: tuple[DhcpServer, ...] = ()
     scopes: tuple[Scope, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+    dhcp_classes: tuple[DhcpClass, ...] = ()
+    option_definitions: tuple[OptionDefinition, ...] = ()
+    mac_filters: tuple[MacFilter, ...] = ()
     failover_relationships: tuple[FailoverRelationship, ...] = ()
     required_tls: tuple[RequiredTls, ...] = ()
     dsn_texts: tuple[DsnText, ...] = ()
@@ -335,6 +340,51 @@ class Organisation(OrganisationSettings):
     def databases_by_name(self) -> dict[str, MailboxDatabase]:
         """The mailbox databases by name."""
         return {database.name: database for database in self.mailbox_databases}
+
+    @cached_property
+    def scopes_by_name(self) -> dict[str, Scope]:
+        """The scopes by name."""
+        return {scope.name: scope for scope in self.scopes}
+
+    @cached_property
+    def reservations_by_scope(self) -> dict[str, tuple[Reservation, ...]]:
+        """The reservations of each scope that has some, by address."""
+        found: dict[str, list[Reservation]] = {}
+        for reservation in sorted(self.reservations, key=lambda each: int(each.address)):
+            found.setdefault(reservation.scope, []).append(reservation)
+        return {scope: tuple(each) for scope, each in found.items()}
+
+    @cached_property
+    def dhcp_classes_by_name(self) -> dict[str, DhcpClass]:
+        """The vendor and user classes by name."""
+        return {each.name: each for each in self.dhcp_classes}
+
+    @cached_property
+    def own_definitions(self) -> dict[tuple[str, int], OptionDefinition]:
+        """The declared definitions by vendor class (empty for none) and code."""
+        return {(each.vendor_class, each.code): each for each in self.option_definitions}
+
+    def option_definition(self, code: int, vendor_class: str = "") -> OptionDefinition | None:
+        """The form of an option: as it was declared, else the built-in one; None when it has neither."""
+        own = self.own_definitions.get((vendor_class, code))
+        if own is not None or vendor_class:
+            return own
+        return BUILT_IN.get(code)
+
+    def dhcp_server(self, name: str) -> DhcpServer:
+        """How a server leases: its entry, else the defaults."""
+        return next((each for each in self.dhcp_servers if each.server == name), DhcpServer(name))
+
+    def scopes_of(self, server: str) -> tuple[Scope, ...]:
+        """The scopes that a server leases, by subnet: its own, and those that it shares with a partner."""
+        shared = {
+            scope
+            for relationship in self.failover_relationships
+            if server in relationship.servers
+            for scope in relationship.scopes
+        }
+        found = [each for each in self.scopes if each.server == server or each.name in shared]
+        return tuple(sorted(found, key=lambda each: (int(each.subnet.first), each.name)))
 
     def server(self, name: str) -> Server | None:
         """Find a server by its name."""

@@ -15,11 +15,12 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from holdfast.directory.kinds import Setting, settings_of
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
-from holdfast.kernel.iprange import IPRange, parse_ip_range
+from holdfast.kernel.iprange import IPRange, parse_ip_range, parse_ipv4_address
 from holdfast.kernel.quantities import parse_size, parse_span
 
 Plain = str | int | float | bool | list["Plain"] | dict[str, "Plain"]
@@ -80,7 +81,7 @@ def _write_value(value: object, unit: str, defaults: bool) -> Plain:
         return [_write_value(each, unit, defaults) for each in value]
     if isinstance(value, enum.Enum):
         return str(value.value)
-    if isinstance(value, IPRange):
+    if isinstance(value, IPRange | IPv4Address):
         return str(value)
     if dataclasses.is_dataclass(value):
         return write_record(value, defaults=defaults)
@@ -188,9 +189,11 @@ def _read_simple(setting: Setting, hint: object, value: Plain, path: Path) -> ob
             if not isinstance(value, bool):
                 raise _Wrong(value, path, "neither true nor false", "write true or false without quotes")
             return value
-        assert hint in (str, MailboxId, IPRange), hint
+        assert hint in (str, MailboxId, IPRange, IPv4Address), hint
         if not isinstance(value, str):
             raise _Wrong(value, path, "not a text", "write it in quotes")
+        if hint is IPv4Address:
+            return parse_ipv4_address(value)
         return parse_ip_range(value) if hint is IPRange else value
     except Refusal as refusal:
         raise _Wrong(value, path, refusal.text, "correct it") from None

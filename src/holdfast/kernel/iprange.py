@@ -66,3 +66,15 @@ def parse_ip_range(text: str) -> IPRange:
         raise Refusal(
             f'"{text}" is not an IP range: {error}; write 192.0.2.0/24 or 192.0.2.1-192.0.2.9'
         ) from None
+
+
+def parse_ipv4_address(text: str) -> ipaddress.IPv4Address:
+    """Read one IPv4 address.
+
+    Raises:
+        Refusal: the text is none; it says why.
+    """
+    try:
+        return ipaddress.IPv4Address(text.strip())
+    except ValueError as error:
+        raise Refusal(f'"{text}" is not an IPv4 address: {error}; write for example 192.0.2.7') from None
