@@ -27,6 +27,7 @@ from holdfast.kernel.quantities import parse_size, parse_span
 
 if TYPE_CHECKING:
     from holdfast.admin.context import Context
+    from holdfast.admin.streaming import Stream
 
 ArgumentValue = str | int | float | bool | list[str] | None
 
@@ -151,7 +152,7 @@ class Arguments:
 
 
 Perform = Callable[["Context", Arguments], msgspec.Struct]
-PerformLocal = Callable[[Arguments], msgspec.Struct]
+PerformLocal = Callable[[Arguments], "msgspec.Struct | Stream"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class Verb:
         changes: whether it changes the organisation.
         runs: where it is done.
         perform: does it in management.
-        perform_local: does it at the asker.
+        perform_local: does it at the asker; a listing without end comes as a stream.
     """
 
     noun: str
@@ -233,6 +234,7 @@ NOUNS: dict[str, Noun] = {
         Noun("pressure", "verbs_queue", "Resources that run short, and what is done about it."),
         Noun("certificate", "verbs_certificate", "Certificates that this server shows."),
         Noun("ledger", "verbs_mail", "Account for every accepted message."),
+        Noun("ip", "verbs_ip", "Calculate with IP subnets."),
         Noun("explain", "verbs_local", "Explain an event of the log."),
         Noun("simulate", "verbs_program", "Run the made-up world with one seed."),
         Noun("completion", "verbs_program", "Print the completion script of a shell."),

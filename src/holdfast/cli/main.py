@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from holdfast.admin.catalogue import Argument, ArgumentValue, Kind, Runs, Verb, find_verb, read_arguments
+from holdfast.admin.streaming import Stream
 from holdfast.cli.tree import Options, Tree, output_file
 from holdfast.drivers.management_socket import Finished, ManagementClient, Unreachable
 from holdfast.kernel.errors import Problem, Refusal, Unavailable
@@ -96,7 +97,11 @@ def _do(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> No
     warnings: list[str] = []
     target = output_file(verb, arguments)
     if verb.perform_local is not None:
-        result = verb.perform_local(read_arguments(verb, arguments))
+        answer = verb.perform_local(read_arguments(verb, arguments))
+        if isinstance(answer, Stream):
+            sys.stdout.writelines(answer.as_json() if options.json else answer.as_lines())
+            return
+        result = answer
     else:
         from holdfast.cli.ask import Misuse, ask
 

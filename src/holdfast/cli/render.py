@@ -42,7 +42,7 @@ def show(result: msgspec.Struct) -> None:
     for name, rows in tables.items():
         if rows:
             _print_table(name, rows)
-        elif not lines:
+        elif not lines and not any(tables.values()):
             sys.stdout.write(f"no {_words(name)}\n")
 
 
@@ -135,7 +135,7 @@ def _words(name: str) -> str:
         if name.endswith(unit) and len(name) > len(unit):
             name = name.removesuffix(unit)
             if unit == "_count":
-                name += "es" if name.endswith("x") else "s"
+                name += "es" if name.endswith(("x", "s")) else "s"
     return name.replace("_", " ")
 
 
