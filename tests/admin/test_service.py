@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pytest
 
 from holdfast.admin.results import MailboxAdded, MailboxList, Status
 from holdfast.admin.service import ManagementService
-from holdfast.directory.model import Organisation
+from holdfast.directory.model import Organisation, Server
+from holdfast.directory.plan import plan_change
 from holdfast.drivers import management_socket as protocol
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.management_socket import (
@@ -199,3 +201,25 @@ def test_reload_takes_what_was_written_beside_management(tmp_path: Path, call: C
             assert service.organisation.revision == 2
 
     _run(scenario)
+
+
+def test_a_server_that_was_joined_by_another_enters_its_certificate_when_it_starts(
+    tmp_path: Path, store: DirectoryStore
+) -> None:
+    before = store.read()
+    other = Server("mail2", "mail2.example.test", "Main")
+    joined = replace(before, servers=(*before.servers, other))
+    store.apply(plan_change(before, joined), who="test", why="second", at=1.0)
+
+    async def scenario() -> None:
+        log = io.StringIO()
+        async with _service(tmp_path, log) as service:
+            own = service.organisation.server("demo")
+            assert own is not None
+            assert own.certificate.startswith("-----BEGIN CERTIFICATE-----")
+            assert service.organisation.revision == joined.revision + 2
+        async with _service(tmp_path, log) as service:
+            assert service.organisation.revision == joined.revision + 2
+
+    _run(scenario)
+    assert store.history(1)[0].why == "the certificate by which the other servers know this one"

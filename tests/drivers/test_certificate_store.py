@@ -13,12 +13,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certificates.made import DAY, NOW, Issued, make_authority
 from holdfast.directory.model import Organisation, ReceiveConnector, Server, TlsMode, Usage
+from holdfast.directory.server_certificates import sha256_of, write_certificates
 from holdfast.drivers import tls
 from holdfast.drivers.certificate_store import (
     LOOK_S,
     REBUILD_S,
     CertificateStore,
     describe,
+    describe_own,
     ensure_own,
     own_names,
 )
@@ -270,3 +272,38 @@ def test_our_own_pair_follows_the_connectors(tmp_path: Path) -> None:
     assert own.names == ("mail.example.org", "mail", "smtp.example.net")
     assert own.self_signed
     assert all(each.choice.certificate is own for each in store.choices())
+
+
+def test_other_servers_see_the_certificate_by_which_they_know_us(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    first = stage.put("certificate", ROOT.issue("mail.example.org"))
+    assert stage.store.own().der == first.der
+    assert not stage.store.own().known
+    assert stage.events == []  # nobody knows us by any other
+    known = replace(SERVER, certificate=write_certificates((first.der,)))
+    stage.store.follow(replace(stage.organisation, servers=(known,)), known)
+    assert stage.store.own().known
+    # Strangers are shown the renewed one, servers of ours go on seeing the one that they know.
+    stage.put("older", first)
+    renewed = stage.put("certificate", ROOT.issue("mail.example.org", not_after=NOW + 90 * DAY))
+    assert stage.shown() == renewed.der
+    assert stage.store.own().der == first.der
+    assert stage.events == []
+
+
+def test_a_certificate_by_which_nobody_knows_us_is_told_once(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    known = replace(SERVER, certificate=write_certificates((ROOT.der,)))
+    stage.store.follow(replace(stage.organisation, servers=(known,)), known)
+    other = stage.put("certificate", ROOT.issue("mail.example.org"))
+    for _ in range(2):
+        assert not stage.store.own().known
+    (event,) = stage.events
+    assert event.kind.event_id == "DRV-0324"
+    assert event.fields["sha256"] == sha256_of(other.der)
+
+
+def test_ours_is_found_without_a_role(tmp_path: Path) -> None:
+    own = describe_own(tmp_path, organisation(), "s1")
+    assert (own.known, own.pair.facts.self_signed) == (False, True)
+    assert ssl.DER_cert_to_PEM_cert(own.der) in (tmp_path / "tls" / "certificate.pem").read_text()

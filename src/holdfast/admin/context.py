@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from holdfast.admin.catalogue import Arguments
+from holdfast.admin.own_certificate import with_own_certificate
 from holdfast.admin.results import Changed
 from holdfast.directory.model import MailboxDatabase, Organisation
 from holdfast.directory.plan import Change, plan_change
@@ -104,6 +105,7 @@ class Context:
             Refusal: the organisation would be wrong (all problems are listed),
                 or the change is dangerous and ``--yes`` was not given.
         """
+        after = with_own_certificate(after, self.surroundings.home, self.surroundings.server_name)
         plan = plan_change(self.organisation, after)
         if plan.problems:
             raise Refusal(

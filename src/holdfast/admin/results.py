@@ -152,6 +152,7 @@ class DomainRow(Result, frozen=True):
     name: str
     kind: str
     address_count: int
+    protect: str
 
 
 class DomainList(Result, frozen=True):
@@ -218,6 +219,7 @@ class ServerShown(Result, frozen=True):
     imap: list[str]
     metrics: str
     databases: list[str]
+    certificates: list[str]
 
 
 class DatabaseRow(Result, frozen=True):

@@ -23,8 +23,10 @@ import msgspec
 from holdfast.admin.catalogue import Arguments, Runs, Verb, find_verb, read_arguments
 from holdfast.admin.context import Context, RoleState, Surroundings, Usage
 from holdfast.admin.metrics import MetricsServer, merge_metrics, own_metrics
+from holdfast.admin.own_certificate import with_own_certificate
 from holdfast.admin.roles import APPLY_TIMEOUT_S, ConnectedRole, Roles
 from holdfast.directory.model import Organisation
+from holdfast.directory.plan import plan_change
 from holdfast.drivers import management_socket as protocol
 from holdfast.drivers.events import (
     CHANGE_APPLIED,
@@ -87,7 +89,12 @@ class ManagementService:
 
     def _open(self) -> Organisation:
         self._store = DirectoryStore.open(self.home / DIRECTORY_FILE, writable=True)
-        return self._store.read()
+        found = self._store.read()
+        plan = plan_change(found, with_own_certificate(found, self.home, self.server_name))
+        if not plan.changes or plan.problems:
+            return found
+        why = "the certificate by which the other servers know this one"
+        return self._store.apply(plan, who="holdfast", why=why, at=time.time())
 
     async def close(self) -> None:
         """Hang up and close the directory; a change that is being made is finished."""

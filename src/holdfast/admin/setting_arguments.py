@@ -86,8 +86,15 @@ def _kind(setting: Setting, hint: object, unit: str) -> tuple[Kind, tuple[str, .
     return _KINDS_BY_UNIT.get(unit, Kind.TEXT), ()
 
 
-def given_settings(arguments: Arguments, record_type: type) -> dict[str, typing.Any]:
+def given_settings(
+    arguments: Arguments, record_type: type, *, skip: Iterable[str] = ()
+) -> dict[str, typing.Any]:
     """What was given of the settings of a dataclass, by attribute, as the model has it.
+
+    Args:
+        arguments: of the verb.
+        record_type: for example ``ReceiveConnector``.
+        skip: attributes that the verb reads itself.
 
     Raises:
         Refusal: a setting is given and to have its default at once, or
@@ -95,7 +102,10 @@ def given_settings(arguments: Arguments, record_type: type) -> dict[str, typing.
     """
     values: dict[str, typing.Any] = {}
     reset = set(arguments.texts(DEFAULT)) if arguments.has(DEFAULT) else set()
+    skipped = frozenset(skip)
     for setting in settings_of(record_type):
+        if setting.attribute in skipped:
+            continue
         name = argument_name(setting)
         given = arguments.has(name) and arguments.given(name)
         if name in reset:

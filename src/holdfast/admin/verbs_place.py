@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from holdfast.admin import verbs_server_certificate
 from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
 from holdfast.admin.context import Context, Usage, not_found
 from holdfast.admin.results import (
@@ -22,6 +23,7 @@ from holdfast.admin.results import (
 from holdfast.admin.setting_arguments import default_argument, given_settings, setting_arguments
 from holdfast.directory.edit import find_object, with_object
 from holdfast.directory.model import AcceptedDomain, DomainKind, MailboxDatabase, Site
+from holdfast.directory.server_certificates import known_certificates, sha256_of
 from holdfast.kernel.errors import Refusal
 
 
@@ -94,12 +96,16 @@ def _show_server(context: Context, arguments: Arguments) -> ServerShown:
         imap=[f"{each.bind} ({each.tls.value})" for each in server.imap],
         metrics=server.metrics,
         databases=[each.name for each in organisation.mailbox_databases if each.server == name],
+        certificates=[sha256_of(each) for each in known_certificates(server)],
     )
 
 
 def _add_domain(context: Context, arguments: Arguments) -> Changed:
     organisation = context.organisation
-    domain = AcceptedDomain(arguments.text("name"), DomainKind(arguments.text("kind")))
+    kind = DomainKind(arguments.text("kind"))
+    domain = replace(
+        AcceptedDomain(arguments.text("name"), kind), **given_settings(arguments, AcceptedDomain)
+    )
     if domain.name in organisation.domain_names:
         raise Refusal(f'domain "{domain.name}" is accepted already; nothing to do')
     domains = (*organisation.accepted_domains, domain)
@@ -109,15 +115,15 @@ def _add_domain(context: Context, arguments: Arguments) -> Changed:
 def _set_domain(context: Context, arguments: Arguments) -> Changed:
     organisation = context.organisation
     domain = find_object(organisation, AcceptedDomain, arguments.text("name"))
-    after = replace(domain, kind=DomainKind(arguments.text("kind")))
-    return context.change(arguments, with_object(organisation, after))
+    values = given_settings(arguments, AcceptedDomain) | {"name": domain.name}
+    return context.change(arguments, with_object(organisation, replace(domain, **values)))
 
 
 def _list_domains(context: Context, arguments: Arguments) -> DomainList:
     addresses = [each.rpartition("@")[2] for each in context.organisation.recipients]
     return DomainList(
         [
-            DomainRow(each.name, each.kind.value, addresses.count(each.name))
+            DomainRow(each.name, each.kind.value, addresses.count(each.name), each.protect.value)
             for each in sorted(context.organisation.accepted_domains, key=lambda each: each.name)
         ]
     )
@@ -192,6 +198,7 @@ _KIND = Argument(
     "handed on; external-relay: all its mail is handed on",
     choices=tuple(each.value for each in DomainKind),
 )
+_PROTECT = setting_arguments(AcceptedDomain, leave_out=("name", "kind"))
 _SERVERS = _name("server", "server.servers.name")
 _DATABASES = _name("mailbox database", "database.databases.name")
 
@@ -238,23 +245,24 @@ VERBS = (
         (_SERVERS,),
         perform=_show_server,
     ),
+    *verbs_server_certificate.VERBS,
     Verb(
         "domain",
         "add",
         "Accept mail for a domain.",
         "holdfast domain add example.test",
         Changed,
-        (_DOMAIN, replace(_KIND, default=DomainKind.AUTHORITATIVE.value), *CHANGE_ARGUMENTS),
+        (_DOMAIN, replace(_KIND, default=DomainKind.AUTHORITATIVE.value), *_PROTECT, *CHANGE_ARGUMENTS),
         changes=True,
         perform=_add_domain,
     ),
     Verb(
         "domain",
         "set",
-        "Say who has the mailboxes of a domain.",
+        "Say who has the mailboxes of a domain, and whether its mail needs a second copy.",
         "holdfast domain set example.test --kind internal-relay --yes",
         Changed,
-        (_DOMAINS, replace(_KIND, required=True), *CHANGE_ARGUMENTS),
+        (_DOMAINS, _KIND, *_PROTECT, default_argument((_KIND, *_PROTECT)), *CHANGE_ARGUMENTS),
         changes=True,
         perform=_set_domain,
     ),

@@ -17,7 +17,7 @@ def about(
     Args:
         reason: what it is for and why the default is what it is.
         unit: ``bytes`` and ``seconds`` are also written with a unit in files (``2GB``, ``5m``);
-            ``lines`` is a text that may have several.
+            ``lines`` is a text that may have several, ``PEM`` one that people compare by its fingerprint.
         source: where the rule or the default comes from.
         least: the smallest whole number that it may be; 0 where 0 means "no limit".
         most: the largest whole number, or the most characters of a text; None leaves the usual bound.
@@ -25,4 +25,5 @@ def about(
     return {"reason": reason, "unit": unit, "source": source, "least": least, "most": most}
 
 
+UNITS_WITH_LINES = frozenset({"lines", "PEM"})
 NAME = about("identity; unique among its kind, upper and lower case count as the same")

@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from holdfast.directory.about import UNITS_WITH_LINES
 from holdfast.directory.checks_connectors import check_receive_connectors, check_send_connectors
 from holdfast.directory.checks_mail import check_addresses, check_groups, check_quotas
 from holdfast.directory.checks_settings import check_settings
@@ -20,6 +21,8 @@ from holdfast.directory.kinds import KINDS, Setting, name_of, objects_of, settin
 from holdfast.directory.listening import check_listening
 from holdfast.directory.model import Organisation, Role, Server, Site
 from holdfast.directory.references import Names, check_fqdn
+from holdfast.directory.server_certificates import check_server_certificates
+from holdfast.directory.shadow_rules import check_shadow
 from holdfast.kernel.errors import Problem, Refusal
 from holdfast.kernel.iprange import IPRange, parse_ip_range
 
@@ -39,10 +42,12 @@ def check_organisation(organisation: Organisation) -> tuple[Problem, ...]:
             _texts_and_limits,
             _sites,
             _servers,
+            check_server_certificates,
             check_receive_connectors,
             check_listening,
             check_send_connectors,
             check_settings,
+            check_shadow,
             check_quotas,
             check_addresses,
             check_groups,
@@ -119,9 +124,10 @@ def _value(subject: str, setting: Setting, value: object) -> Iterator[Problem]:
             yield from _value(subject, setting, each if isinstance(each, str) else "")
     elif isinstance(value, str):
         characters_max = setting.most or TEXT_CHARACTERS_MAX
-        shown = value.replace("\n", "") if setting.unit == "lines" else value
+        has_lines = setting.unit in UNITS_WITH_LINES
+        shown = value.replace("\n", "") if has_lines else value
         if len(value) > characters_max or not shown.isprintable():
-            lines = "" if setting.unit == "lines" else " on one line"
+            lines = "" if has_lines else " on one line"
             yield Problem(
                 subject,
                 f"{key} has more than {characters_max} characters or some that cannot be shown",

@@ -39,6 +39,13 @@ class SizeMode(enum.Enum):
     WITHOUT_VALUE = "enabled-without-value"
 
 
+class Protect(enum.Enum):
+    """Whether mail is taken when no second copy of it can be made (exchange-behaviour SR13-3)."""
+
+    PREFERRED = "preferred"  # it is, marked as unprotected until it has its copy
+    REQUIRED = "required"  # it is put off: 451 4.4.0
+
+
 class TlsMode(enum.Enum):
     """How a listener offers TLS."""
 
@@ -251,6 +258,14 @@ class ReceiveConnector:
         default=False,
         metadata=about(
             "whether recipients in domains without a dot are refused", source="exchange-behaviour RC-8"
+        ),
+    )
+    protect: Protect = field(
+        default=Protect.PREFERRED,
+        metadata=about(
+            "whether a message that gets no second copy is taken all the same (preferred) or put off with "
+            "451 (required); a recipient's domain may require it too",
+            source="exchange-behaviour SR13-3",
         ),
     )
 

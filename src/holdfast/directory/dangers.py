@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from holdfast.directory.dangers_connectors import find_connector_dangers
 from holdfast.directory.model import Mailbox, Organisation, Role
+from holdfast.directory.shadow_rules import find_shadow_dangers
 from holdfast.kernel.quantities import format_size
 
 
@@ -24,6 +25,7 @@ def find_dangers(before: Organisation, after: Organisation) -> tuple[str, ...]:
         *_servers(before, after),
         *_hubs(before, after),
         *_settings(before, after),
+        *find_shadow_dangers(before, after),
     )
 
 
@@ -137,6 +139,11 @@ def _servers(before: Organisation, after: Organisation) -> Iterator[str]:
         for role in old.roles:
             if role not in new.roles:
                 yield f'server "{old.name}" no longer has the role {role.value}'
+        if old.certificate and not new.certificate:
+            yield (
+                f'server "{old.name}" is no longer known by a certificate: its address alone says who it is, '
+                "and mail between it and the others is no longer protected by a second copy"
+            )
 
 
 def _hubs(before: Organisation, after: Organisation) -> Iterator[str]:

@@ -19,6 +19,7 @@ from holdfast.directory.about import NAME, about
 from holdfast.directory.connectors import (
     ErrorPolicy,
     PermissionGroup,
+    Protect,
     ReceiveConnector,
     RequiredTls,
     SendConnector,
@@ -38,7 +39,13 @@ from holdfast.directory.dhcp import (
 )
 from holdfast.directory.dhcp_options import DhcpClass, OptionDefinition, OptionValue
 from holdfast.directory.option_table import BUILT_IN
-from holdfast.directory.settings import DsnText, OrganisationSettings, Resource, ResourceThreshold
+from holdfast.directory.settings import (
+    DsnText,
+    OrganisationSettings,
+    Resource,
+    ResourceThreshold,
+    ShadowPreference,
+)
 from holdfast.kernel.ids import MailboxId, Revision
 from holdfast.kernel.iprange import IPRange
 
@@ -62,6 +69,7 @@ __all__ = [
     "OrganisationSettings",
     "PermissionGroup",
     "Policy",
+    "Protect",
     "ReceiveConnector",
     "RequiredTls",
     "Reservation",
@@ -72,6 +80,7 @@ __all__ = [
     "SendConnector",
     "SendTls",
     "Server",
+    "ShadowPreference",
     "Site",
     "SiteLink",
     "SizeMode",
@@ -200,6 +209,17 @@ class Server:
             unit="address:port",
         ),
     )
+    certificate: str = field(
+        default="",
+        metadata=about(
+            "the certificates by which the other servers of ours know it, as `holdfast server certificate` "
+            "prints them; mail between servers that know each other goes under TLS with both certificates, "
+            "or not at all",
+            unit="PEM",
+            source="exchange-behaviour TL-3, TL-4",
+            most=200_000,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +236,14 @@ class AcceptedDomain:
     kind: DomainKind = field(
         default=DomainKind.AUTHORITATIVE,
         metadata=about("who has its mailboxes; mail for the others leaves by a send connector"),
+    )
+    protect: Protect = field(
+        default=Protect.PREFERRED,
+        metadata=about(
+            "whether mail for it that gets no second copy is taken all the same (preferred) or put off with "
+            "451 (required), whatever the receive connector says",
+            source="exchange-behaviour SR13-3",
+        ),
     )
 
 

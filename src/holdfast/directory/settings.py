@@ -22,6 +22,15 @@ class Resource(enum.Enum):
     UNCOMMITTED = "uncommitted"  # messages that wait for the disk
 
 
+class ShadowPreference(enum.Enum):
+    """Which server keeps the second copy of a message in transit (exchange-behaviour SR13-4)."""
+
+    PREFER_REMOTE = "prefer-remote"  # one in another site, else one in the same
+    REMOTE_ONLY = "remote-only"
+    LOCAL_ONLY = "local-only"
+    OFF = "off"  # there is no second copy
+
+
 @dataclass(frozen=True, slots=True)
 class DsnText:
     """Words of ours in delivery reports, in place of the built-in ones (exchange-behaviour QU-9)."""
@@ -233,4 +242,47 @@ class OrganisationSettings:
     sign_in_lock_s: float = field(
         default=300.0,
         metadata=about("for how long they are refused, counted from the last failure", unit="seconds"),
+    )
+    shadow_preference: ShadowPreference = field(
+        default=ShadowPreference.PREFER_REMOTE,
+        metadata=about(
+            "which server keeps the second copy of a message in transit: one in another site before one in "
+            "the same, only one of them, or none at all",
+            source="exchange-behaviour SR13-4",
+        ),
+    )
+    shadow_wait_s: float = field(
+        default=5.0,
+        metadata=about(
+            "how long a sender's 250 waits for the second copy before the message is taken without one, or "
+            "put off where protect is required",
+            unit="seconds",
+            source="exchange-behaviour SR13-1, SR13-3",
+        ),
+    )
+    shadow_heartbeat_s: float = field(
+        default=2.0,
+        metadata=about(
+            "how often servers tell each other that they live; after three that are missing it is silent",
+            unit="seconds",
+            source="exchange-behaviour SR13-6",
+        ),
+    )
+    shadow_takeover_s: float = field(
+        default=180.0,
+        metadata=about(
+            "how long a server is silent before those that keep copies for it deliver them; 0 means never by "
+            "silence, only by an administrator's word or a new queue database",
+            unit="seconds",
+            source="exchange-behaviour SR13-8",
+        ),
+    )
+    safety_net_hold_s: float = field(
+        default=2 * 86400.0,
+        metadata=about(
+            "how long a delivered message is kept for a mailbox database that asks again after a restore or "
+            "a failover; 0 keeps none",
+            unit="seconds",
+            source="exchange-behaviour SN-1",
+        ),
     )

@@ -43,7 +43,10 @@ def _write_table(header: str, table: str, record: dict[str, Plain]) -> list[str]
     """One object with its nested tables; the library would put short ones on one line, out of order."""
     nested = {key: value for key, value in record.items() if _is_tables(value)}
     plain = {key: value for key, value in record.items() if key not in nested}
-    chunks = [f"{header}\n{tomli_w.dumps(plain)}"]
+    # A text that a person pastes (a certificate, the words of a report) stays as lines, unless that would
+    # lose its carriage returns.
+    lines = not any(isinstance(value, str) and "\r" in value for value in plain.values())
+    chunks = [f"{header}\n{tomli_w.dumps(plain, multiline_strings=lines)}"]
     for key, value in nested.items():
         assert isinstance(value, list)
         for each in value:

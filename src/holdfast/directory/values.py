@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from holdfast.directory.kinds import Setting, settings_of
+from holdfast.directory.server_certificates import read_certificates, sha256_of
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
 from holdfast.kernel.iprange import IPRange, parse_ip_range, parse_ipv4_address
@@ -65,10 +66,20 @@ def write_text(value: object, unit: str) -> str:
         return "not set"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if unit == "PEM" and isinstance(value, str):
+        return _fingerprints(value)
     plain = _write_value(value, unit, False)
     if isinstance(plain, list):
         return ", ".join(_one_line(each) for each in plain)
     return _one_line(plain)
+
+
+def _fingerprints(text: str) -> str:
+    try:
+        found = [f"SHA-256 {sha256_of(each)}" for each in read_certificates(text)]
+    except Refusal as refusal:
+        return f"unreadable: {refusal.text}"
+    return ", ".join(found)
 
 
 def _one_line(plain: Plain) -> str:

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from holdfast.certificates.choose import DEFAULT_FILE, CertificateFacts, Choice, choose, covers
 from holdfast.directory.model import Organisation, Server, TlsMode
+from holdfast.directory.server_certificates import known_certificates, sha256_of
 from holdfast.drivers import clock
-from holdfast.drivers.events import CERTIFICATE_EXPIRES, CERTIFICATE_UNUSABLE
+from holdfast.drivers.events import CERTIFICATE_EXPIRES, CERTIFICATE_UNUSABLE, SERVER_CERTIFICATE_UNKNOWN
 from holdfast.drivers.tls import FALLBACK_FILE, KEY_FILE, ensure_certificate, ensure_fallback
 from holdfast.drivers.trusted import Trusted, load_authorities
 from holdfast.kernel.errors import Unavailable
@@ -64,6 +65,21 @@ class DoorCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnCertificate:
+    """The certificate that this server shows to other servers of ours.
+
+    Attributes:
+        pair: where it and its key are.
+        der: the certificate itself.
+        known: whether the directory has it at this server's entry.
+    """
+
+    pair: Pair
+    der: bytes
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Door:
     """What decides about the certificate of one door."""
 
@@ -88,6 +104,7 @@ class CertificateStore:
         self._log = log
         self._wall = wall or (lambda: clock.steady() + clock.wall_offset_s())
         self._doors: dict[str, _Door] = {"": _Door("localhost")}
+        self._known_as: frozenset[str] = frozenset()
         self._pairs: tuple[Pair, ...] = ()
         self._by_certificate: dict[str, ssl.SSLContext] = {}
         self._by_connector: dict[str, ssl.SSLContext] = {}
@@ -99,6 +116,8 @@ class CertificateStore:
     def follow(self, organisation: Organisation, server: Server | None) -> None:
         """Go by another organisation from now on; connections that are open keep what they have."""
         self._doors = _doors(organisation, server)
+        known = known_certificates(server) if server is not None else ()
+        self._known_as = frozenset(sha256_of(each) for each in known)
         self.forget()
 
     def forget(self) -> None:
@@ -141,6 +160,33 @@ class CertificateStore:
         """
         self._look()
         return tuple(each.facts for each in self._pairs)
+
+    def own(self) -> OwnCertificate:
+        """The certificate for other servers of ours: one by which the directory knows us, where there is one.
+
+        So the pair that strangers are shown may be renewed at any time, and servers go on knowing each other.
+
+        Raises:
+            Unavailable: as ``context``.
+        """
+        self._look()
+        pair = next((each for each in self._pairs if each.facts.sha256 in self._known_as), None)
+        known = pair is not None
+        if pair is None:
+            choice = choose(self._wall(), [each.facts for each in self._pairs], self._doors[""].name, "")
+            assert choice.certificate is not None  # _look has seen to it
+            pair = self._pair(choice.certificate)
+            self._say_unknown(pair.facts)
+        try:
+            text = pair.certificate.read_text(encoding="ascii", errors="replace")
+            return OwnCertificate(pair, ssl.PEM_cert_to_DER_cert(_first_certificate(text)), known)
+        except (OSError, ValueError) as error:
+            raise Unavailable(f"{pair.certificate} cannot be read any more: {_words(error)}") from None
+
+    def _say_unknown(self, facts: CertificateFacts) -> None:
+        if self._known_as and (facts.sha256, "unknown") not in self._said:
+            self._said.add((facts.sha256, "unknown"))
+            self._log(happened(SERVER_CERTIFICATE_UNKNOWN, path=facts.path, sha256=facts.sha256))
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -282,6 +328,21 @@ def describe(home: Path, organisation: Organisation, server_name: str = "") -> t
     return store.choices()
 
 
+def describe_own(
+    home: Path, organisation: Organisation, server_name: str, log: Log = _silent
+) -> OwnCertificate:
+    """Find the certificate by which other servers of ours know, or should know, this one.
+
+    Raises:
+        Unavailable: no certificate can be used or made.
+    """
+    server = organisation.own_server(server_name)
+    ensure_own(home, organisation, server)
+    store = CertificateStore(home, log)
+    store.follow(organisation, server)
+    return store.own()
+
+
 def own_names(organisation: Organisation, server: Server | None) -> tuple[str, ...]:
     """The names of a self-signed certificate: the server's, its short name, its connectors'.
 
@@ -349,6 +410,15 @@ def _server_context(pair: Pair | None = None) -> ssl.SSLContext:
 def _no_password() -> str:
     """OpenSSL would ask for it on the terminal."""
     raise ValueError("its key is locked with a password; write it without one")
+
+
+def _first_certificate(text: str) -> str:
+    """The first certificate of a PEM file; what stands before it may be a key."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    found = text[text.find(begin) : text.find(end) + len(end)]
+    if not found.startswith(begin):
+        raise ValueError("it holds no certificate any more")
+    return found
 
 
 def _words(error: Exception) -> str:

@@ -161,6 +161,14 @@ CERTIFICATE_EXPIRES = declare(
     "Renew it: partners that verify certificates will send nothing once it is over. Put the new pair into "
     "`tls/` of the state directory beside the old one; the newer one is chosen by itself.",
 )
+SERVER_CERTIFICATE_UNKNOWN = declare(
+    "DRV-0324",
+    Severity.ERROR,
+    "this server's certificate {path} is not one by which the other servers know it: SHA-256 {sha256}",
+    "Mail between this server and the others waits, because each takes the other for a stranger. Either put "
+    "the old certificate and its key beside the new one in `tls/` of the state directory, or run `holdfast "
+    "server certificate` here and `holdfast server trust NAME FILE` with what it printed, on every server.",
+)
 FILE_NOT_KEPT = declare(
     "DRV-0323",
     Severity.WARNING,
