@@ -12,9 +12,9 @@ from holdfast.directory.checks import check_organisation
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.directory.model import (
     DistributionGroup,
-    FailoverRelationship,
     Mailbox,
     MailboxDatabase,
+    OptionValue,
     Organisation,
     ReceiveConnector,
     Role,
@@ -35,7 +35,7 @@ BASE = demonstration_organisation(
     ports=DemonstrationPorts(),
 )
 SERVER = BASE.servers[0]
-DHCP1, DHCP2 = (Server(name, f"{name}.example.test", "Main", (Role.DHCP,)) for name in ("dhcp1", "dhcp2"))
+DHCP1 = Server("dhcp1", "dhcp1.example.test", "Main", (Role.DHCP,))
 
 
 def _with(**changes: typing.Any) -> Organisation:
@@ -61,7 +61,7 @@ def _sites(*subnets: str) -> tuple[Site, ...]:
 
 
 def _scopes(*subnets: str) -> tuple[Scope, ...]:
-    return tuple(Scope(f"P{i}", parse_ip_range(text), "mail1") for i, text in enumerate(subnets))
+    return tuple(Scope(f"P{i}", parse_ip_range(text), "dhcp1") for i, text in enumerate(subnets))
 
 
 CASES: dict[str, tuple[Organisation, list[str]]] = {
@@ -189,22 +189,23 @@ CASES: dict[str, tuple[Organisation, list[str]]] = {
             'site link "c": links no site',
         ],
     ),
-    "scopes and failover": (
+    "checks of DHCP are part of it, texts inside options too": (
         _with(
-            servers=(SERVER, DHCP1, DHCP2),
-            scopes=_scopes("192.0.2.0/24", "192.0.2.128/25", "198.51.100.0/24"),
-            failover_relationships=(
-                FailoverRelationship("good", ("dhcp1", "dhcp2"), ("P2",)),
-                FailoverRelationship("bad", ("dhcp1", "mail1", "mail9"), ("P2", "P9")),
+            servers=(SERVER, DHCP1),
+            scopes=(
+                dataclasses.replace(
+                    _scopes("192.0.2.0/24")[0],
+                    options=(OptionValue(255, ("x" * 13_000,), user_class="no"),),
+                    lease_s=0.0,
+                ),
             ),
         ),
         [
-            'scopes "P0" and "P1": share addresses: 192.0.2.0/24 and 192.0.2.128/25',
-            'failover relationship "bad": has 3 servers; it has two different partners',
-            'server "mail1" does not have the role dhcp',
-            'server "mail9" does not exist',
-            'scope "P9" does not exist',
-            'scope "P2": is in failover relationships "good" and "bad"',
+            "code is 255; it is at most 254",
+            "values has more than 12288 characters",
+            "lease is 0 seconds",
+            'user class "no" does not exist',
+            "option 255 is the protocol's own",
         ],
     ),
     "mail checks are part of it": (

@@ -7,14 +7,14 @@ another exists, every limit is positive, every address can be looked up.
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import math
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from holdfast.directory.about import UNITS_WITH_LINES
 from holdfast.directory.checks_connectors import check_receive_connectors, check_send_connectors
+from holdfast.directory.checks_dhcp import check_dhcp
 from holdfast.directory.checks_mail import check_addresses, check_groups, check_quotas
 from holdfast.directory.checks_settings import check_settings
 from holdfast.directory.kinds import KINDS, Setting, name_of, objects_of, settings_of, subject_of
@@ -51,7 +51,7 @@ def check_organisation(organisation: Organisation) -> tuple[Problem, ...]:
             check_quotas,
             check_addresses,
             check_groups,
-            _dhcp,
+            check_dhcp,
         )
         for problem in check(organisation)
     )
@@ -121,7 +121,10 @@ def _value(subject: str, setting: Setting, value: object) -> Iterator[Problem]:
     key = setting.key
     if isinstance(value, tuple):
         for each in value:
-            yield from _value(subject, setting, each if isinstance(each, str) else "")
+            if dataclasses.is_dataclass(each) and not isinstance(each, IPRange):
+                yield from _nested(subject, each)
+            else:
+                yield from _value(subject, setting, each if isinstance(each, str) else "")
     elif isinstance(value, str):
         characters_max = setting.most or TEXT_CHARACTERS_MAX
         has_lines = setting.unit in UNITS_WITH_LINES
@@ -141,6 +144,11 @@ def _value(subject: str, setting: Setting, value: object) -> Iterator[Problem]:
     elif isinstance(value, float) and (not math.isfinite(value) or value < 0):
         what = "seconds" if setting.unit == "seconds" else "percent or messages"
         yield Problem(subject, f"{key} is {value} {what}", "it is 0 or more")
+
+
+def _nested(subject: str, record: object) -> Iterator[Problem]:
+    for setting in settings_of(type(record)):
+        yield from _value(subject, setting, getattr(record, setting.attribute))
 
 
 def _sites(organisation: Organisation) -> Iterator[Problem]:
@@ -214,40 +222,4 @@ def _server_address(
                 subject,
                 f'its address {address} lies in site "{site.name}", but it belongs to site "{server.site}"',
                 "correct the site or its subnets",
-            )
-
-
-def _dhcp(organisation: Organisation) -> Iterator[Problem]:
-    names = Names(organisation)
-    ranges = sorted(
-        organisation.scopes, key=lambda scope: (scope.subnet.first.version, int(scope.subnet.first))
-    )
-    for one, other in itertools.pairwise(ranges):
-        if one.subnet.overlaps(other.subnet):
-            yield Problem(
-                f'scopes "{one.name}" and "{other.name}"',
-                f"share addresses: {one.subnet} and {other.subnet}",
-                "give each address to one scope",
-            )
-    users: dict[str, list[str]] = defaultdict(list)
-    for relationship in organisation.failover_relationships:
-        subject = subject_of(relationship)
-        if len(set(relationship.servers)) != 2 or len(relationship.servers) != 2:
-            yield Problem(
-                subject, f"has {len(relationship.servers)} servers", "it has two different partners"
-            )
-        for server in relationship.servers:
-            yield from names.check_role(server, Role.DHCP, subject)
-        yield from names.check("scope", relationship.scopes, subject)
-        for scope in relationship.scopes:
-            users[scope].append(relationship.name)
-    yield from _scopes_shared_twice(users.items())
-
-
-def _scopes_shared_twice(users: Iterable[tuple[str, list[str]]]) -> Iterator[Problem]:
-    for scope, relationships in users:
-        if len(relationships) > 1:
-            quoted = " and ".join(f'"{each}"' for each in relationships[:2])
-            yield Problem(
-                f'scope "{scope}"', f"is in failover relationships {quoted}", "let one of them have it"
             )

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from holdfast.directory.dangers_connectors import find_connector_dangers
+from holdfast.directory.dangers_dhcp import find_dhcp_dangers
 from holdfast.directory.model import Mailbox, Organisation, Role
 from holdfast.directory.shadow_rules import find_shadow_dangers
 from holdfast.kernel.quantities import format_size
@@ -22,6 +23,7 @@ def find_dangers(before: Organisation, after: Organisation) -> tuple[str, ...]:
         *_domains(before, after),
         *_doors(before, after),
         *find_connector_dangers(before, after),
+        *find_dhcp_dangers(before, after),
         *_servers(before, after),
         *_hubs(before, after),
         *_settings(before, after),

@@ -90,7 +90,8 @@ class Condition:
     values: tuple[str, ...] = field(
         metadata=about(
             "what it is compared with: names of classes, hexadecimal digits, or a text; * at the end means "
-            "whatever begins so. Relay agent fields in hexadecimal begin with 0x"
+            "whatever begins so. Relay agent fields in hexadecimal begin with 0x",
+            most=1024,
         )
     )
     comparison: Comparison = field(
@@ -299,6 +300,7 @@ class Reservation:
         metadata=about(
             "option 61 with its type in front, in hexadecimal: 01:00:1a:2b:3c:4d:5e",
             source="RFC 2132 section 9.14",
+            most=1024,
         ),
     )
     name: str = field(default="", metadata=about("the client's name, for people and for DNS"))

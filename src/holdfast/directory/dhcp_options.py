@@ -91,7 +91,8 @@ class OptionValue:
         metadata=about("the option's number", unit="option code", source="RFC 2132 section 2", most=254)
     )
     values: tuple[str, ...] = field(
-        default=(), metadata=about("one text for each value, in the form of the option's definition")
+        default=(),
+        metadata=about("one text for each value, in the form of the option's definition", most=12_288),
     )
     vendor_class: str = field(
         default="",
@@ -124,6 +125,7 @@ class DhcpClass:
             'what the client sends: a text as it is, or bytes as 0x and hexadecimal digits; "0x" in front '
             "of a text that itself begins so is written in hexadecimal",
             source="RFC 2132 section 9.13; RFC 3004 section 4",
+            most=1024,
         )
     )
     description: str = field(default="", metadata=about("for people"))
