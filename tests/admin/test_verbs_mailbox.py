@@ -147,3 +147,22 @@ def test_language_of_delivery_reports(call: Call) -> None:
         call("mailbox set", address="alice@example.test", language="German!")
     call("mailbox set", address="alice@example.test", language="")
     assert call("mailbox show", address="alice@example.test").language == ""
+
+
+def test_passwords_of_many_are_set_together_or_not_at_all(call: Call, store: DirectoryStore) -> None:
+    alice, bob = (store.read().recipients[f"{name}@example.test"] for name in ("alice", "bob"))
+    for text, what in (
+        (
+            "alice@example.test,correct horse\nnobody@example.test,correct horse\n",
+            "line 2: there is no mailbox",
+        ),
+        ("alice@example.test,correct horse\nbob@example.test,short\n", "line 2 is not an address"),
+        ("alice@example.test correct horse\n", "line 1 is not an address"),
+    ):
+        with pytest.raises(Refusal, match=what):
+            call("mailbox set-passwords", file=["passwords.csv", text])
+    assert store.secret(alice.mailbox_id) is None
+    text = "alice@example.test,correct, horse\n\nbob@example.test,battery staple\n"
+    assert call("mailbox set-passwords", file=["passwords.csv", text]).mailbox_count == 2
+    assert verify_password(store.secret(alice.mailbox_id), "correct, horse")
+    assert verify_password(store.secret(bob.mailbox_id), "battery staple")

@@ -146,6 +146,10 @@ class Arguments:
         """The value of an argument of any type."""
         return self._values[name]
 
+    def values(self) -> Mapping[str, ArgumentValue]:
+        """All values by name, for a program that does not know the catalogue."""
+        return self._values
+
     def given(self, name: str) -> bool:
         """Whether the argument was given at all."""
         return self._values[name] not in (None, [])
@@ -237,6 +241,7 @@ NOUNS: dict[str, Noun] = {
         Noun("ip", "verbs_ip", "Calculate with IP subnets."),
         Noun("explain", "verbs_local", "Explain an event of the log."),
         Noun("simulate", "verbs_program", "Run the made-up world with one seed."),
+        Noun("lab", "verbs_lab", "Several servers on this machine, each in a network of its own."),
         Noun("completion", "verbs_program", "Print the completion script of a shell."),
         Noun("version", "verbs_local", "Show the version."),
     )

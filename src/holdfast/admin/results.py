@@ -49,6 +49,12 @@ class PasswordSet(Result, frozen=True):
     password: str | None = None
 
 
+class PasswordsSet(Result, frozen=True):
+    """How many mailboxes have a new password."""
+
+    mailbox_count: int
+
+
 class Text(Result, frozen=True):
     """A text to print or to save."""
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
+from holdfast.admin.catalogue import (
+    CHANGE_ARGUMENTS,
+    PASSWORD_CHARACTERS_MIN,
+    Argument,
+    Arguments,
+    Kind,
+    Verb,
+)
 from holdfast.admin.context import Context, Usage, not_found
 from holdfast.admin.results import (
     Changed,
@@ -13,6 +20,7 @@ from holdfast.admin.results import (
     MailboxRow,
     MailboxShown,
     PasswordSet,
+    PasswordsSet,
 )
 from holdfast.directory.model import DistributionGroup, Mailbox
 from holdfast.kernel.address import parse_address
@@ -195,6 +203,33 @@ def _set_password(context: Context, arguments: Arguments) -> PasswordSet:
     return PasswordSet(mailbox.address, password if given is None else None)
 
 
+def _set_passwords(context: Context, arguments: Arguments) -> PasswordsSet:
+    from holdfast.drivers.passwords import hash_password
+
+    file_name, text = arguments.texts("file")
+    found: dict[MailboxId, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            address, comma, password = line.partition(",")
+            if not comma or len(password) < PASSWORD_CHARACTERS_MIN:
+                raise Refusal(
+                    f"{file_name} line {number} is not an address, a comma and a password of at least "
+                    f"{PASSWORD_CHARACTERS_MIN} characters; nothing was changed"
+                )
+            try:
+                found[find_mailbox(context, address.strip()).mailbox_id] = password
+            except Refusal as refusal:
+                raise Refusal(f"{file_name} line {number}: {refusal.text}; nothing was changed") from None
+    hashes: dict[MailboxId, str] = {}
+    for mailbox_id, password in found.items():
+        context.progress(len(hashes), len(found), "passwords")
+        hashes[mailbox_id] = hash_password(password)
+    for mailbox_id, hash in hashes.items():
+        context.store.set_secret(mailbox_id, hash)
+    context.applied.append(f"passwords of {len(hashes)} mailboxes set")
+    return PasswordsSet(len(hashes))
+
+
 VERBS = (
     Verb(
         "mailbox",
@@ -282,5 +317,24 @@ VERBS = (
         (_ADDRESS, _PASSWORD),
         changes=True,
         perform=_set_password,
+    ),
+    Verb(
+        "mailbox",
+        "set-passwords",
+        "Set the passwords of many mailboxes from a file.",
+        "holdfast mailbox set-passwords passwords.csv",
+        PasswordsSet,
+        (
+            Argument(
+                "file",
+                Kind.FILE,
+                "a line per mailbox: address, comma, password",
+                required=True,
+                positional=True,
+            ),
+        ),
+        detail="All of them or none. Keep the file where nobody else can read it, and remove it afterwards.",
+        changes=True,
+        perform=_set_passwords,
     ),
 )

@@ -67,7 +67,7 @@ def _forget_output() -> None:
 def _run_verb(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> None:
     try:
         if verb.runs is Runs.PROGRAM:
-            raise click.exceptions.Exit(_PROGRAMS[verb.noun](arguments, options))
+            raise click.exceptions.Exit(_PROGRAMS[verb.noun](verb, arguments, options))
         _do(verb, arguments, options)
     except Refusal as refusal:
         _fail(
@@ -147,14 +147,14 @@ def _fail(text: str, options: Options, *, problems: list[tuple[str, str, str]]) 
 # --- programs ------------------------------------------------------------------------------------
 
 
-def _up(arguments: dict[str, ArgumentValue], options: Options) -> int:
+def _up(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> int:
     from holdfast.daemons import supervisor
 
     demonstration = not arguments.get("empty")
     return supervisor.main(options.home, demonstration, str(arguments.get("server") or ""))
 
 
-def _simulate(arguments: dict[str, ArgumentValue], options: Options) -> int:
+def _simulate(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> int:
     from holdfast.sim import command
 
     words: list[str] = []
@@ -163,7 +163,13 @@ def _simulate(arguments: dict[str, ArgumentValue], options: Options) -> int:
     return command.main([*words, "--json"] if options.json else words)
 
 
-def _completion(arguments: dict[str, ArgumentValue], options: Options) -> int:
+def _lab(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> int:
+    from holdfast.lab import command
+
+    return command.main(verb.name, read_arguments(verb, arguments).values(), as_json=options.json)
+
+
+def _completion(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> int:
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(str(arguments["shell"]))
@@ -172,7 +178,7 @@ def _completion(arguments: dict[str, ArgumentValue], options: Options) -> int:
     return DONE
 
 
-_PROGRAMS = {"up": _up, "simulate": _simulate, "completion": _completion}
+_PROGRAMS = {"up": _up, "simulate": _simulate, "lab": _lab, "completion": _completion}
 
 
 # --- completion ----------------------------------------------------------------------------------
