@@ -74,7 +74,8 @@ def test_one_more_copy_for_an_answer_that_never_came(near: Endpoint, reply_end: 
 def test_one_more_copy_for_a_crash_before_it_was_written_down() -> None:
     acceptances = Acceptances()
     acceptances.take(taken(A, B), letter(), [(A, B)])
-    acceptances.transport_ended({"L0": [A], "L1": [B]})
+    acceptances.transport_ended("elsewhere", {"L0": [B]})
+    acceptances.transport_ended("transport", {"L0": [A], "L1": [B]})
     acceptances.take(taken(A), letter(), [(A, B)])
     with pytest.raises(Violation):
         acceptances.take(taken(B), letter(), [(A, B)])

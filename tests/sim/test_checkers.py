@@ -8,9 +8,10 @@ import pytest
 
 from holdfast.directory.model import DistributionGroup, Organisation
 from holdfast.kernel.ids import MailboxId, NetworkMessageId
-from holdfast.sim.checkers import MailChecker, marker_of
+from holdfast.sim.checkers import MailChecker
 from holdfast.sim.disk import QueueDisk
 from holdfast.sim.organisation import make_organisation
+from holdfast.sim.queue_view import QueueView, marker_of
 from holdfast.sim.scenario import Rates
 from holdfast.sim.senders import Letter
 from holdfast.sim.world import Violation, World
@@ -33,7 +34,7 @@ class Made:
     def __init__(self, *tried: tuple[str, ...]) -> None:
         self.disk = QueueDisk(1000.0)
         self.boxes: dict[MailboxId, list[StoredMessage]] = {ALICE_BOX: [], BOB_BOX: []}
-        self.checker = MailChecker(organisation(), self.disk, self.read)
+        self.checker = MailChecker(organisation(), (QueueView(self.disk),), self.read)
         self.letter = Letter("L1", "", (ALICE, BOB), DATA, tried=list(tried))
         self.checker.posted(self.letter)
 
@@ -189,7 +190,7 @@ BOUNCE = b"Message-ID: <bounce@hub>\r\nContent-Type: multipart/report\r\n\r\n" +
 def limited_to_alice() -> Made:
     made = Made((ALICE,))
     made.letter = Letter("L1", BOB, (ALICE,), DATA, tried=[(ALICE,)])
-    made.checker = MailChecker(organisation(), made.disk, made.read, limited=(ALICE_BOX,))
+    made.checker = MailChecker(organisation(), (QueueView(made.disk),), made.read, limited=(ALICE_BOX,))
     made.checker.posted(made.letter)
     facts = MessageFacts(1, "<L1@sender.example>", "id-1", 1, "", BOB)
     tracking = TrackingWriter("hub", with_subject=False)
@@ -237,7 +238,9 @@ def test_refusals_are_for_strangers_only() -> None:
 
 def test_letters_that_are_too_large_are_refused_and_never_taken() -> None:
     made = Made((ALICE,))
-    made.checker = MailChecker(organisation(), made.disk, made.read, message_bytes_max=len(DATA) - 1)
+    made.checker = MailChecker(
+        organisation(), (QueueView(made.disk),), made.read, message_bytes_max=len(DATA) - 1
+    )
     made.checker.posted(made.letter)
     made.letter.refused[BOB] = "552 too large"
     made.checker.check_refusals()
@@ -252,7 +255,7 @@ def test_groups_are_opened_once_and_aliases_known() -> None:
     assert made.checker.mailboxes_of("alias1@example.test") == [BOB_BOX]
     assert made.checker.mailboxes_of("nobody@example.test") == []
     loop = Organisation(distribution_groups=(DistributionGroup("a@x.test", ("b@x.test", "a@x.test")),))
-    assert MailChecker(loop, QueueDisk(1.0), made.read).mailboxes_of("a@x.test") == []
+    assert MailChecker(loop, (QueueView(QueueDisk(1.0)),), made.read).mailboxes_of("a@x.test") == []
 
 
 def test_markers() -> None:
@@ -280,7 +283,7 @@ def test_what_was_sent_twice_on_purpose_comes_twice(copy_count: int, died_too_so
     made = read_once()
     if died_too_soon:
         made.disk.uncertain = {b"f": (NetworkMessageId("id-1"), 0.0)}
-        made.checker.transport_ended()
+        made.checker.transport_ended(QueueView(made.disk))
     again = Letter("L1", "", (ALICE, BOB), DATA, tried=[(ALICE, BOB)], acknowledged=[(ALICE, BOB)])
     made.checker.repeated(again)
     again.pending = []

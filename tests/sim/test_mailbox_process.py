@@ -76,7 +76,7 @@ def test_a_full_disk_refuses_and_keeps_nothing() -> None:
     made = simulation()
     client = Client(made)
     run(made)
-    made.store_disk.weather.full_until = made.world.now + 1
+    made.servers[0].store_disk.weather.full_until = made.world.now + 1
     client.ask(1, delivery(1))
     run(made)
     answer = client.answers[0].answer

@@ -219,3 +219,51 @@ def test_a_reset_is_heard_at_both_ends() -> None:
     wire.network.reset_one()
     wire.run()
     assert (wire.client.heard, wire.server.heard) == (["opened", "lost"], ["lost"])
+
+
+def test_a_connection_comes_to_the_listener_of_its_port() -> None:
+    wire = Wire()
+    came: list[int] = []
+
+    def accept(endpoint: Endpoint) -> Receiver | None:
+        came.append(endpoint.port)
+        return None
+
+    wire.network.listen("server", accept, 2525)
+    for port in (2525, 2526):
+        wire.network.connect("client", "server", End(), port)
+    wire.run()
+    assert came == [2525]
+
+
+def test_tls_is_on_when_both_ends_began_it_and_keeps_the_order_of_bytes() -> None:
+    wire = Wire()
+    wire.run(1.0)
+    order: list[str] = []
+    wire.client.endpoint.send(b"before")
+    wire.client.endpoint.start_tls(lambda: order.append(f"client after {wire.client.data!r}"))
+    wire.run(1.0)
+    assert wire.server.data == b"before"
+    assert order == []
+    wire.server.endpoint.send(b"go ahead")
+    wire.server.endpoint.start_tls(lambda: order.append("server"))
+    wire.run(1.0)
+    assert order == ["server", "client after b'go ahead'"]
+    wire.client.endpoint.abort()
+    wire.client.endpoint.start_tls(lambda: order.append("never"))
+    wire.run(1.0)
+    assert len(order) == 2
+
+
+def test_a_slow_link_is_slow_one_way_until_it_heals() -> None:
+    wire = Wire(delay_s=0.01, segment_bytes_max=10000)
+    wire.run(1.0)
+    wire.network.slow("client", "server", 1000.0)
+    wire.client.endpoint.send(b"late")
+    wire.server.endpoint.send(b"soon")
+    wire.run(0.02)
+    assert (wire.client.data, wire.server.data) == (b"soon", b"")
+    wire.run(2.0)
+    assert wire.server.data == b"late"
+    wire.network.heal()
+    assert wire.network.delay_s("client", "server") <= 0.02

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from holdfast.sim.network import Endpoint, Network, Receiver
-from holdfast.sim.organisation import make_organisation
+from holdfast.sim.organisation import make_organisation, server_address
 from holdfast.sim.post import UNKNOWN, Draft, Sender, draw_letter, sender_place
 from holdfast.sim.scenario import Rates
 from holdfast.sim.senders import Letter
@@ -149,3 +149,15 @@ def test_letters_name_people_groups_and_strangers() -> None:
     assert {"", "sender@example.org"} == {each.reverse_path for each in letters}
     assert all(len(set(each.recipients)) == len(each.recipients) for each in letters)
     assert any(b"\r\n.\r\n" in each.data for each in letters)
+
+
+def test_a_sender_that_is_not_served_tries_the_other_server() -> None:
+    post = Post(server_count=2, other_server_rate=1.0)
+    other = {server_address(0): server_address(1), server_address(1): server_address(0)}
+    first = post.sender._server
+    post.network.listen(server_address(0), None)
+    post.network.listen(other[first], post.server.accept)
+    post.sender.post(letter())
+    post.run(60)
+    assert post.read_250 == ["L1"]
+    assert post.sender._server == other[first]

@@ -142,3 +142,26 @@ def test_a_bare_process_has_nothing_to_wait_for() -> None:
     for act in (process.begin, process.forget, process.drain):
         with pytest.raises(NotImplementedError):
             act()
+
+
+def test_a_clock_that_drifts_still_fires_its_timers_in_time() -> None:
+    process = Clockwork()
+    process.drift = 0.01
+    process.deadlines = [EPOCH_S + 101.0]
+    process.start()
+    process.run(99.9)
+    assert process.said == ["begin"]
+    process.run(100.1)
+    assert process.said == ["begin", "timer 101"]
+
+
+def test_a_grounded_process_does_not_come_back_until_it_may() -> None:
+    process = Clockwork()
+    process.start()
+    process.crash(3.0)
+    process.grounded = True
+    process.run(10.0)
+    assert not process.up
+    process.grounded = False
+    process.start()
+    assert process.up

@@ -51,6 +51,18 @@ def test_relay_keeps_every_promise(chunk: int) -> None:
     assert doubled_count < elsewhere_count / 3
 
 
+@pytest.mark.parametrize("chunk", range(20))
+def test_two_servers_keep_every_promise(chunk: int) -> None:
+    crash_count = delivered_count = 0
+    for seed in range(chunk * SEEDS_PER_CHUNK, (chunk + 1) * SEEDS_PER_CHUNK):
+        result = simulate(seed, load_scenario("two-servers"))
+        check(result)
+        crash_count += result.crash_count
+        delivered_count += result.delivered_count
+    assert crash_count > SEEDS_PER_CHUNK
+    assert delivered_count > SEEDS_PER_CHUNK
+
+
 def test_a_crash_at_every_moment_of_a_relay_loses_nothing() -> None:
     results = list(crash_everywhere(1, load_scenario("tiny-relay")))
     for result in results:
@@ -116,8 +128,9 @@ def test_equal_seeds_give_equal_traces_and_others_do_not() -> None:
 PROGRAM = """
 from holdfast.sim.run import simulate
 from holdfast.sim.scenario import load_scenario
-for seed in range(4):
-    print(simulate(seed, load_scenario("plug-pull")).trace_hash)
+for scenario in ("plug-pull", "two-servers"):
+    for seed in range(3):
+        print(simulate(seed, load_scenario(scenario)).trace_hash)
 """
 
 
@@ -132,7 +145,7 @@ def test_traces_do_not_depend_on_the_hash_seed() -> None:
         ).stdout
         for hash_seed in ("0", "1", "4711")
     ]
-    assert len(traces[0].split()) == 4
+    assert len(traces[0].split()) == 6
     assert traces[0] == traces[1] == traces[2]
 
 

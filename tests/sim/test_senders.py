@@ -189,3 +189,11 @@ def test_stuffed_data_holds_no_early_end(lines: list[bytes]) -> None:
     assert b"\r\n.\r\n" not in stuffed[:-3]
     unstuffed = [line[1:] if line.startswith(b".") else line for line in stuffed[:-5].split(b"\r\n")]
     assert b"\r\n".join(unstuffed) + b"\r\n" == data
+
+
+def test_the_same_try_at_another_server_may_be_a_second_message() -> None:
+    one = letter("a@example.test")
+    for server in ("mx1", "mx1", "mx2", "mx2"):
+        one.dot_sent(("a@example.test",), server)
+    assert one.try_count == 4
+    assert one.tried == one.strays == [("a@example.test",)]

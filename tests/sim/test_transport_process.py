@@ -18,9 +18,12 @@ from holdfast.node.ports import (
 )
 from holdfast.node.transport import TransportNode
 from holdfast.sim.network import Endpoint, Receiver
+from holdfast.sim.organisation import server_address
 from holdfast.sim.run import Simulation
 from holdfast.sim.scenario import parse_scenario
+from holdfast.sim.transport_process import PLACE
 from holdfast.sim.world import Violation
+from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire import store
 
 BROKEN = declare("TST-9001", Severity.BROKEN, "a planted bug", "This event exists in tests only.")
@@ -71,24 +74,67 @@ def test_passwords_are_checked_and_wrong() -> None:
     assert checked == [None]
 
 
-@pytest.mark.parametrize(
-    ("output", "words"),
-    [
-        (StartTls(ConnectionId(1)), "begins TLS"),
-        (Log(happened(BROKEN)), "calls itself broken: a planted bug"),
-    ],
-)
-def test_what_a_node_must_never_want(output: StartTls | Log, words: str) -> None:
+def test_a_node_that_calls_itself_broken_is_found() -> None:
     made = simulation()
-    made.transport.node.outputs.append(output)
-    with pytest.raises(Violation, match=words):
+    made.transport.node.outputs.append(Log(happened(BROKEN)))
+    with pytest.raises(Violation, match="calls itself broken: a planted bug"):
         made.transport.after_input()
+
+
+class Listener:
+    """A client that says nothing, at a place."""
+
+    def __init__(self, made: Simulation, place: str) -> None:
+        self.heard: list[str] = []
+        self.endpoint = made.network.connect(place, PLACE, self)
+
+    def opened(self) -> None:
+        self.heard.append("opened")
+
+    def received(self, data: bytes) -> None:
+        self.heard.append("bytes")
+
+    def ended(self) -> None:
+        self.heard.append("ended")
+
+    def lost(self) -> None:
+        self.heard.append("lost")
+
+
+def test_tls_with_a_stranger_is_found_and_with_nobody_is_nothing() -> None:
+    made = simulation()
+    Listener(made, "198.51.100.77")
+    run(made, 1.0)
+    made.transport.node.outputs.append(StartTls(ConnectionId(99)))
+    made.transport.after_input()
+    made.transport.node.outputs.append(StartTls(ConnectionId(1)))
+    with pytest.raises(Violation, match="begins TLS"):
+        made.transport.after_input()
+
+
+def test_a_server_of_ours_is_shown_by_its_certificate() -> None:
+    made = Simulation(1, parse_scenario("mine", "[rates]\nserver_count = 2\nsender_count = 1"))
+    made.transport.start()
+    client = Listener(made, server_address(1))
+    run(made, 1.0)
+    told: list[TlsFacts | None] = []
+    made.transport.node.tls_started = (  # type: ignore[method-assign]  # on this one node
+        lambda now, connection_id, facts=None: told.append(facts)
+    )
+    made.transport.node.outputs.append(StartTls(ConnectionId(1)))
+    made.transport.after_input()
+    run(made, 1.0)
+    assert told == []
+    client.endpoint.start_tls(lambda: client.heard.append("tls"))
+    run(made, 1.0)
+    assert [facts.peer_names for facts in told if facts is not None] == [("hub2.example.test",)]
+    assert "tls" in client.heard
 
 
 def test_a_stopping_transport_takes_no_connection() -> None:
     made = simulation()
     made.transport.stopping = True
-    made.network.listen("transport", made.transport._accept)
+    made.network.listen(PLACE, made.transport._accept)
     heard: list[str] = []
 
     class Client:
@@ -104,7 +150,7 @@ def test_a_stopping_transport_takes_no_connection() -> None:
         def lost(self) -> None:
             heard.append("lost")
 
-    made.network.connect("198.51.100.1", "transport", Client())
+    made.network.connect("198.51.100.1", PLACE, Client())
     run(made, 1.0)
     assert heard == ["lost"]
 

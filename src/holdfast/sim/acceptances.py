@@ -74,16 +74,17 @@ class Acceptances:
         if taken.reverse_path or letter is None or taken.recipients != (letter.reverse_path,):
             raise Violation(f"{taken.place} took a bounce for {taken.recipients}, who sent no such letter")
 
-    def transport_ended(self, still_queued: dict[str, list[str]]) -> None:
-        """The transport process is gone.
+    def transport_ended(self, place: str, still_queued: dict[str, list[str]]) -> None:
+        """A transport process is gone.
 
         Args:
+            place: of its server; what it did not hand out itself it may yet.
             still_queued: by letter, the recipients that its disk still has to serve: what was taken for
                 these will be sent again.
         """
         for (marker, recipient), all_taken in self._taken.items():
             if recipient in still_queued.get(marker, ()):
-                for taken in all_taken:
+                for taken in (each for each in all_taken if each.near.place == place):
                     taken.forgotten.append(recipient)
 
 

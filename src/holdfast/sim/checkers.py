@@ -1,10 +1,10 @@
 """What must hold, whatever the world does: every 250 is kept, and nobody gets a message twice.
 
 The checkers look from outside: at what senders read, at what lies on the queue
-disk, and at what a mail client would find in the inboxes. They know nothing of
+disks, and at what a mail client would find in the inboxes. They know nothing of
 the nodes' memory.
 
-**mail**: every 250 that a sender read is in the queue or in the inbox of each
+**mail**: every 250 that a sender read is in a queue or in the inbox of each
 of its recipients; nothing is in an inbox twice, or that nobody finished
 sending, or that was refused; what is stored ends with the very bytes that were
 sent. Who sends a letter a second time on purpose, after the server knew that the
@@ -17,34 +17,23 @@ delivered + relayed + queued + bounced + dropped, unaccounted 0.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from holdfast.directory.model import DistributionGroup, Organisation
 from holdfast.kernel.ids import MailboxId
 from holdfast.sim.acceptances import BOUNCE_HEADER, Acceptances, is_elsewhere
-from holdfast.sim.disk import QueueDisk
 from holdfast.sim.next_hops import Taken
+from holdfast.sim.queue_view import QueueView, marker_of
 from holdfast.sim.senders import Letter
 from holdfast.sim.world import Violation
-from holdfast.transport.ledger import LedgerBuilder
 from holdfast.transport.queue import QueuedMessage
-from holdfast.transport.tracking import EventId, parse_lines
+from holdfast.transport.tracking import EventId, TrackingEvent
 from holdfast.wire.store import StoredMessage
 
-MARKER_HEADER = b"X-Letter: "
+TWICE = "may be delivered twice"  # as the tracking log has it
 
 # Reads the messages of an inbox above a UID, and tells how many there are in all.
 ReadInbox = Callable[[MailboxId, int], tuple[list[StoredMessage], int]]
-
-
-def marker_of(data: bytes) -> str:
-    """The word that tells which letter some stored bytes are; empty for none."""
-    start = data.find(MARKER_HEADER)
-    if start < 0:
-        return ""
-    start += len(MARKER_HEADER)
-    return data[start : data.index(b"\r\n", start)].decode("ascii", "replace")
 
 
 class MailChecker:
@@ -53,7 +42,7 @@ class MailChecker:
     def __init__(
         self,
         organisation: Organisation,
-        disk: QueueDisk,
+        queues: Sequence[QueueView],
         read_inbox: ReadInbox,
         *,
         message_bytes_max: int = 1 << 30,
@@ -61,22 +50,25 @@ class MailChecker:
         refused_elsewhere: Callable[[str], bool] = lambda recipient: False,
     ) -> None:
         self._organisation = organisation
-        self._disk = disk
+        self._queues = queues
         self._read_inbox = read_inbox
         self._message_bytes_max = message_bytes_max
         self._limited = limited  # mailboxes whose quota is so small that mail for them may be given up
         self._refused_elsewhere = refused_elsewhere  # whether a next hop ever refused somebody for good
         self.acceptances = Acceptances()
-        self._tracked_count = 0
-        self._ledger, self._ledger_count = LedgerBuilder(), 0
         self._given_up: dict[str, list[str]] = {}
         self._bounce_count: dict[str, int] = {}
         self._received_markers: dict[str, str] = {}  # by network message id
+        self._servers = frozenset(each for server in organisation.servers for each in server.addresses)
+        # Messages that a server had from another one: its place and the network message id.
+        self._handed_over: dict[tuple[str, str], None] = {}
+        # By letter, the recipients of what may have been handed over when a server died, or when the
+        # connection broke and the log says so: it comes again.
+        self._in_flight: dict[str, list[tuple[str, ...]]] = {}
         self._bounced_markers: dict[str, str] = {}  # by the bounce's Message-ID
         self._letters: dict[str, Letter] = {}
         self._repeats: dict[str, Letter] = {}
         self._doubtful: list[str] = []  # letters whose repetition may be taken for a second try
-        self._queued_markers: dict[int, str] = {}
         self._last_uid: dict[MailboxId, int] = {}
         self._copies: dict[MailboxId, dict[str, int]] = {}
         self._seen_uids: dict[MailboxId, list[tuple[int, str]]] = {}
@@ -95,13 +87,15 @@ class MailChecker:
         """A sender sends a letter a second time, on purpose."""
         self._repeats[again.marker] = again
 
-    def transport_ended(self) -> None:
-        """The process is gone; what lies on its disk as uncertain may be taken for a second try later."""
-        self._doubtful += self._uncertain_markers()
+    def transport_ended(self, queue: QueueView) -> None:
+        """A process is gone; what lies on its disk as uncertain may be taken for a second try later."""
+        self._doubtful += self._uncertain_markers((queue,))
         still_queued: dict[str, list[str]] = {}
-        for number, message in self._disk.messages.items():
-            still_queued.setdefault(self._queued_marker(number, message), []).extend(message.recipients)
-        self.acceptances.transport_ended(still_queued)
+        for marker, message in queue.waiting():
+            still_queued.setdefault(marker, []).extend(message.recipients)
+            if message.number in queue.disk.in_flight and len(self._queues) > 1:
+                self._in_flight.setdefault(marker, []).append(message.recipients)
+        self.acceptances.transport_ended(queue.place, still_queued)
 
     def taken_elsewhere(self, taken: Taken) -> None:
         """A next hop has just taken a message.
@@ -110,13 +104,27 @@ class MailChecker:
             Violation: it should not have got it.
         """
         marker = self._bounced_letter(taken.data) if BOUNCE_HEADER in taken.data else marker_of(taken.data)
-        letter, again = self._letters.get(marker), self._repeats.get(marker)
-        tries = (letter.tried if letter is not None else []) + (again.tried if again is not None else [])
-        self.acceptances.take(taken, letter, tries)
+        letter = self._letters.get(marker)
+        self.acceptances.take(taken, letter, self._tries(letter) if letter is not None else [])
 
-    def _uncertain_markers(self) -> list[str]:
+    def _tries(self, letter: Letter) -> list[tuple[str, ...]]:
+        """The recipients of each try that may be a message of its own.
+
+        Two tries to different recipients are two messages to us; the same try again is one, but not when
+        it went to another server.
+        """
+        again = self._repeats.get(letter.marker)
+        tries = letter.tried + letter.strays + self._in_flight.get(letter.marker, [])
+        return tries + again.tried + again.strays if again is not None else tries
+
+    def _uncertain_markers(self, queues: Iterable[QueueView]) -> list[str]:
         self._read_tracking()
-        return [self._received_markers.get(known, "") for known, _ in self._disk.uncertain.values()]
+        return [
+            self._received_markers.get(known, "")
+            for queue in queues
+            for known, _ in queue.disk.uncertain.values()
+            if (queue.place, known) not in self._handed_over
+        ]
 
     def _check_repeats(self) -> None:
         """Check that what was sent twice on purpose came twice.
@@ -133,7 +141,7 @@ class MailChecker:
                     count = self._copies[mailbox_id].get(marker, 0)
                     if count < 2 and not self._was_given_up(first, mailbox_id):
                         raise Violation(f"mailbox {mailbox_id} holds {marker} once, which was sent twice")
-        uncertain = self._uncertain_markers()
+        uncertain = self._uncertain_markers(self._queues)
         for marker, letter in self._letters.items():
             each_read = all(
                 each.try_count == len(each.confirmed)
@@ -209,8 +217,8 @@ class MailChecker:
             not self.acceptances.holds(letter.marker, recipient)
             and recipient not in self._given_up.get(letter.marker, ())
             and not any(
-                recipient in message.recipients and self._queued_marker(number, message) == letter.marker
-                for number, message in self._disk.messages.items()
+                recipient in message.recipients and marker == letter.marker
+                for marker, message in self._waiting()
             )
         ):
             raise Violation(
@@ -229,34 +237,41 @@ class MailChecker:
         Raises:
             Violation: a recipient was given up who can be served.
         """
-        new, self._tracked_count = self._disk.tracking[self._tracked_count :], len(self._disk.tracking)
-        for event in (event for lines in new for event in parse_lines(lines)):
-            marker = event.message_id.strip("<>").split("@")[0]
-            if event.event_id is EventId.RECEIVE:
-                self._received_markers[event.network_message_id] = marker
-            elif event.event_id is EventId.DSN:
-                self._bounced_markers[event.message_id] = self._received_markers.get(event.reference, "")
-            elif event.event_id is EventId.FAIL:
-                for recipient in event.recipients:
-                    if any(each not in self._limited for each in self.mailboxes_of(recipient)) or (
-                        is_elsewhere(recipient) and not self._refused_elsewhere(recipient)
-                    ):
-                        raise Violation(f"{marker} was given up for {recipient}, who can be served")
-                    self._given_up.setdefault(marker, []).append(recipient)
+        for queue in self._queues:
+            for event in queue.new_events():
+                self._read_event(queue.place, event)
+
+    def _read_event(self, place: str, event: TrackingEvent) -> None:
+        marker = event.message_id.strip("<>").split("@")[0]
+        if event.event_id is EventId.RECEIVE:
+            self._received_markers[event.network_message_id] = marker
+            if event.client_ip in self._servers:
+                self._handed_over[(place, event.network_message_id)] = None
+        elif event.event_id is EventId.DEFER and TWICE in event.recipient_status:
+            if len(self._queues) > 1:
+                self._in_flight.setdefault(marker, []).append(event.recipients)
+        elif event.event_id is EventId.DSN:
+            self._bounced_markers[event.message_id] = self._received_markers.get(event.reference, "")
+        elif event.event_id is EventId.FAIL:
+            for recipient in event.recipients:
+                if any(each not in self._limited for each in self.mailboxes_of(recipient)) or (
+                    is_elsewhere(recipient) and not self._refused_elsewhere(recipient)
+                ):
+                    raise Violation(f"{marker} was given up for {recipient}, who can be served")
+                self._given_up.setdefault(marker, []).append(recipient)
+
+    def _waiting(self) -> list[tuple[str, QueuedMessage]]:
+        """What waits in any queue, with the marker of its letter."""
+        return [found for queue in self._queues for found in queue.waiting()]
 
     def _queued(self, marker: str) -> list[MailboxId]:
-        """The mailboxes for which a letter waits in the queue."""
+        """The mailboxes for which a letter waits in a queue."""
         found: list[MailboxId] = []
-        for number, message in self._disk.messages.items():
-            if self._queued_marker(number, message) == marker:
+        for each, message in self._waiting():
+            if each == marker:
                 for recipient in message.recipients:
                     found += self.mailboxes_of(recipient)
         return found
-
-    def _queued_marker(self, number: int, message: QueuedMessage) -> str:
-        if number not in self._queued_markers:
-            self._queued_markers[number] = marker_of(message.data or b"")
-        return self._queued_markers[number]
 
     def _read_new(self, mailbox_id: MailboxId) -> None:
         """Take in what is new in an inbox, checking each message.
@@ -291,12 +306,9 @@ class MailChecker:
         if not message.data.endswith(b"\r\n" + letter.data):
             raise Violation(f"mailbox {mailbox_id} holds {marker} with other bytes than were sent")
         copies[marker] = copies.get(marker, 0) + 1
-        again = self._repeats.get(marker)
-        all_tries = letter.tried + (again.tried if again is not None else [])
-        tries = [taken for taken in all_tries if self._reaches(taken, mailbox_id)]
+        tries = [taken for taken in self._tries(letter) if self._reaches(taken, mailbox_id)]
         if not tries:
             raise Violation(f"mailbox {mailbox_id} holds {marker}, which was never sent to it to the end")
-        # Two tries to different recipients are two messages to us; the same try again is one.
         if copies[marker] > len(tries):
             count = f"{copies[marker]} times, by {len(tries)} different tries"
             raise Violation(f"mailbox {mailbox_id} holds {marker} {count}")
@@ -321,34 +333,27 @@ class MailChecker:
         return any(mailbox_id in self.mailboxes_of(recipient) for recipient in recipients)
 
     def check_ledger(self) -> None:
-        """Add up the ledger from what is on the queue disk; holds at any moment.
+        """Add up each ledger from what is on its queue disk; holds at any moment.
 
         Raises:
             Violation: something acknowledged is nowhere, is closed twice, or was given up.
         """
-        if len(self._disk.tracking) < self._ledger_count:
-            self._ledger, self._ledger_count = LedgerBuilder(), 0  # a disk that lost lines
-        for lines in self._disk.tracking[self._ledger_count :]:
-            self._ledger.add_lines(lines)
-        self._ledger_count = len(self._disk.tracking)
-        waiting = self._disk.messages.values()
-        # What is open is little; adding all up anew after every fault took a quarter of the time.
-        ledger = copy.deepcopy(self._ledger).finish(
-            (message.network_message_id, message.recipients) for message in waiting
-        )
-        if ledger.unaccounted:
-            message_id, recipient = ledger.unaccounted[0]
-            raise Violation(
-                f"ledger: unaccounted: {ledger.unaccounted_count}, first {recipient} of message {message_id}"
-            )
-        if ledger.unmatched_count:
-            raise Violation(f"ledger: {ledger.unmatched_count} lines close what is not open")
+        bounced_count = 0
+        for queue in self._queues:
+            ledger = queue.ledger()
+            if ledger.unaccounted:
+                message_id, recipient = ledger.unaccounted[0]
+                raise Violation(
+                    f"ledger: unaccounted: {ledger.unaccounted_count}, first {recipient} of message "
+                    f"{message_id}"
+                )
+            if ledger.unmatched_count:
+                raise Violation(f"ledger: {ledger.unmatched_count} lines close what is not open")
+            bounced_count += ledger.bounced_count
         self._read_tracking()
         given_up_count = sum(len(recipients) for recipients in self._given_up.values())
-        if ledger.bounced_count != given_up_count:
-            raise Violation(
-                f"ledger: {ledger.bounced_count} bounced, but {given_up_count} recipients have FAIL"
-            )
+        if bounced_count != given_up_count:
+            raise Violation(f"ledger: {bounced_count} bounced, but {given_up_count} recipients have FAIL")
 
     def check_refusals(self) -> None:
         """Check that exactly the letters that are too large and the strangers were refused.
@@ -382,8 +387,9 @@ class MailChecker:
         """
         self.check_durable()
         self._check_repeats()
-        for number, message in self._disk.messages.items():
+        for _, message in self._waiting():
             waiting = " ".join(message.recipients)
+            number = message.number
             raise Violation(f"queue number {number} still waits for {waiting} long after the last fault")
         for letter in self._letters.values():
             if not letter.finished:

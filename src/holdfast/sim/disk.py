@@ -149,11 +149,11 @@ class WriterRates:
     commit: Callable[[], None]
 
 
-def queue_writer_rates(world: World, rates: Rates) -> WriterRates:
-    """How the writer of the queue database behaves."""
+def queue_writer_rates(world: World, rates: Rates, name: str = "queue disk") -> WriterRates:
+    """How the writer of a queue database behaves."""
     return WriterRates(
-        name="queue disk",
-        luck=world.luck("queue disk"),
+        name=name,
+        luck=world.luck(name),
         commit_s=rates.commit_s,
         batch_max=max(1, rates.commit_batch_max),
         slow_factor=rates.slow_factor,
@@ -162,11 +162,13 @@ def queue_writer_rates(world: World, rates: Rates) -> WriterRates:
     )
 
 
-def store_writer_rates(world: World, rates: Rates, commit: Callable[[], None]) -> WriterRates:
+def store_writer_rates(
+    world: World, rates: Rates, commit: Callable[[], None], name: str = "store disk"
+) -> WriterRates:
     """How the writer of a mailbox database behaves."""
     return WriterRates(
-        name="store disk",
-        luck=world.luck("store disk"),
+        name=name,
+        luck=world.luck(name),
         commit_s=rates.store_commit_s,
         batch_max=max(1, rates.store_batch_max),
         slow_factor=rates.slow_factor,
@@ -181,7 +183,8 @@ class QueueDisk:
 
     Attributes:
         messages: what waits, by number.
-        next_number: the first number never used.
+        next_number: the first number never used, nor any above it.
+        used_numbers: all that were ever used.
         uncertain: by fingerprint, which 250s may not have been read: network message id and instant.
         tracking: the tracking log, as committed.
         held_queues: the queues that were stopped.
@@ -189,9 +192,11 @@ class QueueDisk:
     """
 
     memory_s: float
+    name: str = "queue disk"
     weather: Weather = field(default_factory=Weather)
     messages: dict[int, QueuedMessage] = field(default_factory=dict)
     next_number: int = 1
+    used_numbers: set[int] = field(default_factory=set)
     uncertain: dict[bytes, tuple[NetworkMessageId, float]] = field(default_factory=dict)
     tracking: list[str] = field(default_factory=list)
     held_queues: dict[str, None] = field(default_factory=dict)
@@ -206,12 +211,14 @@ class QueueDisk:
         for write in writes:
             match write:
                 case AddMessage(message, tracking):
-                    if message.number < self.next_number:
+                    if message.number in self.used_numbers:
                         raise Violation(f"queue number {message.number} is used a second time")
                     if message.data is None:
                         raise Violation(f"queue number {message.number} is added without its data")
                     self.messages[message.number] = message
-                    self.next_number = message.number + 1
+                    self.used_numbers.add(message.number)
+                    # A report may come to the disk before messages that took their numbers earlier.
+                    self.next_number = max(self.next_number, message.number + 1)
                     if message.fingerprint:
                         known = (message.network_message_id, message.received_at)
                         self.uncertain[message.fingerprint] = known

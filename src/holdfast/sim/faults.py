@@ -6,15 +6,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 from holdfast.sim.checkers import MailChecker
-from holdfast.sim.disk import QueueDisk, Weather
-from holdfast.sim.mailbox_process import MailboxDisk, MailboxProcess
+from holdfast.sim.disk import Weather
 from holdfast.sim.network import Network
 from holdfast.sim.next_hops import NextHops
 from holdfast.sim.post import sender_place
 from holdfast.sim.process import Process
 from holdfast.sim.scenario import Rates
-from holdfast.sim.transport_process import PLACE, TransportProcess
+from holdfast.sim.servers import MailServer
 from holdfast.sim.world import World, some
+
+ROLLING_STEP_S = 2.0  # between looks at whether a server that was restarted is back
 
 
 class Victims(Protocol):
@@ -24,10 +25,7 @@ class Victims(Protocol):
     rates: Rates
     network: Network
     hops: NextHops
-    queue_disk: QueueDisk
-    store_disk: MailboxDisk
-    transport: TransportProcess
-    mailbox: MailboxProcess
+    servers: list[MailServer]
     checker: MailChecker
 
 
@@ -39,32 +37,42 @@ class Faults:
         self._world = victims.world
         self._luck = victims.world.luck("faults")
         self._stopped = False
+        self._rolling = False
 
     def begin(self) -> None:
         """Let every kind of fault happen at its rate from now on."""
         victims, rates = self._victims, self._victims.rates
-        self._again(rates.crash_every_s, lambda: self._crash(victims.transport))
-        self._again(rates.store_crash_every_s, lambda: self._crash(victims.mailbox))
-        self._again(rates.stop_every_s, victims.transport.stop)
-        self._again(rates.store_stop_every_s, victims.mailbox.stop)
+        self._again(rates.crash_every_s, lambda: self._crash(self._server().transport))
+        self._again(rates.store_crash_every_s, lambda: self._crash(self._server().mailbox))
+        self._again(rates.stop_every_s, lambda: self._stop(self._server().transport))
+        self._again(rates.store_stop_every_s, lambda: self._stop(self._server().mailbox))
         self._again(rates.reset_every_s, victims.network.reset_one)
         self._again(rates.partition_every_s, self._partition)
-        self._again(rates.full_every_s, lambda: self._fill("queue disk", victims.queue_disk.weather))
-        self._again(rates.store_full_every_s, lambda: self._fill("store disk", victims.store_disk.weather))
-        self._again(rates.slow_every_s, lambda: self._slow("queue disk", victims.queue_disk.weather))
-        self._again(rates.store_slow_every_s, lambda: self._slow("store disk", victims.store_disk.weather))
+        self._again(rates.full_every_s, lambda: self._fill(self._server().queue_disk))
+        self._again(rates.store_full_every_s, lambda: self._fill(self._server().store_disk))
+        self._again(rates.slow_every_s, lambda: self._slow(self._server().queue_disk))
+        self._again(rates.store_slow_every_s, lambda: self._slow(self._server().store_disk))
         self._again(rates.clock_jump_every_s, self._jump_clock)
         self._again(rates.hop_down_every_s, victims.hops.go_down)
+        self._again(rates.server_crash_every_s, self._crash_server)
+        if len(victims.servers) > 1:
+            self._again(rates.link_every_s, self._part_servers)
+            self._again(rates.slow_link_every_s, self._slow_link)
+        self._again(rates.rolling_restart_every_s, self._roll)
+        if rates.clock_drift:
+            for server in victims.servers:
+                server.drift(self._luck.uniform(-1.0, 1.0) * rates.clock_drift)
 
     def stop(self) -> None:
         """No more faults; what is down comes back by itself, what is held up goes on."""
         self._stopped = True
         self._victims.network.heal()
-        self._victims.transport.calm = True
-        self._victims.transport.names.calm = True
         self._victims.hops.grow_calm()
-        for weather in (self._victims.queue_disk.weather, self._victims.store_disk.weather):
-            weather.full_until = weather.slow_until = 0.0
+        for server in self._victims.servers:
+            server.transport.calm = True
+            server.transport.names.calm = True
+            for weather in (server.queue_disk.weather, server.store_disk.weather):
+                weather.full_until = weather.slow_until = 0.0
 
     def _again(self, every_s: float, action: Callable[[], None]) -> None:
         if every_s <= 0:
@@ -77,33 +85,117 @@ class Faults:
 
         self._world.after(some(self._luck, every_s), "", happen)
 
+    def _server(self) -> MailServer:
+        """Draw a server."""
+        servers = self._victims.servers
+        return servers[self._luck.randrange(len(servers))] if len(servers) > 1 else servers[0]
+
+    # --- processes and machines --------------------------------------------------------------
+
     def _crash(self, process: Process) -> None:
         process.crash()
         self._victims.checker.check_durable()
 
-    def _partition(self) -> None:
-        rates, network = self._victims.rates, self._victims.network
-        span_s = some(self._luck, rates.partition_s)
-        sender = sender_place(self._luck.randrange(max(1, rates.sender_count)))
-        far = sender if self._luck.random() < 0.7 else self._victims.mailbox.name
-        way = self._luck.randrange(3)
-        self._world.note(f"fault: {PLACE} and {far} parted for {span_s:.3f} s, way {way}")
-        if way != 1:
-            network.hold(PLACE, far, span_s)
-        if way != 2:
-            network.hold(far, PLACE, span_s)
+    @staticmethod
+    def _stop(process: Process) -> None:
+        process.stop()
 
-    def _fill(self, name: str, weather: Weather) -> None:
-        span_s = some(self._luck, self._victims.rates.full_s)
-        self._world.note(f"fault: {name} is full for {span_s:.3f} s")
-        weather.full_until = self._world.now + span_s
+    def _crash_server(self) -> None:
+        server = self._server()
+        span_s = some(self._luck, self._victims.rates.server_down_s)
+        self._world.note(f"fault: server {server.name} loses its power for {span_s:.3f} s")
+        server.crash(span_s)
+        self._victims.checker.check_durable()
 
-    def _slow(self, name: str, weather: Weather) -> None:
-        span_s = some(self._luck, self._victims.rates.slow_s)
-        self._world.note(f"fault: {name} is slow for {span_s:.3f} s")
-        weather.slow_until = self._world.now + span_s
+    def _roll(self) -> None:
+        """Restart one server after the other, each once the one before is back."""
+        if not self._rolling:
+            self._rolling = True
+            self._world.note("every server is restarted, one after the other")
+            self._roll_on(0)
+
+    def _roll_on(self, index: int) -> None:
+        if index == len(self._victims.servers):
+            self._rolling = False
+            return
+        processes = self._victims.servers[index].processes
+        lives = [process.incarnation for process in processes]
+        for process in processes:
+            process.stop()
+
+        def look() -> None:
+            if all(
+                process.up and process.incarnation > life
+                for process, life in zip(processes, lives, strict=True)
+            ):
+                self._roll_on(index + 1)
+            else:
+                self._world.after(ROLLING_STEP_S, "", look)
+
+        self._world.after(ROLLING_STEP_S, "", look)
 
     def _jump_clock(self) -> None:
         span_s = self._luck.uniform(-1.0, 1.0) * self._victims.rates.clock_jump_s
-        process: Process = self._victims.transport if self._luck.random() < 0.7 else self._victims.mailbox
+        if len(self._victims.servers) > 1:
+            self._server().jump_clock(span_s)
+            return
+        server = self._server()
+        process: Process = server.transport if self._luck.random() < 0.7 else server.mailbox
         process.jump_clock(span_s)
+
+    # --- the network ---------------------------------------------------------------------------
+
+    def _partition(self) -> None:
+        rates = self._victims.rates
+        span_s = some(self._luck, rates.partition_s)
+        sender = sender_place(self._luck.randrange(max(1, rates.sender_count)))
+        server = self._server()
+        far = sender if self._luck.random() < 0.7 else server.mailbox.name
+        way = self._luck.randrange(3)
+        self._world.note(f"fault: {server.place} and {far} parted for {span_s:.3f} s, way {way}")
+        self._part(server.place, far, span_s, way)
+
+    def _two_servers(self) -> tuple[MailServer, MailServer]:
+        servers = self._victims.servers
+        first = self._luck.randrange(len(servers))
+        second = (first + 1 + self._luck.randrange(len(servers) - 1)) % len(servers)
+        return servers[first], servers[second]
+
+    def _part_servers(self) -> None:
+        near, far = self._two_servers()
+        span_s = some(self._luck, self._victims.rates.link_s)
+        way = self._luck.randrange(3)
+        self._world.note(f"fault: {near.name} and {far.name} parted for {span_s:.3f} s, way {way}")
+        self._part(near.place, far.place, span_s, way)
+
+    def _part(self, near: str, far: str, span_s: float, way: int) -> None:
+        """Hold up what goes from one place to the other (1: not this way), and back (2: not that way)."""
+        if way != 1:
+            self._victims.network.hold(near, far, span_s)
+        if way != 2:
+            self._victims.network.hold(far, near, span_s)
+
+    def _slow_link(self) -> None:
+        near, far = self._two_servers()
+        span_s = some(self._luck, self._victims.rates.slow_link_s)
+        self._world.note(f"fault: the link from {near.name} to {far.name} is slow for {span_s:.3f} s")
+        self._victims.network.slow(near.place, far.place, span_s)
+
+    # --- disks ---------------------------------------------------------------------------------
+
+    def _fill(self, disk: Disk) -> None:
+        span_s = some(self._luck, self._victims.rates.full_s)
+        self._world.note(f"fault: {disk.name} is full for {span_s:.3f} s")
+        disk.weather.full_until = self._world.now + span_s
+
+    def _slow(self, disk: Disk) -> None:
+        span_s = some(self._luck, self._victims.rates.slow_s)
+        self._world.note(f"fault: {disk.name} is slow for {span_s:.3f} s")
+        disk.weather.slow_until = self._world.now + span_s
+
+
+class Disk(Protocol):
+    """What faults know of a disk."""
+
+    name: str
+    weather: Weather

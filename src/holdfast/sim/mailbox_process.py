@@ -28,6 +28,7 @@ PerformOperation = Callable[[store.Operation, MemoryTables, float, random.Random
 class MailboxDisk:
     """One mailbox database as it lies on the disk; it survives every crash."""
 
+    name: str = "store disk"
     weather: Weather = field(default_factory=Weather)
     tables: MemoryTables = field(default_factory=MemoryTables)
     commit_count: int = 0
@@ -86,7 +87,7 @@ class MailboxProcess(Process):
         self._unchanged: dict[MailboxId, tuple[tuple[int, int], int]] = {}
 
     def begin(self) -> None:
-        rates = store_writer_rates(self.world, self.rates, self.disk.commit)
+        rates = store_writer_rates(self.world, self.rates, self.disk.commit, self.disk.name)
         self._writer = Writer(self.world, self.disk.weather, rates, self.later, self._report)
         self._results = []
         self._reading_count = 0

@@ -4,10 +4,12 @@ What one end writes arrives at the other in order, but in pieces cut and joined
 at arbitrary places and after drawn delays. A partition holds up one direction
 between two places, or both, until it heals; a writer does not notice. A broken
 connection may still deliver some of what was on its way. A connection dies
-with the process at either end: the other end hears of it, later.
+with the process at either end: the other end hears of it, later. A slow link
+takes a multiple of the time.
 
 Bytes, the end of a stream and its death travel in one queue per direction, so
-they cannot overtake each other.
+they cannot overtake each other. So does the handshake of TLS: one mark in each
+direction; TLS is on at an end that has sent its own and has had the other's.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ Accept = Callable[["Endpoint"], Receiver | None]  # None: refused
 class _Mark(enum.Enum):
     END = "end"
     LOST = "lost"
+    TLS = "handshake"
 
 
 class Endpoint:
@@ -62,12 +65,32 @@ class Endpoint:
         self.closing = False
         self.gone = False
         self.arrived_bytes = 0  # what whoever holds this end was told of
+        self.port = 0  # of the listener that the connection came to
+        self._tls_started: Callable[[], None] | None = None  # told when the handshake is complete
+        self._tls_answered = False  # the other end's part of it is here
         self.peer: Endpoint  # set as soon as both ends exist
 
     def send(self, data: bytes) -> None:
         """Write bytes."""
         if not (self.gone or self.closing) and data:
             self.outgoing.put_bytes(data)
+
+    def start_tls(self, started: Callable[[], None]) -> None:
+        """Begin TLS after what was written; ``started`` is called once both ends have."""
+        if not (self.gone or self.closing):
+            self._tls_started = started
+            self.outgoing.put(_Mark.TLS)
+            self._complete_tls()
+
+    def handshake_arrived(self) -> None:
+        """The other end's part of the handshake is here."""
+        self._tls_answered = True
+        self._complete_tls()
+
+    def _complete_tls(self) -> None:
+        if self._tls_answered and self._tls_started is not None and not self.gone:
+            started, self._tls_started, self._tls_answered = self._tls_started, None, False
+            started()
 
     def end(self) -> None:
         """Write no more, go on reading."""
@@ -149,7 +172,8 @@ class _Stream:
     def move(self) -> None:
         if not self.moving and self.waiting and hasattr(self.source, "peer") and not self.source.peer.paused:
             self.moving = True
-            self.network.world.after(self.network.delay_s(), "", self._arrive)
+            delay_s = self.network.delay_s(self.source.place, self.source.peer.place)
+            self.network.world.after(delay_s, "", self._arrive)
 
     def _arrive(self) -> None:
         network, target = self.network, self.source.peer
@@ -170,6 +194,8 @@ class _Stream:
             network.world.note(f"{self.source.name} → {target.name} {item.value}")
             if item is _Mark.LOST:
                 target.lose()
+            elif item is _Mark.TLS:
+                target.handshake_arrived()
             else:
                 self._arrive_end(target)
         self.move()
@@ -197,14 +223,18 @@ class Network:
         self.world = world
         self.rates = rates
         self.luck: random.Random = world.luck("network")
-        self._listeners: dict[str, Accept] = {}
+        self._listeners: dict[tuple[str, int], Accept] = {}
         self._held_until: dict[tuple[str, str], float] = {}
+        self._slow_until: dict[tuple[str, str], float] = {}
         self._open: list[Endpoint] = []
         self._connection_count = 0
 
-    def delay_s(self) -> float:
-        """Draw how long the next piece travels."""
-        return some(self.luck, self.rates.delay_s)
+    def delay_s(self, source: str = "", target: str = "") -> float:
+        """Draw how long the next piece travels from one place to another."""
+        delay_s = some(self.luck, self.rates.delay_s)
+        if self._slow_until and self._slow_until.get((source, target), 0.0) > self.world.now:
+            delay_s *= self.rates.slow_link_factor
+        return delay_s
 
     def held_s(self, source: str, target: str) -> float:
         """How long a partition still holds up what goes from one place to another."""
@@ -214,18 +244,23 @@ class Network:
         """Hold up everything from one place to another for a while."""
         self._held_until[(source, target)] = self.world.now + span_s
 
+    def slow(self, source: str, target: str, span_s: float) -> None:
+        """Let everything from one place to another take a multiple of its time for a while."""
+        self._slow_until[(source, target)] = self.world.now + span_s
+
     def heal(self) -> None:
         """End all partitions; what already waits arrives when it would have arrived."""
         self._held_until.clear()
+        self._slow_until.clear()
 
-    def listen(self, place: str, accept: Accept | None) -> None:
+    def listen(self, place: str, accept: Accept | None, port: int = 25) -> None:
         """Take connections at a place, or no longer."""
         if accept is None:
-            self._listeners.pop(place, None)
+            self._listeners.pop((place, port), None)
         else:
-            self._listeners[place] = accept
+            self._listeners[(place, port)] = accept
 
-    def connect(self, source: str, target: str, receiver: Receiver) -> Endpoint:
+    def connect(self, source: str, target: str, receiver: Receiver, port: int = 25) -> Endpoint:
         """Ask for a connection; the receiver hears ``opened`` or ``lost``."""
         self._connection_count += 1
         number = self._connection_count
@@ -234,15 +269,16 @@ class Network:
         if held_s > CONNECT_WAIT_S:
             self.world.after(CONNECT_WAIT_S, f"{near.name} connects in vain", near.lose)
         else:
-            delay_s = held_s + self.delay_s()
-            self.world.after(delay_s, f"{near.name} connects", lambda: self._accept(near, target, number))
+            delay_s = held_s + self.delay_s(source, target)
+            far = Endpoint(self, target, f"{target}#{number}", None)
+            far.port = port
+            self.world.after(delay_s, f"{near.name} connects", lambda: self._accept(near, far))
         return near
 
-    def _accept(self, near: Endpoint, target: str, number: int) -> None:
+    def _accept(self, near: Endpoint, far: Endpoint) -> None:
         if near.gone:
             return
-        accept = self._listeners.get(target)
-        far = Endpoint(self, target, f"{target}#{number}", None)
+        accept = self._listeners.get((far.place, far.port))
         far.peer, near.peer = near, far
         receiver = accept(far) if accept is not None else None
         if receiver is None:

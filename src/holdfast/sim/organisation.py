@@ -1,8 +1,14 @@
-"""The organisation of the made-up world: one server, a few people, two groups, settings as drawn."""
+"""The organisation of the made-up world: its servers, a few people, two groups, settings as drawn.
+
+Each server has one mailbox database, a door for everybody and, where there are
+several servers, a door for the others. Sites are linked each with the next.
+"""
 
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from itertools import pairwise
 
 from holdfast.directory.model import (
     AcceptedDomain,
@@ -15,7 +21,9 @@ from holdfast.directory.model import (
     SendTls,
     Server,
     Site,
+    SiteLink,
     TlsMode,
+    Usage,
 )
 from holdfast.kernel.ids import MailboxId, Revision
 from holdfast.kernel.iprange import parse_ip_range
@@ -27,15 +35,33 @@ DATABASE = "db1"
 DOMAIN = "example.test"
 SERVER = "hub"
 CONNECTOR = "smtp"
+SMTP_PORT, SERVERS_PORT = 25, 2525
+_SERVER_ADDRESSES = "192.0.2.0/24"
+
+
+def server_address(index: int = 0) -> str:
+    """Where a server of ours is: its IP address."""
+    return f"192.0.2.{index + 1}"
+
+
+def server_addresses(rates: Rates) -> tuple[str, ...]:
+    """Where all servers of ours are."""
+    return tuple(server_address(index) for index in range(max(1, rates.server_count)))
+
+
+def server_name(index: int, rates: Rates) -> str:
+    """What a server is called."""
+    return SERVER if rates.server_count <= 1 else f"{SERVER}{index + 1}"
 
 
 def make_organisation(rates: Rates, luck: random.Random) -> Organisation:
     """Make the organisation; the nested group sometimes contains the group that contains it."""
+    server_count = max(1, rates.server_count)
     mailboxes = tuple(
         Mailbox(
             f"user{number}@{DOMAIN}",
             MailboxId(f"mailbox-{number}"),
-            DATABASE,
+            f"db{number % server_count + 1}",
             aliases=(f"alias{number}@{DOMAIN}",),
             quota_bytes=rates.quota_bytes if number == 0 and rates.quota_bytes else None,
         )
@@ -46,30 +72,22 @@ def make_organisation(rates: Rates, luck: random.Random) -> Organisation:
     if luck.random() < 0.3:
         nested_members.append(f"nested@{DOMAIN}")
     nested = DistributionGroup(f"nested@{DOMAIN}", tuple(nested_members))
-    connector = ReceiveConnector(
-        CONNECTOR,
-        SERVER,
-        ("192.0.2.1:25",),
-        (parse_ip_range("0.0.0.0-255.255.255.255"),),
-        tls=TlsMode.NONE,
-        message_bytes_max=rates.message_bytes_max,
-        recipient_count_max=max(1, rates.recipient_count_max),
-        connection_count_max=max(1, rates.connection_count_max),
-        inactivity_s=rates.inactivity_s,
-        session_s=rates.session_s,
-        tarpit_s=rates.tarpit_s,
-        anonymous_relay=bool(rates.outside_rate),
-    )
     outwards: tuple[SendConnector, ...] = ()
     if rates.outside_rate:
         outwards = (_send_connector(rates, luck),)
+    servers = _servers(rates)
+    if outwards and len(servers) > 1 and luck.random() < 0.4:  # what leaves crosses to one of them
+        source = servers[luck.randrange(len(servers))]
+        outwards = (replace(outwards[0], source_servers=(source.name,)),)
+    sites = tuple(dict.fromkeys(server.site for server in servers))
     return Organisation(
         name="made up",
         revision=Revision(1),
-        sites=(Site("here"),),
-        servers=(Server(SERVER, f"{SERVER}.{DOMAIN}", "here"),),
+        sites=tuple(Site(name) for name in sites),
+        site_links=tuple(SiteLink(f"{near}-{far}", (near, far)) for near, far in pairwise(sites)),
+        servers=servers,
         accepted_domains=(AcceptedDomain(DOMAIN),),
-        receive_connectors=(connector,),
+        receive_connectors=_receive_connectors(rates, servers, luck),
         send_connectors=outwards,
         dane=False,
         mta_sts=False,
@@ -77,10 +95,63 @@ def make_organisation(rates: Rates, luck: random.Random) -> Organisation:
         transient_retry_s=max(rates.glitch_retry_s, 5 * rates.glitch_retry_s),
         retry_s=10 * rates.glitch_retry_s,
         message_retry_s=rates.message_retry_s,
-        mailbox_databases=(MailboxDatabase(DATABASE, SERVER),),
+        mailbox_databases=tuple(
+            MailboxDatabase(f"db{index + 1}", server.name) for index, server in enumerate(servers)
+        ),
         mailboxes=mailboxes,
         distribution_groups=(everybody, nested),
     )
+
+
+def _servers(rates: Rates) -> tuple[Server, ...]:
+    names = [server_name(index, rates) for index in range(max(1, rates.server_count))]
+    sites = ["here", *(f"there{number}" for number in range(1, max(1, rates.site_count)))]
+    return tuple(
+        Server(
+            name, f"{name}.{DOMAIN}", sites[min(index, len(sites) - 1)], addresses=(server_address(index),)
+        )
+        for index, name in enumerate(names)
+    )
+
+
+def _receive_connectors(
+    rates: Rates, servers: tuple[Server, ...], luck: random.Random
+) -> tuple[ReceiveConnector, ...]:
+    """Make the doors; those for servers offer TLS as drawn."""
+    alone = len(servers) == 1
+    connectors = [
+        ReceiveConnector(
+            CONNECTOR if alone else f"{CONNECTOR} {server.name}",
+            server.name,
+            (f"{server.addresses[0]}:{SMTP_PORT}",),
+            (parse_ip_range("0.0.0.0-255.255.255.255"),),
+            tls=TlsMode.NONE,
+            message_bytes_max=rates.message_bytes_max,
+            recipient_count_max=max(1, rates.recipient_count_max),
+            connection_count_max=max(1, rates.connection_count_max),
+            inactivity_s=rates.inactivity_s,
+            session_s=rates.session_s,
+            tarpit_s=rates.tarpit_s,
+            anonymous_relay=bool(rates.outside_rate),
+        )
+        for server in servers
+    ]
+    if not alone:
+        tls = TlsMode.STARTTLS if luck.random() < rates.server_tls_rate else TlsMode.NONE
+        connectors += [
+            ReceiveConnector(
+                f"servers {server.name}",
+                server.name,
+                (f"{server.addresses[0]}:{SERVERS_PORT}",),
+                (parse_ip_range(_SERVER_ADDRESSES),),
+                usage=Usage.INTERNAL,
+                tls=tls,
+                inactivity_s=rates.inactivity_s,
+                session_s=rates.session_s,
+            )
+            for server in servers
+        ]
+    return tuple(connectors)
 
 
 def _send_connector(rates: Rates, luck: random.Random) -> SendConnector:

@@ -10,9 +10,9 @@ from functools import partial
 from holdfast.directory.model import Organisation
 from holdfast.sim.elsewhere import draw_address
 from holdfast.sim.network import Endpoint, Network
+from holdfast.sim.organisation import SMTP_PORT, server_addresses
 from holdfast.sim.scenario import Rates
 from holdfast.sim.senders import Habit, Letter, SmtpClient
-from holdfast.sim.transport_process import PLACE
 from holdfast.sim.world import World, brief, some
 
 CALM_RETRY_S = 5.0
@@ -83,7 +83,11 @@ def draw_letter(draft: Draft, marker: str) -> Letter:
 
 
 class Sender:
-    """A mail server with letters for us; one session at a time."""
+    """A mail server with letters for us; one session at a time.
+
+    It knows all our servers, as MX records of one preference name them. It tries another one when a
+    connection could not be made or broke, or left letters behind (RFC 5321 section 5.1).
+    """
 
     def __init__(
         self,
@@ -112,6 +116,9 @@ class Sender:
         self._rates = rates
         self._acknowledged = acknowledged
         self._luck = world.luck(f"sender {place}")
+        self._server_luck = world.luck(f"servers of sender {place}")
+        self._servers = server_addresses(rates)
+        self._server = self._servers[self._server_luck.randrange(len(self._servers))]
         self._session: _Session | None = None
         self._waking = False
         self._repeated = repeated
@@ -160,7 +167,7 @@ class Sender:
             return letter, self._draw_habit()
 
         pipelining = self._luck.random() < self._rates.pipelining_rate
-        return SmtpClient(next_letter, self._acknowledged, pipelining=pipelining)
+        return SmtpClient(next_letter, self._acknowledged, pipelining=pipelining, server=self._server)
 
     def _draw_habit(self) -> Habit:
         in_data, after_dot, half, variant = (self._luck.random() for _ in range(4))
@@ -176,7 +183,7 @@ class Sender:
 
     def connect(self, session: _Session) -> Endpoint:
         """Open the connection of a session."""
-        return self._network.connect(self.place, PLACE, session)
+        return self._network.connect(self.place, self._server, session, SMTP_PORT)
 
     def watch(self, session: _Session, progress: int) -> None:
         """Lose patience with a session when nothing comes for too long."""
@@ -195,7 +202,14 @@ class Sender:
         self._session = None
         self._repeat_some()
         if any(not letter.finished for letter in self.letters):
+            self._choose_server()
             self._wake(some(self._luck, CALM_RETRY_S if self.calm else self._rates.retry_s))
+
+    def _choose_server(self) -> None:
+        """Mostly go to another server after this one did not take everything."""
+        others = [each for each in self._servers if each != self._server]
+        if others and self._server_luck.random() < self._rates.other_server_rate:
+            self._server = others[self._server_luck.randrange(len(others))]
 
     def _repeat_some(self) -> None:
         """Let some letters come once more: those whose sender and server agree that they were taken."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from holdfast.sim.network import Network
 from holdfast.sim.scenario import Rates
-from holdfast.sim.world import Violation, World, some
+from holdfast.sim.world import EPOCH_S, Violation, World, some
 
 STOP_WAIT_S = 60.0  # a process that does not come to rest is killed, as systemd does
 # Back and forth it stays below two days, which is how long second tries are known.
@@ -39,6 +39,8 @@ class Process:
         self.incarnation = 0
         self.crash_count = 0
         self.wall_offset_s = 0.0
+        self.drift = 0.0  # seconds that the clock of its machine gains in a second
+        self.grounded = False  # it does not come back, until it may
         self._steady_offset_s = 0.0
         self._timer_at: float | None = None
         self._spin_at = 0.0
@@ -79,7 +81,15 @@ class Process:
 
     def clock(self) -> float:
         """What the drivers give to the node: wall time at its start, and what has passed since."""
-        return self.world.now + self._steady_offset_s
+        now = self.world.now
+        if self.drift:
+            now += self.drift * (now - EPOCH_S)
+        return now + self._steady_offset_s
+
+    def _true_instant(self, clock: float) -> float:
+        """When the clock will show an instant."""
+        instant = clock - self._steady_offset_s
+        return EPOCH_S + (instant - EPOCH_S) / (1.0 + self.drift) if self.drift else instant
 
     @property
     def clock_offset_s(self) -> float:
@@ -100,8 +110,8 @@ class Process:
         self.world.after(delay_s, what, guarded)
 
     def start(self) -> None:
-        """Start it, unless it runs."""
-        if not self.up:
+        """Start it, unless it runs or may not."""
+        if not self.up and not self.grounded:
             self.up, self.stopping = True, False
             self.incarnation += 1
             self._timer_at = None
@@ -110,12 +120,12 @@ class Process:
             self.begin()
             self.after_input()
 
-    def crash(self) -> None:
-        """Kill it; it is started again after a drawn time."""
+    def crash(self, down_s: float | None = None) -> None:
+        """Kill it; it is started again after a time, which is drawn when it is None."""
         if self.up:
             self.crash_count += 1
             self.world.note(f"fault: {self.name} dies")
-            self._end()
+            self._end(down_s)
 
     def stop(self) -> None:
         """Ask it to stop cleanly; it is killed when it does not come to rest."""
@@ -126,10 +136,12 @@ class Process:
             self.later(STOP_WAIT_S, "", self.crash)
             self.after_input()
 
-    def _end(self) -> None:
+    def _end(self, down_s: float | None = None) -> None:
         self.up = False
         self.forget()
-        self.world.after(some(self.luck, self.rates.restart_s), "", self.start)
+        if down_s is None:
+            down_s = some(self.luck, self.rates.restart_s)
+        self.world.after(down_s, "", self.start)
 
     def after_input(self) -> None:
         """Do what the node wants done, arm its timer, and stop once it is at rest."""
@@ -144,7 +156,7 @@ class Process:
         deadline = self.node_deadline()
         if deadline is None:
             return
-        at = max(self.world.now, deadline - self._steady_offset_s + TIMER_GRAIN_S)
+        at = max(self.world.now, self._true_instant(deadline) + TIMER_GRAIN_S)
         if self._timer_at is not None and self._timer_at <= at:
             return  # it fires early, looks, and is armed again, as the driver does it
         self._timer_at = at

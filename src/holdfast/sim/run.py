@@ -23,15 +23,19 @@ from holdfast.mailbox import service
 from holdfast.node.transport import TransportNode
 from holdfast.sim.checkers import MailChecker
 from holdfast.sim.disk import QueueDisk
+from holdfast.sim.elsewhere import Names
 from holdfast.sim.faults import Faults
-from holdfast.sim.mailbox_process import MailboxDisk, MailboxProcess, PerformOperation
+from holdfast.sim.mailbox_process import MailboxProcess, PerformOperation
 from holdfast.sim.network import Network
 from holdfast.sim.next_hops import NextHops
-from holdfast.sim.organisation import DATABASE, make_organisation
+from holdfast.sim.organisation import make_organisation
 from holdfast.sim.post import Draft, Sender, draw_letter, sender_place
+from holdfast.sim.process import Process
+from holdfast.sim.queue_view import QueueView
 from holdfast.sim.scenario import Rates, Scenario
 from holdfast.sim.senders import Letter
-from holdfast.sim.transport_process import TransportProcess
+from holdfast.sim.servers import MailServer
+from holdfast.sim.transport_process import Surroundings, TransportProcess
 from holdfast.sim.world import EPOCH_S, Violation, World, some
 from holdfast.wire import store
 
@@ -99,17 +103,11 @@ class Simulation:
         self.world.note(f"seed {seed} scenario {scenario.name} {self.rates}")
         self.organisation = make_organisation(self.rates, self.world.luck("organisation"))
         self.network = Network(self.world, self.rates)
-        self.queue_disk = parts.queue_disk(self.organisation.duplicate_memory_s)
-        self.store_disk = MailboxDisk()
-        self.transport = TransportProcess(
-            self.world, self.network, self.rates, self.organisation, self.queue_disk, parts.transport
-        )
-        self.mailbox = parts.mailbox(
-            self.world, self.network, self.rates, DATABASE, self.store_disk, parts.perform
-        )
+        self.servers = self._make_servers(parts)
+        queues = [QueueView(server.queue_disk, server.place) for server in self.servers]
         self.checker = MailChecker(
             self.organisation,
-            self.queue_disk,
+            queues,
             self._read_inbox,
             message_bytes_max=self.rates.message_bytes_max,
             refused_elsewhere=self._refused_elsewhere,
@@ -119,7 +117,8 @@ class Simulation:
                 if mailbox.quota_bytes is not None
             ),
         )
-        self.transport.ended = self.checker.transport_ended
+        for server, queue in zip(self.servers, queues, strict=True):
+            server.transport.ended = partial(self.checker.transport_ended, queue)
         self.hops = NextHops(self.world, self.network, self.rates, self.checker.taken_elsewhere)
         self.faults = Faults(self)
         self.senders = [
@@ -135,9 +134,39 @@ class Simulation:
         ]
         self._letter_count = 0
         self._posting_count = 0
+        by_database = {server.database: server.mailbox for server in self.servers}
+        self._holders = {each.mailbox_id: by_database[each.database] for each in self.organisation.mailboxes}
+
+    def _make_servers(self, parts: Parts) -> list[MailServer]:
+        surroundings = Surroundings(
+            self.world, self.network, self.rates, self.organisation, Names(self.world, self.rates)
+        )
+        databases = {each.server: each.name for each in self.organisation.mailbox_databases}
+        servers = []
+        for each in self.organisation.servers:
+            disk = parts.queue_disk(self.organisation.duplicate_memory_s)
+            server = MailServer(each, databases[each.name], disk)
+            server.inhabit(surroundings, parts.transport, parts.mailbox, parts.perform)
+            servers.append(server)
+        return servers
+
+    @property
+    def transport(self) -> TransportProcess:
+        """The transport process of the first server."""
+        return self.servers[0].transport
+
+    @property
+    def mailbox(self) -> MailboxProcess:
+        """The mailbox process of the first server."""
+        return self.servers[0].mailbox
+
+    @property
+    def processes(self) -> list[Process]:
+        """Every process of every server."""
+        return [process for server in self.servers for process in server.processes]
 
     def _read_inbox(self, mailbox_id: MailboxId, after_uid: int) -> tuple[list[store.StoredMessage], int]:
-        return self.mailbox.read_inbox(mailbox_id, after_uid)
+        return self._holders[mailbox_id].read_inbox(mailbox_id, after_uid)
 
     def _refused_elsewhere(self, recipient: str) -> bool:
         return recipient in self.hops.memory.refused
@@ -165,14 +194,14 @@ class Simulation:
             delivered_count=self.checker.delivered_count,
             elsewhere_count=self.checker.acceptances.copy_count,
             doubled_count=self.checker.acceptances.doubled_count,
-            crash_count=self.transport.crash_count + self.mailbox.crash_count,
+            crash_count=sum(process.crash_count for process in self.processes),
             virtual_s=self.world.elapsed_s,
             last_lines=tuple(self.world.last_lines),
         )
 
     def _live(self, before_event: BeforeEvent | None) -> None:
-        self.mailbox.start()
-        self.transport.start()
+        for server in self.servers:
+            server.start()
         self._post_letters()
         self.faults.begin()
         safety_until = EPOCH_S + self.rates.safety_s
@@ -192,8 +221,12 @@ class Simulation:
         self.world.note("the end")
         self.checker.check_end()
         self.checker.check_refusals()
-        if not self.transport.node.idle():
-            raise Violation("the transport is not idle though everything is finished and nobody is connected")
+        for server in self.servers:
+            if not server.transport.node.idle():
+                raise Violation(
+                    f"the {server.transport.name} is not idle though everything is finished and nobody is "
+                    "connected"
+                )
 
     def _step(self, until: float, before_event: BeforeEvent | None) -> bool:
         if before_event is not None:
@@ -206,11 +239,11 @@ class Simulation:
         """Whether there is nothing left to happen that matters."""
         return (
             not self._posting_count
-            and not self.queue_disk.messages
-            and self.transport.up
-            and self.mailbox.up
             and all(sender.finished for sender in self.senders)
-            and self.transport.at_rest()
+            and all(
+                server.up and not server.queue_disk.messages and server.transport.at_rest()
+                for server in self.servers
+            )
         )
 
     def _post(self, sender: Sender, letter: Letter) -> None:
@@ -252,18 +285,21 @@ def crash_everywhere(seed: int, scenario: Scenario, parts: Parts | None = None) 
     if undisturbed.failure is not None:
         return
     for at in range(undisturbed.event_count):
-        for name in ("transport", "mailbox"):
-            result = _crash_at(Simulation(seed, scenario, parts), at, name)
+        simulation = Simulation(seed, scenario, parts)
+        for index in range(len(simulation.processes)):
+            result = _crash_at(simulation, at, index)
             yield result
             if result.failure is not None:
                 return
+            simulation = Simulation(seed, scenario, parts)
 
 
-def _crash_at(simulation: Simulation, at: int, name: str) -> Result:
+def _crash_at(simulation: Simulation, at: int, index: int) -> Result:
+    """Kill one of the processes right before an event."""
+
     def before_event(simulation: Simulation, event_number: int) -> None:
         if event_number == at:
-            process = simulation.transport if name == "transport" else simulation.mailbox
-            process.crash()
+            simulation.processes[index].crash()
             simulation.checker.check_durable()
 
     return simulation.run(before_event)

@@ -109,6 +109,20 @@ class Rates:
     hop_message_count_max: int = 20  # per connection
     glitch_retry_s: float = 60.0
     message_retry_s: float = 900.0
+    # Several servers.
+    server_count: int = 1
+    site_count: int = 1  # places that they are spread over
+    server_tls_rate: float = 0.7  # how often the servers offer each other TLS
+    other_server_rate: float = 0.7  # how often a sender that was not served tries another server
+    server_crash_every_s: float = 0.0  # a whole server: every process at once, and the power with them
+    server_down_s: float = 10.0
+    link_every_s: float = 0.0  # partitions between two servers, also one-way
+    link_s: float = 10.0
+    slow_link_every_s: float = 0.0
+    slow_link_s: float = 10.0
+    slow_link_factor: float = 100.0
+    rolling_restart_every_s: float = 0.0  # one server after the other is stopped cleanly and comes back
+    clock_drift: float = 0.0  # seconds that a clock gains or loses in a second, at most
 
     def __str__(self) -> str:
         return " ".join(f"{field.name}={_number(getattr(self, field.name))}" for field in fields(self))

@@ -40,6 +40,7 @@ class Letter:
         pending: recipients without a final answer.
         tried: the recipients of every try whose final dot was sent, without repetitions but
             those that are messages of their own.
+        strays: the recipients of tries that went, with the same recipients, to another server of ours before.
         try_count: how often a final dot was sent.
         acknowledged: the recipients of each try that got 250, in order.
         confirmed: those of them after which the server answered something else, so that it knows
@@ -53,13 +54,27 @@ class Letter:
     data: bytes
     pending: list[str] = field(default_factory=list)
     tried: list[tuple[str, ...]] = field(default_factory=list)
+    strays: list[tuple[str, ...]] = field(default_factory=list)
     try_count: int = 0
     acknowledged: list[tuple[str, ...]] = field(default_factory=list)
     confirmed: list[tuple[str, ...]] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
 
+    _servers: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
+
     def __post_init__(self) -> None:
         self.pending = list(self.recipients)
+
+    def dot_sent(self, recipients: tuple[str, ...], server: str) -> None:
+        """Record that the final dot of a try was sent to a server of ours."""
+        self.try_count += 1
+        servers = self._servers.setdefault(recipients, [])
+        if not servers:
+            self.tried.append(recipients)
+        elif server not in servers:
+            self.strays.append(recipients)
+        if server not in servers:
+            servers.append(server)
 
     @property
     def finished(self) -> bool:
@@ -91,6 +106,7 @@ class SmtpClient:
         next_letter: gives the letter to send next with the habit of this try, or None to QUIT.
         acknowledged: called with the letter and its recipients the moment that 250 was read.
         pipelining: whether to use PIPELINING where it is offered.
+        server: which server of ours it speaks with.
     """
 
     def __init__(
@@ -99,7 +115,9 @@ class SmtpClient:
         acknowledged: Callable[[Letter, tuple[str, ...]], None],
         *,
         pipelining: bool,
+        server: str = "",
     ) -> None:
+        self._server = server
         self._next_letter = next_letter
         self._acknowledged = acknowledged
         self._pipelining = pipelining
@@ -229,9 +247,7 @@ class SmtpClient:
             self.wish = "end" if self._habit is Habit.END_IN_DATA else "abort"
             # Leaving out just the CRLF after the dot is the sharpest place to break off.
             return stuffed[:-2] if len(stuffed) % 2 else stuffed[: len(stuffed) // 2]
-        letter.try_count += 1
-        if tuple(self._taken) not in letter.tried:
-            letter.tried.append(tuple(self._taken))
+        letter.dot_sent(tuple(self._taken), self._server)
         if self._habit is Habit.DROP_AFTER_DOT:
             self._stage, self.wish = _Stage.DONE, "abort"
         elif self._habit is Habit.END_AFTER_DOT:

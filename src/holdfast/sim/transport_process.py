@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
-from holdfast.directory.model import Organisation
+from holdfast.directory.model import Organisation, Server
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import Severity
 from holdfast.kernel.ids import ConnectionId
@@ -34,19 +35,31 @@ from holdfast.node.transport import TransportNode
 from holdfast.sim.disk import Job, QueueDisk, Writer, queue_writer_rates
 from holdfast.sim.elsewhere import Names
 from holdfast.sim.network import Endpoint, Network, Receiver
-from holdfast.sim.organisation import CONNECTOR, SERVER
+from holdfast.sim.organisation import server_address
 from holdfast.sim.process import Process
 from holdfast.sim.scenario import Rates
 from holdfast.sim.world import Violation, World, some
 from holdfast.transport.kept import KeptFile
 from holdfast.transport.queue import QueueWrite
+from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire import store
 from holdfast.wire.dns_answers import Question
 
-PLACE = "transport"
+PLACE = server_address()  # of the first server
 RECONNECT_S = 0.2
 
 NodeFactory = type[TransportNode]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the processes of all servers share."""
+
+    world: World
+    network: Network
+    rates: Rates
+    organisation: Organisation
+    names: Names
 
 
 class _ClientConnection:
@@ -83,7 +96,7 @@ class _OutboundConnection:
         self._process = process
         self._id = wish.connection_id
         self._stands = False
-        self.endpoint = process.network.connect(PLACE, wish.address, self)
+        self.endpoint = process.network.connect(process.place, wish.address, self, wish.port)
         process.later(wish.timeout_s, "", self._timed_out)
 
     def opened(self) -> None:
@@ -119,7 +132,7 @@ class _StoreLink:
         self._database = database
         self._reader = store.FrameReader()
         self._stands = False
-        self._endpoint = process.network.connect(PLACE, f"mailbox {database}", self)
+        self._endpoint = process.network.connect(process.place, f"mailbox {database}", self)
 
     def opened(self) -> None:
         process = self._process
@@ -164,26 +177,36 @@ class _StoreLink:
 
 
 class TransportProcess(Process):
-    """Runs a transport node on the queue disk."""
+    """Runs a transport node on a queue disk.
+
+    Attributes:
+        server: the server that it is a process of.
+        place: where that is.
+        peers: the names on the certificates of all servers of ours, by their place.
+    """
 
     def __init__(
         self,
-        world: World,
-        network: Network,
-        rates: Rates,
-        organisation: Organisation,
+        surroundings: Surroundings,
+        server: Server,
         disk: QueueDisk,
         factory: NodeFactory = TransportNode,
     ) -> None:
-        super().__init__("transport", world, network, rates)
+        world, network, rates = surroundings.world, surroundings.network, surroundings.rates
+        organisation = surroundings.organisation
+        alone = len(organisation.servers) == 1
+        super().__init__("transport" if alone else f"transport {server.name}", world, network, rates)
         self.organisation = organisation
+        self.server = server
+        self.place = server.addresses[0]
+        self.peers = {each.addresses[0]: each.fqdn for each in organisation.servers}
         self.disk = disk
         self.node: TransportNode
         self.connections: dict[ConnectionId, Endpoint] = {}
         self.links: dict[str, _StoreLink] = {}
         self.ended: Callable[[], None] = lambda: None  # told when a life is over, by a crash or cleanly
         self.calm = False  # no read fails any more
-        self.names = Names(world, rates)
+        self.names = surroundings.names
         self._factory = factory
         self._writer: Writer
         self._committed: list[QueueWrite] = []
@@ -192,18 +215,25 @@ class TransportProcess(Process):
 
     def begin(self) -> None:
         recovered = self.disk.recover(self.clock())
-        luck = self.world.luck(f"transport node {self.incarnation}")
-        rates = queue_writer_rates(self.world, self.rates)
+        luck = self.world.luck(f"{self.name} node {self.incarnation}")
+        rates = queue_writer_rates(self.world, self.rates, self.disk.name)
         self._writer = Writer(self.world, self.disk.weather, rates, self.later, self._report)
         self._committed, self._failed = [], []
-        self.node = self._factory(self.organisation, SERVER, recovered, luck)
+        self.node = self._factory(self.organisation, self.server.name, recovered, luck)
         self.node.started(self.clock())
-        self.network.listen(PLACE, self._accept)
+        self._listen(self._accept)
         for database in self.organisation.mailbox_databases:
-            self.link(database.name)
+            if database.server == self.server.name:
+                self.link(database.name)
+
+    def _listen(self, accept: Callable[[Endpoint], Receiver | None] | None) -> None:
+        for connector in self.organisation.receive_connectors:
+            if connector.server == self.server.name:
+                for binding in connector.bindings:
+                    self.network.listen(self.place, accept, int(binding.rpartition(":")[2]))
 
     def forget(self) -> None:
-        self.network.listen(PLACE, None)
+        self._listen(None)
         self._writer.crash()
         self.ended()
         for endpoint in self.connections.values():
@@ -223,9 +253,9 @@ class TransportProcess(Process):
         self._connection_count += 1
         connection_id = ConnectionId(self._connection_count)
         self.connections[connection_id] = endpoint
-        peer = Peer(endpoint.peer.place, 40000 + self._connection_count % 20000, "192.0.2.1", 25, tls=False)
-
-        self.node.connection_opened(self.clock(), connection_id, CONNECTOR, peer)
+        port = 40000 + self._connection_count % 20000
+        peer = Peer(endpoint.peer.place, port, self.place, endpoint.port, tls=False)
+        self.node.connection_opened(self.clock(), connection_id, "", peer)
         self.after_input()
         return _ClientConnection(self, connection_id)
 
@@ -239,7 +269,7 @@ class TransportProcess(Process):
         self.node.timer(self.clock())
 
     def say_stop(self) -> None:
-        self.network.listen(PLACE, None)
+        self._listen(None)
         self.node.stopping(self.clock())
 
     def at_rest(self) -> bool:
@@ -264,8 +294,8 @@ class TransportProcess(Process):
                 self._with(connection_id, Endpoint.pause)
             case ResumeReading(connection_id):
                 self._with(connection_id, Endpoint.resume)
-            case StartTls():
-                raise Violation("the transport begins TLS on a connector that does not offer it")
+            case StartTls(connection_id):
+                self._start_tls(connection_id)
             case CallStore(database, number, operation):
                 self._call(database, number, operation)
             case CheckPassword(connection_id):
@@ -295,6 +325,21 @@ class TransportProcess(Process):
                 self.disk.landed(numbers)
             case _:
                 assert_never(output)
+
+    def _start_tls(self, connection_id: ConnectionId) -> None:
+        """Begin the handshake; each end is shown the certificate of the server at the other."""
+        endpoint = self.connections.get(connection_id)
+        if endpoint is None or endpoint.gone:
+            return
+        name = self.peers.get(endpoint.peer.place)
+        if name is None:
+            raise Violation("the transport begins TLS on a connector that does not offer it")
+        facts = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", verified=True, peer_names=(name,))
+        endpoint.start_tls(lambda: self._tls_started(connection_id, facts))
+
+    def _tls_started(self, connection_id: ConnectionId, facts: TlsFacts) -> None:
+        self.node.tls_started(self.clock(), connection_id, facts)
+        self.after_input()
 
     def _with(self, connection_id: ConnectionId, action: Callable[[Endpoint], None]) -> None:
         endpoint = self.connections.get(connection_id)
