@@ -66,25 +66,18 @@ def test_a_killed_role_comes_back_and_the_others_go_on(server: Server, until: Un
 def test_when_the_queue_writer_is_killed_its_role_comes_back_and_mail_goes_on(
     server: Server, until: Until
 ) -> None:
-    before, writer = server.role_pids("transport"), queue_writers(server)
+    before, writer = server.role_pids("transport"), server.role_pids("queue_writer")
     assert len(writer) == 1
-    os.kill(writer[0], signal.SIGKILL)
+    server.kill("queue_writer")
     until(lambda: server.role_pids("transport") not in ([], before))
     until(lambda: port_answers(server.smtp))
     with smtplib.SMTP("127.0.0.1", server.smtp) as client:
         client.sendmail("a@outside.example", "alice@example.test", "Subject: after\r\n\r\n")
-    assert queue_writers(server) not in ([], writer)
+    assert server.role_pids("queue_writer") not in ([], writer)
     assert any("DRV-0106" in line and "signal 9" in line for line in server.log)
     assert not any("DRV-0105" in line for line in server.log)
     assert server.stop() == 0
-    assert queue_writers(server) == []
-
-
-def queue_writers(server: Server) -> list[int]:
-    found = subprocess.run(
-        ["pgrep", "-f", f"queue_process {server.home}/"], capture_output=True, text=True, check=False
-    )
-    return [int(each) for each in found.stdout.split()]
+    assert server.role_pids("queue_writer") == []
 
 
 def port_answers(port: int) -> bool:
