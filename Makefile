@@ -6,7 +6,7 @@ HOME_DIR ?= .holdfast
 CONFORMANCE := $(or $(HOLDFAST_CONFORMANCE),../shared/conformance)
 export HOLDFAST_CONFORMANCE := $(CONFORMANCE)
 
-.PHONY: run test test-only lint bench bench-mail crash-test interop reference requirements clean
+.PHONY: run test test-only lint bench bench-mail crash-test interop simulate reference requirements clean
 
 run: $(VENV)/.run-ready
 	@exec $(BIN)/holdfast up --home $(HOME_DIR)
@@ -35,6 +35,13 @@ bench: $(VENV)/.dev-ready
 
 crash-test: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest tests/crash -m "" --crashes 50 $(PYTEST_ARGS)
+
+# Many seeds of every scenario with several servers: make simulate SEEDS=5000
+SEEDS ?= 5000
+SCENARIOS ?= plug-pull-pair partition rolling-restart plug-pull relay
+simulate: $(VENV)/.run-ready
+	@last=$$(($(SEEDS) - 1)); for scenario in $(SCENARIOS); do \
+		$(BIN)/holdfast simulate --seeds 0-$$last --scenario $$scenario || exit 1; done
 
 reference: $(VENV)/.dev-ready
 	$(BIN)/python -m holdfast.admin.reference docs/reference

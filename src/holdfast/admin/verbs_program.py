@@ -29,12 +29,19 @@ VERBS = (
         "holdfast simulate --seed 7 --trace",
         Nothing,
         (
-            Argument("seed", Kind.COUNT, "the seed that decides everything", required=True),
-            Argument("seeds", Kind.COUNT, "how many seeds, counting up"),
-            Argument("scenario", Kind.TEXT, "name of the scenario"),
+            Argument("seed", Kind.COUNT, "the seed that decides everything"),
+            Argument("seeds", Kind.TEXT, "how many seeds, counting up from --seed, or which: 0-199"),
+            Argument("scenario", Kind.TEXT, "name of the scenario; a wrong one lists those that there are"),
             Argument("trace", Kind.FLAG, "print every step"),
+            Argument("timeline", Kind.TEXT, "draw the run as an SVG file of this name"),
+            Argument(
+                "shrink", Kind.FLAG, "find the fewest letters and faults with which the seed still fails"
+            ),
+            Argument("everywhere", Kind.FLAG, "kill each process right before each event, in turn"),
+            Argument("processes", Kind.COUNT, "how many seeds at once; one per processor by default"),
         ),
-        detail="The same seed gives the same run on every machine.",
+        detail="The same seed gives the same run on every machine. Scenarios with several servers: "
+        "`plug-pull-pair`, `partition`, `rolling-restart`.",
         runs=Runs.PROGRAM,
     ),
     Verb(

@@ -287,6 +287,8 @@ class MailChecker:
             raise Violation(
                 f"mailbox {mailbox_id} had {len(seen)} messages, got {len(messages)} and has {message_count}"
             )
+        if messages:
+            self._read_tracking()  # it may tell why one of them came twice
         for message in messages:
             if message.uid <= last_uid:
                 raise Violation(f"mailbox {mailbox_id} gives UID {message.uid} after UID {last_uid}")

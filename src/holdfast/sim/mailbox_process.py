@@ -14,6 +14,7 @@ from holdfast.sim.disk import Job, Weather, Writer, store_writer_rates
 from holdfast.sim.mailbox_tables import MemoryTables
 from holdfast.sim.network import Endpoint, Network, Receiver
 from holdfast.sim.process import Process
+from holdfast.sim.queue_view import marker_of
 from holdfast.sim.scenario import Rates
 from holdfast.sim.world import Violation, World, some
 from holdfast.wire import store
@@ -149,6 +150,9 @@ class MailboxProcess(Process):
 
         def write() -> None:
             results.append(self._perform(asked))
+            if isinstance(asked.operation, store.Deliver):
+                for delivery in asked.operation.deliveries:
+                    self.world.note(f"{self.disk.name} stores {marker_of(delivery.data)}")
 
         def failed() -> None:
             self.disk.tables.rollback()

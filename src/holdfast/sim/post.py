@@ -114,7 +114,7 @@ class Sender:
         self._world = world
         self._network = network
         self._rates = rates
-        self._acknowledged = acknowledged
+        self._told = acknowledged
         self._luck = world.luck(f"sender {place}")
         self._server_luck = world.luck(f"servers of sender {place}")
         self._servers = server_addresses(rates)
@@ -139,6 +139,10 @@ class Sender:
             f"{self.place} has {letter.marker} for {' '.join(letter.recipients)} {brief(letter.data)}"
         )
         self._wake(0.0)
+
+    def _acknowledged(self, letter: Letter, recipients: tuple[str, ...]) -> None:
+        self._world.note(f"{self.place} reads 250 for {letter.marker}")
+        self._told(letter, recipients)
 
     def _wake(self, delay_s: float) -> None:
         if not self._waking:

@@ -33,6 +33,7 @@ from holdfast.sim.post import Draft, Sender, draw_letter, sender_place
 from holdfast.sim.process import Process
 from holdfast.sim.queue_view import QueueView
 from holdfast.sim.scenario import Rates, Scenario
+from holdfast.sim.schedule import EVERYTHING, Schedule
 from holdfast.sim.senders import Letter
 from holdfast.sim.servers import MailServer
 from holdfast.sim.transport_process import Surroundings, TransportProcess
@@ -95,8 +96,10 @@ class Simulation:
         scenario: Scenario,
         parts: Parts | None = None,
         listener: Callable[[str], None] | None = None,
+        schedule: Schedule = EVERYTHING,
     ) -> None:
         parts = parts or Parts()
+        self._schedule = schedule
         self.scenario = scenario
         self.world = World(seed, listener)
         self.rates: Rates = scenario.draw(self.world.luck("rates"))
@@ -120,7 +123,7 @@ class Simulation:
         for server, queue in zip(self.servers, queues, strict=True):
             server.transport.ended = partial(self.checker.transport_ended, queue)
         self.hops = NextHops(self.world, self.network, self.rates, self.checker.taken_elsewhere)
-        self.faults = Faults(self)
+        self.faults = Faults(self, schedule)
         self.senders = [
             Sender(
                 sender_place(index),
@@ -132,7 +135,7 @@ class Simulation:
             )
             for index in range(max(1, self.rates.sender_count))
         ]
-        self._letter_count = 0
+        self._letters: list[str] = []
         self._posting_count = 0
         by_database = {server.database: server.mailbox for server in self.servers}
         self._holders = {each.mailbox_id: by_database[each.database] for each in self.organisation.mailboxes}
@@ -168,6 +171,10 @@ class Simulation:
     def _read_inbox(self, mailbox_id: MailboxId, after_uid: int) -> tuple[list[store.StoredMessage], int]:
         return self._holders[mailbox_id].read_inbox(mailbox_id, after_uid)
 
+    def sent_letters(self) -> frozenset[str]:
+        """The markers of the letters that were posted, or will be."""
+        return frozenset(self._letters)
+
     def _refused_elsewhere(self, recipient: str) -> bool:
         return recipient in self.hops.memory.refused
 
@@ -189,7 +196,7 @@ class Simulation:
             failure=failure,
             trace_hash=self.world.trace_hash,
             event_count=self.world.event_count,
-            letter_count=self._letter_count,
+            letter_count=len(self._letters),
             acknowledged_count=self.checker.acknowledged_count,
             delivered_count=self.checker.delivered_count,
             elsewhere_count=self.checker.acceptances.copy_count,
@@ -258,10 +265,11 @@ class Simulation:
             for number in range(max(1, self.rates.letter_count)):
                 at_s += some(luck, self.rates.letter_every_s)
                 letter = draw_letter(draft, f"L{index}-{number}")
+                if not self._schedule.sends(letter.marker):
+                    continue
                 self.checker.posted(letter)
-                self._letter_count += 1
+                self._letters.append(letter.marker)
                 self._posting_count += 1
-
                 self.world.after(at_s, "", partial(self._post, sender, letter))
 
 
@@ -270,9 +278,10 @@ def simulate(
     scenario: Scenario,
     parts: Parts | None = None,
     listener: Callable[[str], None] | None = None,
+    schedule: Schedule = EVERYTHING,
 ) -> Result:
     """Run one simulation; the same arguments give the same result, to the last event."""
-    return Simulation(seed, scenario, parts, listener).run()
+    return Simulation(seed, scenario, parts, listener, schedule).run()
 
 
 def crash_everywhere(seed: int, scenario: Scenario, parts: Parts | None = None) -> Iterator[Result]:
