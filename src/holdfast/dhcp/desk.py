@@ -1,0 +1,224 @@
+"""What the server works on: leases, offers, answers and records, and what becomes of them by a commit.
+
+Every change of a lease goes through ``put``; answers that rest on changes wait
+in ``waiting`` until ``committed``, and ``commit_failed`` puts everything back.
+
+Invariant: between the first ``put`` and the end of its commit nothing is
+decided on leases that were made durable meanwhile: there are none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from holdfast.dhcp import events
+from holdfast.dhcp.authority import Alone, Authority
+from holdfast.dhcp.choice import Asking, Chooser
+from holdfast.dhcp.client_match import Facts
+from holdfast.dhcp.declines import Declines
+from holdfast.dhcp.lease import ABANDONED, Lease, address_text, hardware_text
+from holdfast.dhcp.lease_table import LeaseTable, ScopeState
+from holdfast.dhcp.names import host_name_of
+from holdfast.dhcp.option_blocks import OptionBlocks
+from holdfast.dhcp.probing import Probe, Probing
+from holdfast.dhcp.records import IN_USE, Record
+from holdfast.dhcp.replies import Reply, ReplyWriter
+from holdfast.dhcp.saying import Sayer
+from holdfast.dhcp.served import Served
+from holdfast.wire.dhcp4 import NO_ADDRESS, OPTION_RELAY_AGENT, Message
+from holdfast.wire.dhcp4_values import USER_CLASS, VENDOR_CLASS
+from holdfast.wire.relay_agent import LINK_SELECTION
+
+
+class Arrival(NamedTuple):
+    """One datagram at our port.
+
+    Attributes:
+        data: its payload.
+        link: the number of the interface that it came in by.
+        source: the IP address that it came from, four bytes.
+        unicast: whether it was sent to us alone.
+    """
+
+    data: bytes
+    link: int
+    source: bytes
+    unicast: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interface where we serve.
+
+    Attributes:
+        number: the system's number of it.
+        name: for people.
+        address: ours on it, as a number; what its clients call us.
+        others: further addresses of ours on it.
+    """
+
+    number: int
+    name: str
+    address: int
+    others: tuple[int, ...] = ()
+
+
+class Delayed(NamedTuple):
+    """An answer that is held back for a while."""
+
+    due_at: float
+    reply: Reply
+
+
+class Desk:
+    """The state of one server; ``server.LeaseServer`` decides on it."""
+
+    def __init__(self, served: Served, *, authorities: dict[str, Authority] | None = None) -> None:
+        """Make a server that knows no lease yet; ``load`` and ``follow`` come before the first message.
+
+        Args:
+            served: what it leases.
+            authorities: by scope, for those that are shared with a partner.
+        """
+        self.table = LeaseTable()
+        self.replies: list[Reply] = []
+        self.writes: list[Lease] = []
+        self.waiting: list[Reply] = []
+        self.records: list[Record] = []
+        self.probes: list[Probe] = []
+        self.delayed: list[Delayed] = []
+        self.counts: Counter[str] = Counter()  # what was answered, by kind of message
+        self.dropped: Counter[str] = Counter()  # by reason
+        self.said = Sayer()
+        # Set by the node while nothing can be made durable: then nothing is offered that would not be given.
+        self.may_offer = True
+        self._undo: list[tuple[int, Lease | None]] = []
+        self._waiting_records: list[Record] = []
+        self.chooser = Chooser(self.table, authorities or {}, Alone())
+        self.writer = ReplyWriter()
+        self.declines = Declines()
+        self.probing = Probing()
+        self.full: set[str] = set()
+        self.links: dict[int, Link] = {}
+        self._wires: dict[int, list[ScopeState]] = {}
+        self._relays: dict[int, ScopeState] = {}
+        self.own_ids: frozenset[bytes] = frozenset()
+        self.served = served
+        self.blocks = OptionBlocks(served)
+
+    def load(self, leases: list[Lease]) -> None:
+        """Take what was durable at the start."""
+        self.table.load(leases)
+        self.follow(self.served)
+
+    def follow(self, served: Served) -> None:
+        """Go by another organisation."""
+        assert not self.writes, "the organisation changes between batches"
+        self.served = served
+        self.blocks = OptionBlocks(served)
+        self.probing.forget_all()
+        self.table.follow(served.scopes)
+        by_superscope: dict[str, list[ScopeState]] = {}
+        for state in self.table.scopes:
+            if state.served.scope.superscope:
+                by_superscope.setdefault(state.served.scope.superscope, []).append(state)
+        self._wires = {}
+        for state in self.table.scopes:
+            others = by_superscope.get(state.served.scope.superscope, [])
+            self._wires[state.served.first] = [state, *(each for each in others if each is not state)]
+        self._relays = {
+            int(relay): state for state in self.table.scopes for relay in state.served.scope.relays
+        }
+
+    def serve_on(self, links: list[Link]) -> None:
+        """Go by other interfaces."""
+        self.links = {each.number: each for each in links}
+        self.own_ids = frozenset(
+            address.to_bytes(4, "big") for each in links for address in (each.address, *each.others)
+        )
+
+    def committed(self, now: float) -> None:
+        """What was in ``writes`` is durable: the answers that waited for it may go."""
+        authorities: dict[int, tuple[Authority, list[Lease]]] = {}
+        for lease in self.writes:
+            state = self.table.scope_of(lease.address)
+            if state is not None and type(authority := self.chooser.authority(state)) is not Alone:
+                authorities.setdefault(id(authority), (authority, []))[1].append(lease)
+        self.writes = []
+        self._undo = []
+        self.replies += self.waiting
+        self.records += self._waiting_records
+        self.waiting = []
+        self._waiting_records = []
+        for authority, leases in authorities.values():
+            authority.committed(now, leases)
+
+    def commit_failed(self) -> int:
+        """What was in ``writes`` is not durable: put everything back; how many answers are not given."""
+        for address, lease in reversed(self._undo):
+            if lease is None:
+                self.table.remove(address)
+            else:
+                self.table.put(lease)
+        count = len(self.waiting)
+        self.writes, self._undo, self.waiting, self._waiting_records = [], [], [], []
+        return count
+
+    def put(self, lease: Lease, record: Record | None = None) -> None:
+        """Change a lease; it is durable, and its record written, with the next commit."""
+        self._undo.append((lease.address, self.table.put(lease)))
+        self.writes.append(lease)
+        if record is not None:
+            self._waiting_records.append(record)
+
+    def scopes_of(self, message: Message, link: Link, facts: Facts, arrival: Arrival) -> list[ScopeState]:
+        """The scopes of a client's wire."""
+        if message.giaddr != NO_ADDRESS:
+            # RFC 3527 section 3: where the client is may differ from where the relay is reached.
+            selected = facts.relay.get(LINK_SELECTION) if OPTION_RELAY_AGENT in message.options else None
+            return self.wire(int.from_bytes(selected or message.giaddr, "big"))
+        if arrival.unicast and message.ciaddr != NO_ADDRESS:
+            return self.wire(int.from_bytes(message.ciaddr, "big"))
+        for address in (link.address, *link.others):
+            if found := self.wire(address):
+                return found
+        return []
+
+    def wire(self, address: int) -> list[ScopeState]:
+        state = self._relays.get(address) or self.table.scope_of(address)
+        return [] if state is None else self._wires[state.served.first]
+
+    def drop(self, reason: str) -> None:
+        """A message leads to nothing; reasons are few, for each is a series of a metric."""
+        self.dropped[reason] += 1
+
+    def no_scope(self, now: float, asking: Asking) -> None:
+        """Nobody declared a scope for the client's wire."""
+        self.drop("no scope")
+        message = asking.message
+        link = self.links.get(asking.link)
+        network = "an interface without a scope" if link is None else f"interface {link.name}"
+        if message.giaddr != NO_ADDRESS:
+            network = f"the network of relay {address_text(int.from_bytes(message.giaddr, 'big'))}"
+        self.said.sometimes(now, events.NO_SCOPE, client=hardware_text(asking.hardware), network=network)
+
+    def record(self, event_id: int, asking: Asking, address: int, detail: str = "") -> Record:
+        """What the audit log says of a message."""
+        options = asking.message.options
+        return Record(
+            event_id, address, host_name_of(asking.facts), asking.hardware, asking.message.xid,
+            options.get(VENDOR_CLASS, b""), options.get(USER_CLASS, b""),
+            options.get(OPTION_RELAY_AGENT, b""), detail,
+        )  # fmt: skip
+
+    def abandon(self, now: float, address: int, asking: Asking) -> None:
+        """Somebody uses an address without a lease of it: keep it back for a while."""
+        seconds = int(now)
+        until = seconds + 1 + int(self.served.server.decline_s)
+        old = self.table.leases.get(address)
+        lease = Lease(address, ABANDONED, 0, b"", b"", seconds, until, seconds, seconds)
+        if old is not None:
+            lease = lease._replace(dns=old.dns)
+        self.put(lease, self.record(IN_USE, asking, address))

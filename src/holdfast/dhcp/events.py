@@ -1,0 +1,158 @@
+"""What the dhcp role may say in a log: why a client got no address, and what an administrator should look at.
+
+Events about a single client's message are bounded by the node that says them:
+each kind at most a few times a minute, with a count of those unsaid.
+
+Source: the catalogue's rules are in ``kernel.events``.
+"""
+
+from __future__ import annotations
+
+from holdfast.kernel.events import Severity, declare
+
+POOL_EXHAUSTED = declare(
+    "DHC-0101",
+    Severity.ERROR,
+    'scope "{scope}" has no free address for {client}: {leased_count} leased, {offered_count} offered, '
+    "{declined_count} declined of {size}",
+    "New clients of this scope get no address; those that have one keep it. Widen the pool, shorten the "
+    "lease, remove exclusions, or look for a client that takes many addresses (`holdfast dhcp lease "
+    "list`). Declined addresses come back by themselves after a while. DHC-0102 says when there is room "
+    "again.",
+)
+POOL_HAS_ROOM = declare(
+    "DHC-0102",
+    Severity.INFO,
+    'scope "{scope}" has free addresses again: {free_count}',
+    "New clients are served again. When it was full for long, plan a larger pool.",
+)
+ADDRESS_DECLINED = declare(
+    "DHC-0103",
+    Severity.WARNING,
+    "{client} found {address} in use by somebody else; the address is kept back for {wait_s} s",
+    "A machine uses an address of the pool without having leased it, most often because it was configured"
+    " by hand. Find it (`ip neigh`, `arping`), exclude its address or make a reservation for it.",
+)
+ADDRESS_IN_USE = declare(
+    "DHC-0104",
+    Severity.WARNING,
+    "{address} answered a probe before it was offered to {client}; it is kept back for {wait_s} s",
+    "A machine uses an address of the pool without having leased it. Find it (`ip neigh`, `arping`), "
+    "exclude its address or make a reservation for it.",
+)
+CLIENT_DECLINES_ALL = declare(
+    "DHC-0105",
+    Severity.WARNING,
+    "{client} declined {declined_count} addresses in a row; it gets no offer for {wait_s} s",
+    "A client that finds every address in use is broken, or wants to use up the pool; a device that "
+    "answers ARP for every address (proxy ARP) has the same effect. Look at the client and at what "
+    "answers on its wire.",
+)
+CLIENT_REFUSED = declare(
+    "DHC-0106",
+    Severity.INFO,
+    "{client} was refused {address}: {reason}; {unsaid_count} more since the last such line",
+    "The client asked to go on with an address that it cannot have here, and was told so (DHCPNAK); it "
+    "asks for another at once. That is usual after a move to another network or a change of the scope.",
+)
+CLIENT_FILTERED = declare(
+    "DHC-0107",
+    Severity.INFO,
+    "{client} is not served: the lists of hardware addresses keep it out; {unsaid_count} more since the "
+    "last such line",
+    "Put the client on the allow list, or take it off the deny list: `holdfast dhcp filter`.",
+)
+NO_SCOPE = declare(
+    "DHC-0108",
+    Severity.WARNING,
+    "{client} asks on {network}, for which there is no scope; {unsaid_count} more since the last such line",
+    "Messages come from a network that nobody declared a scope for: by a relay whose address lies in no "
+    "subnet of ours, or on an interface without one. Add a scope, name the relay in the scope's `relays`,"
+    " or leave the interface out of the server's `interfaces`.",
+)
+SHARED_CLIENT_ID = declare(
+    "DHC-0109",
+    Severity.WARNING,
+    "two machines say that they are the client {client_id}: {hardware} now, {hardware_before} before; "
+    "both get {address}",
+    "Machines that were copied from one image often share their identifier, and then fight for one "
+    "address. Give the copy an identifier of its own (Linux: remove /etc/machine-id and the DUID file; "
+    "Windows: sysprep). A notebook that changes between cable and radio causes this line too, and is "
+    "harmless.",
+)
+RESERVED_IN_USE = declare(
+    "DHC-0110",
+    Severity.WARNING,
+    "{address} is reserved for {client}, but {holder} has it until its lease ends; {client} gets another "
+    "address",
+    "The reservation was made while somebody else had the address. It takes effect when that lease ends; "
+    "to have it now, remove the lease (`holdfast dhcp lease remove`) once that machine has given it up.",
+)
+MESSAGE_DROPPED = declare(
+    "DHC-0111",
+    Severity.INFO,
+    "a message of {source} was dropped: {reason}; {unsaid_count} more since the last such line",
+    "It is no message of DHCP that makes sense. Scanners and broken devices send such; the metric "
+    "`holdfast_dhcp_dropped_total` counts all of them.",
+)
+LEASES_NOT_DURABLE = declare(
+    "DHC-0201",
+    Severity.ERROR,
+    "leases cannot be written: {reason}; {reply_count} answers were not sent, and no address is offered",
+    "Most often the disk is full. No client was promised what could be forgotten; clients that have a "
+    "lease keep it and ask again. Free space on the file system of the state directory; no restart is "
+    "needed.",
+)
+LEASES_DURABLE = declare(
+    "DHC-0202",
+    Severity.INFO,
+    "leases can be written again",
+    "A commit succeeded after at least one had failed. Clients are served again.",
+)
+NOT_SERVED = declare(
+    "DHC-0203",
+    Severity.WARNING,
+    "something that was declared is not served: {problem}",
+    "It was left out, and everything else is served. `holdfast organisation check` says what is wrong "
+    "with it.",
+)
+CLOCK_SET = declare(
+    "DHC-0204",
+    Severity.WARNING,
+    "the clock of this machine was set by {step_s} s; leases last as long as they were promised",
+    "Leases are counted on a clock that nobody sets, so none ends early or comes back. Find out who sets "
+    "the clock; two servers whose clocks differ by more than a minute cannot be partners.",
+)
+SERVING = declare(
+    "DHC-0301",
+    Severity.INFO,
+    "{scope_count} scopes are served with {lease_count} leases, read in {read_s} s",
+    "The server answers. Nothing needs to be done.",
+)
+INTERFACE_NOT_SERVED = declare(
+    "DHC-0302",
+    Severity.ERROR,
+    "DHCP is not served on {interface}: {reason}",
+    "When another process holds the port, stop it (`ss -lunp`). When the interface is not there or has no"
+    " IPv4 address, correct it, or the server's `interfaces`. Port 67 and raw frames need rights that the"
+    " packaged systemd unit gives. Nothing needs a restart: it is tried again by itself.",
+)
+INTERFACE_SERVED = declare(
+    "DHC-0303",
+    Severity.INFO,
+    "DHCP is served on {interface} at {address}",
+    "Nothing needs to be done.",
+)
+AUDIT_NOT_WRITTEN = declare(
+    "DHC-0304",
+    Severity.WARNING,
+    "the audit log {path} cannot be written: {reason}; {lost_count} lines are lost",
+    "Leases go on. Usually the disk is full, or the file of the day reached its limit.",
+)
+REPLY_NOT_SENT = declare(
+    "DHC-0305",
+    Severity.WARNING,
+    "an answer to {target} could not be sent: {reason}; {unsaid_count} more since the last such line",
+    "The client asks again by itself. When it stays so, the network behind the text's address is not "
+    "reachable from here: a route, a firewall, or an interface that is down.",
+)

@@ -1,0 +1,113 @@
+"""What happened to a lease, as one line of the audit log in Windows' form and with Windows' event ids.
+
+Windows' DHCP audit log is what administrators' scripts and log collectors read
+already: comma-separated, one file per weekday, a number per event.
+
+Source: Microsoft, "Analyze DHCP Server Log Files": event ids and fields; spec/dhcp.md section 4.4.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+LOG_STARTED, LOG_STOPPED, LOG_PAUSED = 0, 1, 2
+NEW_LEASE, RENEWED, RELEASED, IN_USE, EXHAUSTED, DENIED, DELETED, EXPIRED, EXPIRED_NAME_DELETED = range(
+    10, 19
+)
+BOOTP_LEASE = 20
+DYNAMIC_BOOTP_LEASE = 21
+BOOTP_EXHAUSTED = 22
+BOOTP_DELETED = 23
+DNS_REQUESTED, DNS_FAILED, DNS_DONE = 30, 31, 32
+PACKET_DROPPED = 36
+
+DESCRIPTIONS = {
+    LOG_STARTED: "Started",
+    LOG_STOPPED: "Stopped",
+    LOG_PAUSED: "Paused, disk nearly full",
+    NEW_LEASE: "Assign",
+    RENEWED: "Renew",
+    RELEASED: "Release",
+    IN_USE: "BAD_ADDRESS",
+    EXHAUSTED: "Scope Full",
+    DENIED: "NACK",
+    DELETED: "Deleted",
+    EXPIRED: "Expired",
+    EXPIRED_NAME_DELETED: "Expired and DNS record deleted",
+    BOOTP_LEASE: "Assign BOOTP",
+    DYNAMIC_BOOTP_LEASE: "Assign dynamic BOOTP",
+    BOOTP_EXHAUSTED: "BOOTP Scope Full",
+    BOOTP_DELETED: "BOOTP Deleted",
+    DNS_REQUESTED: "DNS Update Request",
+    DNS_FAILED: "DNS Update Failed",
+    DNS_DONE: "DNS Update Successful",
+    PACKET_DROPPED: "Packet dropped because of Client ID hash mismatch or standby server",
+}
+
+HEADER = (
+    "ID,Date,Time,Description,IP Address,Host Name,MAC Address,User Name,TransactionID,QResult,Probationtime,"
+    "CorrelationID,Dhcid,VendorClass(Hex),VendorClass(ASCII),UserClass(Hex),UserClass(ASCII),"
+    "RelayAgentInformation,DnsRegError."
+)
+_FIELD_CHARACTERS_MAX = 255
+
+
+class Record(NamedTuple):
+    """One line of the audit log.
+
+    A plain tuple: one is made per exchange.
+
+    Attributes:
+        event_id: Windows' number.
+        address: as a number; 0 for none.
+        host_name: as the client says it; any bytes.
+        hardware: hardware type and address.
+        xid: the transaction, four bytes; empty for none.
+        vendor_class: option 60; any bytes.
+        user_class: option 77; any bytes.
+        relay: option 82; any bytes.
+        detail: what is said in place of the host name where there is none.
+    """
+
+    event_id: int
+    address: int
+    host_name: bytes = b""
+    hardware: bytes = b""
+    xid: bytes = b""
+    vendor_class: bytes = b""
+    user_class: bytes = b""
+    relay: bytes = b""
+    detail: str = ""
+
+
+def line_of(record: Record, date: str, time: str) -> str:
+    """Write one record without its line end.
+
+    Args:
+        record: what happened.
+        date: ``MM/DD/YY``, local.
+        time: ``HH:MM:SS``, local.
+    """
+    event_id, address, host_name, hardware, xid, vendor_class, user_class, relay, detail = record
+    name = _shown(host_name) if host_name else detail
+    dotted = f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}" if address else ""
+    classes = ",,,"
+    if vendor_class or user_class:
+        classes = f"{_hex(vendor_class)},{_shown(vendor_class)},{_hex(user_class)},{_shown(user_class)}"
+    number = int.from_bytes(xid, "big") if xid else 0
+    return (
+        f"{event_id},{date},{time},{DESCRIPTIONS.get(event_id, '')},{dotted},{name},"
+        f"{hardware[1:].hex().upper()},,{number},0,,,,{classes},{_hex(relay)},0"
+    )
+
+
+def _hex(value: bytes) -> str:
+    return f"0x{value[:_FIELD_CHARACTERS_MAX].hex().upper()}" if value else ""
+
+
+def _shown(value: bytes) -> str:
+    """What a client chose, so that it can neither end a field nor a line."""
+    text = value[:_FIELD_CHARACTERS_MAX].decode("utf-8", "replace")
+    if text.isalnum():
+        return text
+    return "".join(each if each.isprintable() and each not in ',"' else "_" for each in text)
