@@ -1,4 +1,4 @@
-# make run, make test, make lint, make bench: see README.md.
+# make run, make demo, make test, make lint, make bench: see README.md.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,10 +6,14 @@ HOME_DIR ?= .holdfast
 CONFORMANCE := $(or $(HOLDFAST_CONFORMANCE),../shared/conformance)
 export HOLDFAST_CONFORMANCE := $(CONFORMANCE)
 
-.PHONY: run test test-only lint bench bench-mail crash-test interop simulate reference requirements clean
+.PHONY: run demo test test-only lint bench bench-mail crash-test interop simulate reference requirements clean
 
 run: $(VENV)/.run-ready
 	@exec $(BIN)/holdfast up --home $(HOME_DIR)
+
+# Two servers on loopback, mail from outside, one of them is killed: what became of every letter?
+demo: $(VENV)/.run-ready
+	@exec $(BIN)/holdfast drill run --loopback --load 50/s --minutes 0.5
 
 test: lint test-only
 

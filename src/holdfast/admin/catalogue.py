@@ -242,6 +242,7 @@ NOUNS: dict[str, Noun] = {
         Noun("explain", "verbs_local", "Explain an event of the log."),
         Noun("simulate", "verbs_program", "Run the made-up world with one seed."),
         Noun("lab", "verbs_lab", "Several servers on this machine, each in a network of its own."),
+        Noun("drill", "verbs_drill", "A rehearsed failure under load, with a report."),
         Noun("completion", "verbs_program", "Print the completion script of a shell."),
         Noun("version", "verbs_local", "Show the version."),
     )

@@ -169,6 +169,12 @@ def _lab(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> i
     return command.main(verb.name, read_arguments(verb, arguments).values(), as_json=options.json)
 
 
+def _drill(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> int:
+    from holdfast.lab import drill_command
+
+    return drill_command.main(read_arguments(verb, arguments).values(), as_json_text=options.json)
+
+
 def _completion(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> int:
     from click.shell_completion import get_completion_class
 
@@ -178,7 +184,7 @@ def _completion(verb: Verb, arguments: dict[str, ArgumentValue], options: Option
     return DONE
 
 
-_PROGRAMS = {"up": _up, "simulate": _simulate, "lab": _lab, "completion": _completion}
+_PROGRAMS = {"up": _up, "simulate": _simulate, "lab": _lab, "drill": _drill, "completion": _completion}
 
 
 # --- completion ----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ as it is. Taking it down keeps the state directories of the servers.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -38,6 +39,7 @@ from holdfast.lab.sheet import TWO_SERVERS, Machine, Sheet, on_loopback, read_sh
 HOLDFAST: Command = (sys.executable, "-m", "holdfast.cli.main")
 READY_TIMEOUT_S = 60.0
 COMMAND_TIMEOUT_S = 120.0
+_CLONE_NEWNET = 0x40000000  # <sched.h>
 _UNREACHABLE = 3  # the exit code of holdfast when management does not answer
 
 Say = Callable[[str], None]
@@ -471,6 +473,24 @@ class Lab:
             )
         if not processes.find(self.lab_id):
             raise Refusal(f"the lab in {self.state} is down; bring it up with: holdfast lab up")
+
+    def enter_outside(self) -> None:
+        """Move this process to where senders and readers are; it cannot come back.
+
+        Raises:
+            Unavailable: the kernel does not let us.
+        """
+        name = self.network.namespace(OUTSIDE)
+        try:
+            descriptor = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                # Python has os.setns from 3.12 on only.
+                if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise Unavailable(f"cannot enter the network of the lab: {error.strerror}") from None
 
     # --- commands ----------------------------------------------------------------------------
 

@@ -1,0 +1,337 @@
+"""Run a fire drill: mail flows from outside, a server is hit, and everything promised is looked for.
+
+    letters ──► senders ──► the servers ──► mailboxes ──► read by IMAP
+                  250s         ▲   blow                       │
+                   └───────────┴──────── accounts ◄───────────┘
+
+The drill sees the servers as the world does: by SMTP and IMAP, and by the verbs that
+an administrator has. It knows nothing of what goes on inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from holdfast.directory.model import Role
+from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.lab.accounts import (
+    Copy,
+    Gap,
+    longest_gap,
+    missing_copies,
+    outages,
+    settle,
+    without_service,
+)
+from holdfast.lab.declare import addresses_of
+from holdfast.lab.drill_plan import PAST_WORDS, Blow, Orders, Schedule, letters, schedule
+from holdfast.lab.laboratory import Lab
+from holdfast.lab.load import Load, Place, Sent, subject_of
+from holdfast.lab.outcome import DoorLane, LedgerSums, Mark, Outcome
+from holdfast.lab.probes import Door, Watched, watch
+from holdfast.lab.reading import MailboxAccess, read_mailbox
+from holdfast.lab.sheet import Machine
+
+READY_TIMEOUT_S = 60.0
+POLL_S = 1.0
+# Without a return, what can be delivered is when this many looks at the queues were the same.
+STEADY_LOOK_COUNT = 4
+TRACK_LIMIT = 1_000_000
+
+Progress = Callable[[float, str], None]  # from 0 to 1, and what is being done
+
+
+class Drill:
+    """One drill on a lab that is up."""
+
+    def __init__(self, lab: Lab, orders: Orders, run: str, progress: Progress) -> None:
+        """Take a lab whose servers serve.
+
+        Args:
+            run: marks the letters of this drill; different for each.
+            progress: told how far it is.
+
+        Raises:
+            Refusal: the orders name a server that does not take part.
+        """
+        self._lab = lab
+        self._orders = orders
+        self._run = run
+        self._progress = progress
+        up = {each.name for each in lab.status() if each.process_count}
+        self._machines: tuple[Machine, ...] = tuple(each for each in lab.sheet.machines if each.name in up)
+        names = tuple(each.name for each in self._machines)
+        self._schedule: Schedule = schedule(orders, names)
+        if orders.other:
+            lab.sheet.machine(orders.other)
+        self._mailboxes = {address: each for each in self._machines for address in addresses_of(each)}
+        if not self._mailboxes:
+            raise Refusal("the lab has no mailboxes to send to; give a server the role mailbox")
+        self._marks: list[Mark] = []
+        self._notes: list[str] = []
+        self._down: list[tuple[str, Gap]] = []
+        self._started = 0.0
+        self._hit_at_s = 0.0
+
+    async def run(self) -> Outcome:
+        """Do it, from the first letter to the last mailbox.
+
+        Raises:
+            Unavailable: the lab itself failed; the drill says nothing about the servers then.
+        """
+        began_at = time.time()
+        places = tuple(
+            Place(each.name, each.address, each.ports.smtp)
+            for each in self._machines
+            if Role.TRANSPORT in each.roles
+        )
+        luck = random.Random(f"senders {self._orders.seed}")
+        load = Load(places, letters(self._orders, tuple(self._mailboxes)), self._orders.rate, self._run, luck)
+        watched, stop = Watched(), asyncio.Event()
+        self._started = time.monotonic()
+        probes = asyncio.ensure_future(watch(self._doors(), watched, stop))
+        shown = asyncio.ensure_future(self._show_load())
+        try:
+            await asyncio.gather(load.send_all(self._orders.patience_s), self._strike())
+            shown.cancel()
+            if self._orders.no_return and self._orders.blow is not Blow.NONE:
+                await self._until_steady()
+                await self._undo()
+            drained = await self._until_drained()
+        finally:
+            shown.cancel()
+            stop.set()
+            await asyncio.gather(probes, shown, return_exceptions=True)
+        ended = time.monotonic()
+        found = await self._read_all()
+        return await self._close_books(load.sent, watched, ended, (began_at, drained, found))
+
+    def _doors(self) -> tuple[Door, ...]:
+        doors = []
+        for each in self._machines:
+            for protocol, port in (
+                ("SMTP", each.ports.smtp),
+                ("submission", each.ports.submission),
+                ("IMAP", each.ports.imap),
+            ):
+                if (each.address, port) in each.listening():
+                    doors.append(Door(protocol, Place(each.name, each.address, port)))
+        return tuple(sorted(doors, key=lambda door: ("SMTP", "submission", "IMAP").index(door.protocol)))
+
+    # --- the blow ----------------------------------------------------------------------------
+
+    async def _strike(self) -> None:
+        plan = self._schedule
+        if self._orders.blow is Blow.NONE:
+            return
+        await self._until(plan.blow_at_s)
+        await asyncio.to_thread(self._hit)
+        self._hit_at_s = self._now()
+        self._mark(PAST_WORDS[self._orders.blow])
+        steps = [(plan.lost_at_s, self._declare_lost), (plan.back_at_s, self._undo)]
+        for at_s, step in sorted((at_s, step) for at_s, step in steps if at_s is not None):
+            await self._until(at_s)
+            await step()
+
+    def _hit(self) -> None:
+        name = self._schedule.server
+        match self._orders.blow:
+            case Blow.KILL:
+                self._lab.kill(name)
+            case Blow.FREEZE:
+                self._lab.freeze(name)
+            case Blow.CUT:
+                self._lab.cut(name, self._orders.other, one_way=self._orders.one_way)
+            case Blow.NONE:
+                pass
+
+    async def _declare_lost(self) -> None:
+        """Tell the others that the server will not come back, as an administrator would."""
+        name = self._schedule.server
+        for machine in self._machines:
+            if machine.name == name:
+                continue
+            try:
+                await asyncio.to_thread(
+                    self._lab.manage, machine.name, "server", "declare-lost", name, "--yes"
+                )
+                self._mark(f"declared lost on {machine.name}")
+            except (Refusal, Unavailable) as error:
+                self._notes.append(f"{machine.name} did not take the word that {name} is lost: {error.text}")
+
+    async def _undo(self) -> None:
+        name = self._schedule.server
+        match self._orders.blow:
+            case Blow.KILL:
+                await asyncio.to_thread(self._lab.begin, name)
+            case Blow.FREEZE:
+                await asyncio.to_thread(self._lab.thaw, name)
+            case Blow.CUT:
+                await asyncio.to_thread(self._lab.heal, name, self._orders.other)
+            case Blow.NONE:
+                return
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not await asyncio.to_thread(self._lab.serves, name):
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{name} does not come back; its log is {self._lab.log_file(name)}")
+            await asyncio.sleep(POLL_S / 4)
+        self._mark("back")
+        self._down.append((name, Gap(self._hit_at_s, self._now())))
+
+    def _mark(self, what: str) -> None:
+        self._marks.append(Mark(self._now(), self._schedule.server, what))
+
+    def _now(self) -> float:
+        return time.monotonic() - self._started
+
+    async def _until(self, at_s: float) -> None:
+        await asyncio.sleep(max(0.0, at_s - self._now()))
+
+    async def _show_load(self) -> None:
+        while True:
+            share = min(1.0, self._now() / self._orders.load_s)
+            text = (
+                f"mail flows ({self._marks[-1].server} {self._marks[-1].what})"
+                if self._marks
+                else "mail flows"
+            )
+            self._progress(0.8 * share, text)
+            await asyncio.sleep(POLL_S / 2)
+
+    # --- until everything is where it belongs --------------------------------------------------
+
+    async def _until_drained(self) -> bool:
+        deadline = time.monotonic() + self._orders.patience_s
+        while True:
+            ledgers, silent = await self._ledgers()
+            queued = sum(each.queued for each in ledgers)
+            self._progress(0.85, f"{queued:,} copies wait")
+            if not silent and queued == 0:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(POLL_S)
+
+    async def _until_steady(self) -> None:
+        """Wait until the queues of the others do not change any more: what they can deliver is delivered."""
+        deadline = time.monotonic() + self._orders.patience_s
+        seen: list[int] = []
+        while time.monotonic() < deadline:
+            ledgers, _ = await self._ledgers()
+            seen.append(sum(each.delivered for each in ledgers))
+            self._progress(0.82, "the others take over")
+            if len(seen) > STEADY_LOOK_COUNT and len(set(seen[-STEADY_LOOK_COUNT:])) == 1:
+                return
+            await asyncio.sleep(POLL_S)
+
+    async def _ledgers(self) -> tuple[tuple[LedgerSums, ...], tuple[str, ...]]:
+        """The ledger of each server, and the servers that do not answer."""
+        found, silent = [], []
+        for machine in self._machines:
+            try:
+                text = await asyncio.to_thread(self._lab.manage, machine.name, "ledger", "--json")
+            except (Refusal, Unavailable):
+                silent.append(machine.name)
+                continue
+            sums = json.loads(text)
+            names = ("accepted", "delivered", "relayed", "queued", "bounced", "dropped", "unaccounted")
+            found.append(LedgerSums(machine.name, *(int(sums[name]) for name in names)))
+        return tuple(found), tuple(silent)
+
+    # --- what is there -------------------------------------------------------------------------
+
+    async def _read_all(self) -> dict[str, Counter[int]]:
+        found: dict[str, Counter[int]] = {}
+        passwords = self._lab.passwords()
+        for done, (address, machine) in enumerate(self._mailboxes.items()):
+            self._progress(0.9 + 0.1 * done / len(self._mailboxes), f"read {address}")
+            place = Place(machine.name, machine.address, machine.ports.imap_tls)
+            access = MailboxAccess(address, place, passwords[address])
+            try:
+                found[address] = await asyncio.to_thread(read_mailbox, access, self._run)
+            except Unavailable as error:
+                self._notes.append(error.text)
+        return found
+
+    async def _close_books(
+        self, sent: Sent, watched: Watched, ended: float, seen: tuple[float, bool, dict[str, Counter[int]]]
+    ) -> Outcome:
+        began_at, drained, found = seen
+        missing = missing_copies(sent, found)
+        queued = await self._waiting(missing) if missing else set()
+        bounced = await self._bounced(missing - queued) if missing - queued else set()
+        ledgers, silent = await self._ledgers()
+        started = self._started
+        last = max((each.at for each in sent.acknowledged.values()), default=ended)
+        return Outcome(
+            run=self._run,
+            began_at=began_at,
+            orders=self._orders,
+            schedule=self._schedule,
+            servers=tuple(each.name for each in self._machines),
+            tally=settle(sent, found, queued=queued, bounced=bounced),
+            ended_s=ended - started,
+            marks=tuple(self._marks),
+            down=tuple(self._down),
+            letters_per_s=self._rates(sent, ended),
+            doors=tuple(
+                DoorLane(door.protocol, door.place.server, outages(looks, started, ended))
+                for door, looks in watched.looks.items()
+            ),
+            without_service_s=without_service(watched.looks, started, ended),
+            without_250_s=longest_gap((each.at for each in sent.acknowledged.values()), started, last).span_s,
+            drained=drained,
+            put_off=dict(sent.put_off),
+            ledgers=ledgers,
+            silent=silent,
+            notes=tuple(self._notes),
+        )
+
+    def _rates(self, sent: Sent, ended: float) -> dict[str, tuple[int, ...]]:
+        seconds = int(ended - self._started) + 1
+        rates = {each.name: [0] * seconds for each in self._machines}
+        for each in sent.acknowledged.values():
+            rates[each.server][min(seconds - 1, int(each.at - self._started))] += 1
+        return {name: tuple(counts) for name, counts in rates.items()}
+
+    async def _waiting(self, missing: set[Copy]) -> set[Copy]:
+        """Which of some copies wait in a queue of a server, as `queue show` tells."""
+        by_subject = {subject_of(self._run, number): number for number, _ in missing}
+        found: set[Copy] = set()
+        for machine in self._machines:
+            for queue in await self._rows(machine, ("queue", "list"), "queues"):
+                words = ("queue", "show", str(queue["queue"]))
+                for row in await self._rows(machine, words, "messages") if queue["message_count"] else ():
+                    number = by_subject.get(str(row["subject"]))
+                    recipients = row["recipients"]
+                    if number is not None and isinstance(recipients, list):
+                        found |= {(number, str(each)) for each in recipients}
+        return found & missing
+
+    async def _bounced(self, missing: set[Copy]) -> set[Copy]:
+        """Which of some copies a server gave up, as its tracking log tells."""
+        by_subject = {subject_of(self._run, number): number for number, _ in missing}
+        found: set[Copy] = set()
+        for machine in self._machines:
+            words = ("message", "track", "--subject", f"Fire drill {self._run} ", "--limit", str(TRACK_LIMIT))
+            for row in await self._rows(machine, words, "rows"):
+                number = by_subject.get(str(row["subject"]))
+                recipients = row["recipients"]
+                if row["event"] == "FAIL" and number is not None and isinstance(recipients, list):
+                    found |= {(number, str(each)) for each in recipients}
+        return found & missing
+
+    async def _rows(self, machine: Machine, words: tuple[str, ...], name: str) -> list[dict[str, object]]:
+        try:
+            text = await asyncio.to_thread(self._lab.manage, machine.name, *words, "--json")
+        except (Refusal, Unavailable) as error:
+            self._notes.append(f"{machine.name} did not say what waits there: {error.text}")
+            return []
+        rows = json.loads(text)[name]
+        assert isinstance(rows, list)
+        return rows
