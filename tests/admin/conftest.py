@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from holdfast.admin.catalogue import find_verb, read_arguments
+from holdfast.admin.catalogue import all_verbs, read_arguments
 from holdfast.admin.context import Context, RoleState, Surroundings, Usage
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.directory.plan import plan_change
@@ -51,11 +51,14 @@ class World:
         self.progress: list[tuple[int, int, str]] = []
         # What the transport role answers: verb and body in, body out; None while it does not run.
         self.transport: Callable[[str, bytes], bytes] | None = None
+        # The same of the dhcp role.
+        self.dhcp: Callable[[str, bytes], bytes] | None = None
 
     def ask(self, role: str, verb: str, body: bytes) -> bytes:
-        if role != "transport" or self.transport is None:
+        answer = {"transport": self.transport, "dhcp": self.dhcp}.get(role)
+        if answer is None:
             raise Unavailable(f"the {role} role is not running; see: holdfast status")
-        return self.transport(verb, body)
+        return answer(verb, body)
 
     def usage(self, database: str, mailbox_ids: list[MailboxId]) -> list[Usage]:
         if self.usages is None:
@@ -73,8 +76,7 @@ def call(store: DirectoryStore, world: World, tmp_path: Path) -> Callable[..., m
     """``call("mailbox add", address="c@example.test")``; underscores stand for dashes."""
 
     def call(title: str, **given: Any) -> msgspec.Struct:
-        noun, _, name = title.partition(" ")
-        verb = find_verb(noun, name)
+        verb = next((each for each in all_verbs() if each.title == title), None)
         assert verb is not None
         assert verb.perform is not None
         arguments = read_arguments(verb, {key.replace("_", "-"): value for key, value in given.items()})

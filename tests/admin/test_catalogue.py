@@ -31,7 +31,9 @@ from holdfast.cli.tree import Tree
 from holdfast.kernel.errors import Refusal
 
 VERBS = all_verbs()
-MISSING_FILES = tuple(f"cannot read {name}" for name in ("organisation.toml", "mail2.pem", "passwords.csv"))
+MISSING_FILES = tuple(
+    f"cannot read {name}" for name in ("organisation.toml", "mail2.pem", "passwords.csv", "reservations.csv")
+)
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.title)
@@ -91,6 +93,7 @@ GOOD = {
     Kind.ADDRESS: [("Alice@EXAMPLE.test", "Alice@example.test")],
     Kind.DOMAIN: [("EXAMPLE.test", "example.test")],
     Kind.RANGE: [("192.0.2.0/24", "192.0.2.0/24")],
+    Kind.IPV4: [(" 192.0.2.7", "192.0.2.7")],
     Kind.BINDING: [("127.0.0.1:25", "127.0.0.1:25"), ("[::1]:25", "[::1]:25")],
     Kind.MOMENT: [("2h", "2h"), ("2026-05-01", "2026-05-01")],
     Kind.FILE: [(["a.toml", "x"], ["a.toml", "x"])],
@@ -104,6 +107,7 @@ BAD = {
     Kind.ADDRESS: ["alice", "a@@b..c", 5, "a\n@example.test"],
     Kind.DOMAIN: ["-x.test", ""],
     Kind.RANGE: ["everywhere"],
+    Kind.IPV4: ["192.0.2.0/24", "::1"],
     Kind.BINDING: ["25", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000", "999.0.0.1:25", "[::zz]:25"],
     Kind.MOMENT: ["yesterday", "2026-13-01", "99999-01-01"],
     Kind.FILE: ["a.toml", ["a.toml"]],

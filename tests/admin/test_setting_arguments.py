@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -15,6 +16,7 @@ from holdfast.admin.setting_arguments import (
     merged_arguments,
     setting_arguments,
 )
+from holdfast.directory.dhcp import Reservation, Scope
 from holdfast.directory.kinds import KINDS, settings_of
 from holdfast.directory.model import (
     Organisation,
@@ -54,6 +56,29 @@ def test_the_defaults_can_be_said_and_are_read_as_they_are(record_type: type) ->
             continue
         text = write_text(setting.default, setting.unit)
         assert _read(record_type, **{argument_name(setting): text}) == {setting.attribute: setting.default}
+
+
+def test_what_may_be_left_out_is_an_argument_of_its_type() -> None:
+    arguments = {each.name: each for each in setting_arguments(Scope, leave_out=("policies", "options"))}
+    assert arguments["pool"].kind is Kind.RANGE
+    assert arguments["shortest-lease"].kind is Kind.SPAN
+    assert (arguments["relay"].kind, arguments["relay"].many) == (Kind.IPV4, True)
+    assert arguments["server"].completes == "server.servers.name"
+
+
+def test_what_may_be_left_out_is_read_by_its_type() -> None:
+    verb = Verb(
+        "x", "y", "z", "x", Nothing, setting_arguments(Scope, leave_out=("policies", "options", "name"))
+    )
+    given = {"pool": "192.0.2.1-192.0.2.9", "shortest-lease": "1m", "relay": ["192.0.2.1"]}
+    assert given_settings(read_arguments(verb, given), Scope) == {
+        "pool": parse_ip_range("192.0.2.1-192.0.2.9"),
+        "shortest_lease_s": 60.0,
+        "relays": (IPv4Address("192.0.2.1"),),
+    }
+    address = setting_arguments(Reservation, leave_out=("options",))
+    reserved = read_arguments(Verb("x", "y", "z", "x", Nothing, address), {"address": "192.0.2.7"})
+    assert given_settings(reserved, Reservation) == {"address": IPv4Address("192.0.2.7")}
 
 
 def test_names_of_lists_are_those_of_one() -> None:

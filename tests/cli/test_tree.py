@@ -111,3 +111,26 @@ def test_a_file_without_an_end_is_refused() -> None:
     # It happened: `organisation import /dev/zero` read until it was killed.
     with pytest.raises(click.UsageError, match="larger than"):
         _read_file("/dev/zero")
+
+
+def test_noun_of_two_words_is_a_group_below_the_first(
+    tree: Tree, asked: list[tuple[Verb, dict[str, ArgumentValue], Options]]
+) -> None:
+    result = CliRunner().invoke(tree, ["dhcp", "scope", "show", "office", "--json"])
+    assert result.exit_code == 0, result.output
+    ((verb, arguments, options),) = asked
+    assert (verb.noun, verb.name, arguments, options.json) == ("dhcp scope", "show", {"name": "office"}, True)
+
+
+def test_help_lists_what_is_below_a_noun_beside_its_own_verbs(tree: Tree) -> None:
+    below = CliRunner().invoke(tree, ["dhcp", "--help"]).output
+    assert "Subnets whose addresses are leased." in below
+    assert "Let a server lease addresses." in below
+    top = CliRunner().invoke(tree, ["--help"]).output
+    assert "Leases of addresses: servers" in top
+    assert "Subnets whose addresses are leased." not in top
+
+
+def test_words_that_are_no_noun_below_another_are_refused(tree: Tree) -> None:
+    assert CliRunner().invoke(tree, ["dhcp", "scopes"]).exit_code == 2
+    assert CliRunner().invoke(tree, ["dhcp scope", "list"]).exit_code == 2

@@ -22,7 +22,7 @@ import msgspec
 
 from holdfast.kernel.address import parse_address, parse_domain
 from holdfast.kernel.errors import Refusal
-from holdfast.kernel.iprange import parse_ip_range
+from holdfast.kernel.iprange import parse_ip_range, parse_ipv4_address
 from holdfast.kernel.quantities import parse_size, parse_span
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Kind(enum.Enum):
     FLAG = "yes or no"
     CHOICE = "choice"
     RANGE = "IP range"
+    IPV4 = "IPv4 address"
     BINDING = "address:port"
     MOMENT = "date and time"
     FILE = "file"  # read by the asker; travels as [name, text]
@@ -237,6 +238,16 @@ NOUNS: dict[str, Noun] = {
         Noun("queue", "verbs_queue", "Messages that wait here, by next hop."),
         Noun("pressure", "verbs_queue", "Resources that run short, and what is done about it."),
         Noun("certificate", "verbs_certificate", "Certificates that this server shows."),
+        Noun("dhcp", "verbs_dhcp", "Leases of addresses: servers, scopes, reservations, options, policies."),
+        Noun("dhcp scope", "verbs_dhcp_scope", "Subnets whose addresses are leased."),
+        Noun("dhcp reservation", "verbs_dhcp_reservation", "Addresses that one client always gets."),
+        Noun("dhcp exclusion", "verbs_dhcp_exclusion", "Parts of a pool that are never leased."),
+        Noun("dhcp lease", "verbs_dhcp_lease", "Who has which address."),
+        Noun("dhcp option", "verbs_dhcp_option", "What clients are told."),
+        Noun("dhcp option-definition", "verbs_dhcp_definition", "The forms of options."),
+        Noun("dhcp class", "verbs_dhcp_class", "Vendor and user classes of clients."),
+        Noun("dhcp policy", "verbs_dhcp_policy", "Clients that are treated in another way than the rest."),
+        Noun("dhcp filter", "verbs_dhcp_filter", "Clients that are served alone, or never."),
         Noun("ledger", "verbs_mail", "Account for every accepted message."),
         Noun("ip", "verbs_ip", "Calculate with IP subnets."),
         Noun("explain", "verbs_local", "Explain an event of the log."),
@@ -367,6 +378,8 @@ def _read_text(argument: Argument, given: str) -> str:
             return parse_domain(given)
         case Kind.RANGE:
             return str(parse_ip_range(given))
+        case Kind.IPV4:
+            return str(parse_ipv4_address(given))
         case Kind.BINDING:
             return _read_binding(given)
         case Kind.MOMENT:

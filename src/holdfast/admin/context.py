@@ -95,11 +95,17 @@ class Context:
         return self._organisation
 
     def change(
-        self, arguments: Arguments, after: Organisation, *, just_before: Callable[[], None] = lambda: None
+        self,
+        arguments: Arguments,
+        after: Organisation,
+        *,
+        just_before: Callable[[], None] = lambda: None,
+        more_dangers: Sequence[str] = (),
     ) -> Changed:
         """Plan a change and, unless only the plan is wanted, apply it.
 
-        ``just_before`` is called once nothing stands in the way any more.
+        ``just_before`` is called once nothing stands in the way any more;
+        ``more_dangers`` are what a role knows and the organisation does not say.
 
         Raises:
             Refusal: the organisation would be wrong (all problems are listed),
@@ -112,7 +118,7 @@ class Context:
                 f"nothing was changed: the organisation would have {_counted(len(plan.problems), 'problem')}",
                 problems=tuple(plan.problems),
             )
-        changes, dangers = [change_text(each) for each in plan.changes], list(plan.dangers)
+        changes, dangers = [change_text(each) for each in plan.changes], [*plan.dangers, *more_dangers]
         only_plan = arguments.flag("plan")
         if only_plan or not changes:
             return Changed(

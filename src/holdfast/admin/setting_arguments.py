@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import types
 import typing
 from collections.abc import Iterable
+from ipaddress import IPv4Address
 
 from holdfast.admin.catalogue import Argument, Arguments, ArgumentValue, Kind
 from holdfast.directory.kinds import Setting, settings_of
@@ -18,7 +20,11 @@ from holdfast.kernel.iprange import IPRange, parse_ip_range
 
 DEFAULT = "default"
 _KINDS_BY_UNIT = {"address:port": Kind.BINDING, "mail address": Kind.ADDRESS}
-_COMPLETES = {"name of a server": "server.servers.name", "name of a site": "site.sites.name"}
+_COMPLETES = {
+    "name of a server": "server.servers.name",
+    "name of a site": "site.sites.name",
+    "name of a scope": "dhcp scope.scopes.name",
+}
 
 
 def setting_arguments(record_type: type, *, leave_out: Iterable[str] = ()) -> tuple[Argument, ...]:
@@ -57,7 +63,7 @@ def argument_name(setting: Setting) -> str:
 
 def _argument(setting: Setting) -> Argument:
     many = typing.get_origin(setting.hint) is tuple
-    hint = typing.get_args(setting.hint)[0] if many else setting.hint
+    hint = _one(setting.hint)
     unit = setting.unit.replace("names of ", "name of a ").removesuffix("s") if many else setting.unit
     kind, choices = _kind(setting, hint, unit)
     return Argument(
@@ -70,6 +76,15 @@ def _argument(setting: Setting) -> Argument:
     )
 
 
+def _one(hint: object) -> object:
+    """The type of one value: of a list its entries', of what may be left out that which is not."""
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)[0]
+    if typing.get_origin(hint) is types.UnionType:
+        return next(each for each in typing.get_args(hint) if each is not types.NoneType)
+    return hint
+
+
 def _kind(setting: Setting, hint: object, unit: str) -> tuple[Kind, tuple[str, ...]]:
     if hint is bool:
         return Kind.CHOICE, ("yes", "no")
@@ -77,6 +92,8 @@ def _kind(setting: Setting, hint: object, unit: str) -> tuple[Kind, tuple[str, .
         return Kind.CHOICE, tuple(str(each.value) for each in hint)
     if hint is IPRange:
         return Kind.RANGE, ()
+    if hint is IPv4Address:
+        return Kind.IPV4, ()
     if hint is int:
         return (Kind.SIZE if unit == "bytes" else Kind.COUNT), ()
     if hint is float:
@@ -124,11 +141,15 @@ def _value(name: str, hint: object, given: ArgumentValue) -> object:
         assert isinstance(given, list)
         inner = typing.get_args(hint)[0]
         return tuple(_value(name, inner, each) for each in given)
+    hint = _one(hint)
     if hint is bool:
         return given == "yes"
     if hint is IPRange:
         assert isinstance(given, str)
         return parse_ip_range(given)
+    if hint is IPv4Address:
+        assert isinstance(given, str)
+        return IPv4Address(given)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return _choice(name, hint, given)
     if hint is float:

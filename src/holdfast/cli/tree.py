@@ -1,5 +1,7 @@
 """The command tree, generated from the catalogue of verbs.
 
+A noun of several words is a group below the noun of its first words.
+
 A noun's module is imported when its commands are wanted, so that
 ``holdfast version`` does not wait for what only ``holdfast message`` needs.
 """
@@ -21,6 +23,7 @@ from holdfast.admin.catalogue import (
     Argument,
     ArgumentValue,
     Kind,
+    Noun,
     Runs,
     Verb,
     read_value,
@@ -97,35 +100,72 @@ class Tree(click.Group):
         self._complete = complete
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(NOUNS)
+        return [noun.name for noun in nouns_below("")]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         noun = NOUNS.get(cmd_name)
-        if noun is None:
+        if noun is None or " " in cmd_name:
             return None
-        return _Noun(cmd_name, noun.summary, self._run, self._complete).whole()
+        return _Noun(noun, self._run, self._complete).whole()
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(noun.name, noun.summary) for noun in NOUNS.values()])
+            formatter.write_dl([(noun.name, noun.summary) for noun in nouns_below("")])
+
+
+def nouns_below(name: str) -> list[Noun]:
+    """The nouns that have one word more than ``name``: ``dhcp scope`` is below ``dhcp``."""
+    before = f"{name} " if name else ""
+    count = name.count(" ") + (1 if name else 0)
+    return [noun for noun in NOUNS.values() if noun.name.startswith(before) and noun.name.count(" ") == count]
+
+
+class _Below(click.Group):
+    """A noun with others below it: its own verbs, and a group for each of those."""
+
+    def __init__(self, noun: Noun, run: Run, complete: Callable[[Argument, str], list[str]]) -> None:
+        super().__init__(_last_word(noun.name), help=noun.summary)
+        self._nouns = {_last_word(each.name): each for each in nouns_below(noun.name)}
+        self._run = run
+        self._complete = complete
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self._nouns, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        noun = self._nouns.get(cmd_name)
+        if noun is None:
+            return self.commands.get(cmd_name)
+        return _Noun(noun, self._run, self._complete).whole()
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # Told without importing what is below.
+        rows = [(name, noun.summary) for name, noun in self._nouns.items()]
+        rows += [(name, command.get_short_help_str(100)) for name, command in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _last_word(name: str) -> str:
+    return name.rpartition(" ")[2]
 
 
 class _Noun:
     """Makes the commands of one noun."""
 
-    def __init__(
-        self, name: str, summary: str, run: Run, complete: Callable[[Argument, str], list[str]]
-    ) -> None:
-        self._name = name
-        self._summary = summary
+    def __init__(self, noun: Noun, run: Run, complete: Callable[[Argument, str], list[str]]) -> None:
+        self._noun = noun
         self._run = run
         self._complete = complete
 
     def whole(self) -> click.Command:
-        verbs = verbs_of(self._name)
+        noun, verbs = self._noun, verbs_of(self._noun.name)
         if len(verbs) == 1 and not verbs[0].name:
-            return self._command(verbs[0], self._name)
-        group = click.Group(self._name, help=self._summary)
+            return self._command(verbs[0], noun.name)
+        if nouns_below(noun.name):
+            group: click.Group = _Below(noun, self._run, self._complete)
+        else:
+            group = click.Group(_last_word(noun.name), help=noun.summary)
         for verb in verbs:
             group.add_command(self._command(verb, verb.name))
         return group

@@ -45,25 +45,27 @@ class RequestKind(Generic[Question, Answer]):
         name: as it travels.
         question: the type of what is asked.
         answer: the type of what is answered.
+        role: the role that does it.
     """
 
     name: str
     question: type[Question]
     answer: type[Answer]
+    role: str = TRANSPORT
 
     def ask(self, ask_role: AskRole, question: Question) -> Answer:
-        """Ask the transport role; blocks.
+        """Ask the role; blocks.
 
         Raises:
             Refusal: what is asked is wrong, or the role runs another version.
             Unavailable: the role does not run, or does not answer.
         """
-        body = ask_role(TRANSPORT, self.name, msgspec.msgpack.encode(question))
+        body = ask_role(self.role, self.name, msgspec.msgpack.encode(question))
         try:
             return msgspec.msgpack.decode(body, type=self.answer)
         except msgspec.MsgspecError:
             raise Refusal(
-                "the transport role answers in a way that management does not know; it runs another "
+                f"the {self.role} role answers in a way that management does not know; it runs another "
                 "version: restart the server"
             ) from None
 
