@@ -40,6 +40,14 @@ def test_statements_blocks_and_lines() -> None:
     assert [each.text for each in statements[2].words] == ["option", "routers", "10.0.0.1", ",", "10.0.0.2"]
 
 
+def test_the_fields_of_an_option_stand_in_braces() -> None:
+    (statement, after) = read_configuration(b"option a code 224 = array of { ip-address, text }; b;")
+    assert statement.text == "option a code 224 = array of { ip-address , text }"
+    assert after.text == "b"
+    with pytest.raises(Refusal, match="line 1"):
+        read_configuration(b"option a code 224 = { text; b; }")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

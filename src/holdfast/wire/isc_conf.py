@@ -127,9 +127,16 @@ def read_configuration(
     text = data.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
     stack: list[tuple[tuple[Word, ...], int, list[Statement]]] = [((), 1, [])]
     words: list[Word] = []
+    in_record = False
     for word in _words(text, name, first_line):
         mark = b"" if word.quoted else word.data
-        if mark == b"{":
+        if mark == b"{" and words and not words[-1].quoted and words[-1].data in (b"=", b"of"):
+            in_record = True
+        if in_record and mark != b";":
+            # The fields of an option's definition stand in braces, which are words here.
+            words.append(word)
+            in_record = mark != b"}"
+        elif mark == b"{":
             if len(stack) > DEPTH_MAX:
                 raise Refusal(f"{name} line {word.line}: blocks are nested deeper than {DEPTH_MAX}")
             stack.append((tuple(words), words[0].line if words else word.line, []))
