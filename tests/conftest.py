@@ -117,7 +117,10 @@ class RunningServer:
             os.kill(pid, signal.SIGKILL)
 
     def role_pids(self, role: str) -> list[int]:
-        """The processes of a role of this home."""
+        """The processes of a role of this home; ``queue_writer`` is the one beside transport."""
+        module, state = f"holdfast.daemons.{role}", self.home
+        if role == "queue_writer":
+            module, state = "holdfast.drivers.queue_process", self.home / "queue.sqlite"
         found = []
         for directory in Path("/proc").iterdir():
             if not directory.name.isdigit():
@@ -126,7 +129,7 @@ class RunningServer:
                 words = (directory / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if f"holdfast.daemons.{role}".encode() in words and str(self.home).encode() in words:
+            if module.encode() in words and str(state).encode() in words:
                 found.append(int(directory.name))
         return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.drivers.sqlite_queue import QueueWriter
+from holdfast.drivers.queue_writer import QueueWriter
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import NetworkMessageId
 from holdfast.transport.queue import AddMessage, FinishRecipients, QueuedMessage, QueueWrite

@@ -21,7 +21,7 @@ from holdfast.directory.model import (
     Server,
     Site,
 )
-from holdfast.drivers.sqlite_queue import QueueWriter
+from holdfast.drivers.queue_writer import QueueWriter
 from holdfast.drivers.transport_requests import TransportRequests
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import MailboxId, NetworkMessageId

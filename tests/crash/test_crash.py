@@ -20,7 +20,7 @@ import pytest
 
 from crash.load import Load
 
-ROLES = ("transport", "mailbox", "access", "management", "supervisor")
+ROLES = ("transport", "queue_writer", "mailbox", "access", "management", "supervisor")
 RECIPIENTS = ("alice@example.test", "bob@example.test")
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from crash.load import Load
 
-ROLES = ("transport", "transport", "transport", "management", "supervisor")
+ROLES = ("transport", "transport", "queue_writer", "queue_writer", "management", "supervisor")
 RECIPIENTS = ("one@elsewhere.example", "two@elsewhere.example")
 SINK = shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin")
 

@@ -55,7 +55,8 @@ def test_a_full_disk_refuses_for_now_and_recovers(
     server: Server, until: Callable[[Callable[[], bool]], None]
 ) -> None:
     assert send(server, "before") == 250
-    (pid,) = server.role_pids("transport")
+    transport = server.role_pids("transport")
+    (pid,) = server.role_pids("queue_writer")
     limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     # Far less than one message: no commit of one fits, wherever in its log SQLite begins to write.
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (100_000, limits[1]))
@@ -63,7 +64,8 @@ def test_a_full_disk_refuses_for_now_and_recovers(
     resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
     assert send(server, "after") == 250
     taken = ["before", "after"]
-    assert server.role_pids("transport") == [pid], "it went on without a restart"
+    assert server.role_pids("transport") == transport, "it went on without a restart"
+    assert server.role_pids("queue_writer") == [pid]
     until(lambda: server.json("ledger")["queued"] == 0)
     assert subjects(server) == sorted(name.encode() for name in taken)
     assert server.json("ledger")["unaccounted"] == 0

@@ -63,6 +63,23 @@ def test_a_killed_role_comes_back_and_the_others_go_on(server: Server, until: Un
     assert any("DRV-0103" in line and "SIGKILL" in line for line in server.log)
 
 
+def test_when_the_queue_writer_is_killed_its_role_comes_back_and_mail_goes_on(
+    server: Server, until: Until
+) -> None:
+    before, writer = server.role_pids("transport"), server.role_pids("queue_writer")
+    assert len(writer) == 1
+    server.kill("queue_writer")
+    until(lambda: server.role_pids("transport") not in ([], before))
+    until(lambda: port_answers(server.smtp))
+    with smtplib.SMTP("127.0.0.1", server.smtp) as client:
+        client.sendmail("a@outside.example", "alice@example.test", "Subject: after\r\n\r\n")
+    assert server.role_pids("queue_writer") not in ([], writer)
+    assert any("DRV-0106" in line and "signal 9" in line for line in server.log)
+    assert not any("DRV-0105" in line for line in server.log)
+    assert server.stop() == 0
+    assert server.role_pids("queue_writer") == []
+
+
 def port_answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

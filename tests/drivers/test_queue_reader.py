@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.drivers.queue_reader import read_message
-from holdfast.drivers.sqlite_queue import QueueWriter
+from holdfast.drivers.queue_writer import QueueWriter
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import NetworkMessageId
 from holdfast.transport.queue import AddMessage, QueuedMessage

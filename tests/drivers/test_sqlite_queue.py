@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import resource
 import shutil
@@ -15,14 +14,11 @@ from pathlib import Path
 import pytest
 
 from holdfast.drivers import sqlite_queue
+from holdfast.drivers.queue_frames import Batch, BatchBuilder
+from holdfast.drivers.queue_reader import read_ledger, read_queue, read_tracking
 from holdfast.drivers.queue_schema import SCHEMA
-from holdfast.drivers.sqlite_queue import (
-    QueueWriter,
-    read_ledger,
-    read_queue,
-    read_tracking,
-)
-from holdfast.drivers.sqlite_schema import open_for_writing
+from holdfast.drivers.sqlite_queue import QueueDatabase, read_recovered
+from holdfast.drivers.sqlite_schema import connect, open_for_writing
 from holdfast.drivers.tracking_log import TrackingLog, log_files
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import NetworkMessageId
@@ -70,32 +66,44 @@ def finish(number: int, *remaining: str) -> FinishRecipients:
     return FinishRecipients(number, remaining, line(EventId.DELIVER, number, *done))
 
 
-def open_queue(home: Path) -> tuple[QueueWriter, RecoveredQueue]:
-    return QueueWriter.open(home / "queue.sqlite", home / "tracking")
+def open_queue(home: Path) -> tuple[QueueDatabase, RecoveredQueue]:
+    database = QueueDatabase.open(home / "queue.sqlite", home / "tracking")
+    connection = connect(home / "queue.sqlite", SCHEMA)
+    try:
+        return database, read_recovered(connection)
+    except BaseException:
+        database.close(False, {})
+        raise
+    finally:
+        connection.close()
 
 
-async def write(writer: QueueWriter, *batches: list[QueueWrite]) -> Unavailable | None:
-    told: asyncio.Future[Unavailable | None] = asyncio.get_running_loop().create_future()
-    count = sum(len(writes) for writes in batches)
-    seen: list[QueueWrite] = []
+def batch(writes: list[QueueWrite]) -> Batch:
+    builder = BatchBuilder()
+    builder.add(writes)
+    return builder.finish(1)
 
-    def done(writes: list[QueueWrite], error: Unavailable | None) -> None:
-        seen.extend(writes)
-        if len(seen) == count:
-            told.set_result(error)
 
-    for writes in batches:
-        writer.submit(writes, done)
-    error = await told
-    assert seen == [each for writes in batches for each in writes]
+def write(database: QueueDatabase, *batches: list[QueueWrite]) -> str | None:
+    made = batch([each for writes in batches for each in writes])
+    error = database.commit(made)
+    if error is None:
+        database.write_log(made.lines)
     return error
 
 
-def crash(home: Path, writer: QueueWriter) -> Path:
+def stored(home: Path, number: int) -> bytes | None:
+    connection = connect(home / "queue.sqlite", SCHEMA)
+    row = connection.execute("SELECT data FROM message WHERE number = ?", (number,)).fetchone()
+    connection.close()
+    return None if row is None else row[0]
+
+
+def crash(home: Path, database: QueueDatabase) -> Path:
     """What kill -9 leaves: the files as they are, seen by somebody who starts afresh."""
     copy = home.with_name(home.name + "-after")
     shutil.copytree(home, copy)
-    writer.close(True)
+    database.close(True, {})
     return copy
 
 
@@ -122,14 +130,14 @@ def log_lines(home: Path) -> list[str]:
 
 
 def test_what_was_told_is_there_after_a_kill(home: Path) -> None:
-    writer, recovered = open_queue(home)
+    database, recovered = open_queue(home)
     assert recovered == RecoveredQueue((), 1, {})
-    assert asyncio.run(write(writer, [add(1), add(2)], [add(3, b"third")])) is None
-    assert asyncio.run(write(writer, [finish(1), finish(2, "b@example.test"), TrackOnly("")])) is None
-    assert writer.read(3) == b"third"
-    assert writer.read(1) is None
-    after = crash(home, writer)
-    writer, recovered = open_queue(after)
+    assert write(database, [add(1), add(2)], [add(3, b"third")]) is None
+    assert write(database, [finish(1), finish(2, "b@example.test"), TrackOnly("")]) is None
+    assert stored(home, 3) == b"third"
+    assert stored(home, 1) is None
+    after = crash(home, database)
+    database, recovered = open_queue(after)
     assert [each.number for each in recovered.messages] == [2, 3]
     assert recovered.messages[0].recipients == ("b@example.test",)
     assert recovered.messages[1] == QueuedMessage(
@@ -142,101 +150,101 @@ def test_what_was_told_is_there_after_a_kill(home: Path) -> None:
     assert recovered.next_number >= 4  # some were reserved
     assert set(recovered.uncertain.values()) == {"message-1", "message-2", "message-3"}
     assert (after / "queue.sqlite").stat().st_mode & 0o777 == 0o600
-    writer.close(True)
+    database.close(True, {})
     ledger = read_ledger(after)
     assert (ledger.accepted_count, ledger.delivered_count, ledger.queued_count) == (6, 3, 3)
     assert ledger.unaccounted_count == 0
 
 
 def test_a_clean_stop_leaves_only_what_it_hands_on(home: Path) -> None:
-    writer, _ = open_queue(home)
-    asyncio.run(write(writer, [add(1), add(2)]))
-    writer.close(True, {b"\x01": NetworkMessageId("one")})
-    writer, recovered = open_queue(home)
+    database, _ = open_queue(home)
+    write(database, [add(1), add(2)])
+    database.close(True, {b"\x01": NetworkMessageId("one")})
+    database, recovered = open_queue(home)
     assert recovered.uncertain == {b"\x01": "one"}
     assert recovered.next_number == 3
-    writer.close(True)
-    writer, recovered = open_queue(home)
+    database.close(True, {})
+    database, recovered = open_queue(home)
     assert recovered.uncertain == {}
-    writer.close(False)
+    database.close(False, {})
     assert [each.number for each in read_queue(home)] == [1, 2]
 
 
 def test_a_read_answer_is_certain_after_a_kill_and_a_lost_one_is_not(home: Path) -> None:
-    writer, _ = open_queue(home)
-    asyncio.run(write(writer, [add(1), add(2), add(3)]))
-    asyncio.run(write(writer, [SettleAnswers((message(1).fingerprint, message(3).fingerprint)), finish(1)]))
+    database, _ = open_queue(home)
+    write(database, [add(1), add(2), add(3)])
+    write(database, [SettleAnswers((message(1).fingerprint, message(3).fingerprint)), finish(1)])
     equal = AddMessage(replace(message(4), fingerprint=message(3).fingerprint), line(EventId.RECEIVE, 4))
     # Settled and used again in one transaction: what was added last counts.
-    asyncio.run(write(writer, [SettleAnswers((message(3).fingerprint,)), equal]))
+    write(database, [SettleAnswers((message(3).fingerprint,)), equal])
     for _ in range(2):  # also the second kill forgets nothing
-        home = crash(home, writer)
-        writer, recovered = open_queue(home)
+        home = crash(home, database)
+        database, recovered = open_queue(home)
         assert recovered.uncertain == {
             message(2).fingerprint: "message-2",
             message(3).fingerprint: "message-4",
         }
-    writer.close(True)
+    database.close(True, {})
 
 
 def test_a_settlement_that_fails_with_its_transaction_settles_nothing(home: Path) -> None:
-    writer, _ = open_queue(home)
-    asyncio.run(write(writer, [add(1)]))
+    database, _ = open_queue(home)
+    write(database, [add(1)])
     with full_disk(200_000):
         settle = SettleAnswers((message(1).fingerprint,))
-        assert asyncio.run(write(writer, [settle, add(2, os.urandom(1_000_000))])) is not None
-    after = crash(home, writer)
-    writer, recovered = open_queue(after)
-    writer.close(True)
+        assert write(database, [settle, add(2, os.urandom(1_000_000))]) is not None
+    after = crash(home, database)
+    database, recovered = open_queue(after)
+    database.close(True, {})
     assert set(recovered.uncertain) == {message(1).fingerprint}
 
 
 def test_each_line_is_in_the_log_once_whenever_it_was_killed(home: Path) -> None:
-    writer, _ = open_queue(home)
+    database, _ = open_queue(home)
     number = 0
     copies = []
     for _ in range(5):
         number += 1
-        asyncio.run(write(writer, [add(number)]))
-        asyncio.run(write(writer, [finish(number)]))
+        write(database, [add(number)])
+        write(database, [finish(number)])
         copy = home.with_name(f"copy-{number}")
         shutil.copytree(home, copy)
         copies.append((number, copy))
-    writer.close(True)
+    database.close(True, {})
     for count, copy in [*copies, (number, home)]:
         found = [(each.event_id, each.network_message_id) for each in read_tracking(copy)]
         assert len(found) == 2 * count
         assert read_ledger(copy).delivered_count == 2 * count
         for _ in range(2):  # also a second start after a first
             again, _ = open_queue(copy)
-            again.close(False)
+            again.close(False, {})
             assert len(log_lines(copy)) == len(set(log_lines(copy))) == 2 * count
         assert read_ledger(copy).unmatched_count == 0
 
 
 def test_an_older_log_is_kept_beside_a_new_database(home: Path) -> None:
-    writer, _ = open_queue(home)
-    asyncio.run(write(writer, [add(1)]))
-    writer.close(True)
+    database, _ = open_queue(home)
+    write(database, [add(1)])
+    database.close(True, {})
     for name in ("queue.sqlite", "queue.sqlite-wal", "queue.sqlite-shm"):
         (home / name).unlink(missing_ok=True)
-    writer, _ = open_queue(home)
-    asyncio.run(write(writer, [TrackOnly(line(EventId.DEFER, 1))]))
-    writer.close(True)
+    database, _ = open_queue(home)
+    write(database, [TrackOnly(line(EventId.DEFER, 1))])
+    database.close(True, {})
     assert len(log_lines(home)) == 2
     # The queue was thrown away with a message in it, and the ledger says so.
     assert read_ledger(home).unaccounted == (("message-1", "a@example.test"), ("message-1", "b@example.test"))
 
 
 def test_a_full_disk_is_reported_and_recovers_by_itself(home: Path) -> None:
-    writer, _ = open_queue(home)
-    assert asyncio.run(write(writer, [add(1)])) is None
+    database, _ = open_queue(home)
+    assert write(database, [add(1)]) is None
     with full_disk(200_000):
-        error = asyncio.run(write(writer, [add(2, os.urandom(1_000_000))], [add(3)]))
+        error = write(database, [add(2, os.urandom(1_000_000))], [add(3)])
         assert error is not None
-        assert error.text.startswith("queue database: ")
-    assert asyncio.run(write(writer, [add(4), finish(1)])) is None
-    writer.close(True)
+        assert error.startswith("queue database: ")
+    assert write(database, [add(4), finish(1)]) is None
+    database.close(True, {})
     assert [each.number for each in read_queue(home)] == [4]
     ledger = read_ledger(home)
     assert (ledger.accepted_count, ledger.unaccounted_count) == (4, 0)
@@ -244,19 +252,19 @@ def test_a_full_disk_is_reported_and_recovers_by_itself(home: Path) -> None:
 
 def test_mail_goes_on_when_the_log_cannot_be_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_queue, "LOG_RETRY_S", 0.0)
-    writer, _ = open_queue(home)
+    database, _ = open_queue(home)
     # A log file that is larger than what the database needs reaches the limit first.
-    asyncio.run(write(writer, [TrackOnly(line(EventId.DEFER, 9) * 10_000)]))
-    writer.close(True)
+    write(database, [TrackOnly(line(EventId.DEFER, 9) * 10_000)])
+    database.close(True, {})
     before = len(log_lines(home))
-    writer, _ = open_queue(home)
+    database, _ = open_queue(home)
     with full_disk((home / "tracking" / log_files(home / "tracking")[-1]).stat().st_size):
-        assert asyncio.run(write(writer, [add(1)])) is None
-        assert asyncio.run(write(writer, [finish(1)])) is None
+        assert write(database, [add(1)]) is None
+        assert write(database, [finish(1)]) is None
         assert len(log_lines(home)) == before
     assert read_ledger(home).delivered_count == 2
-    assert asyncio.run(write(writer, [TrackOnly(line(EventId.DEFER, 9))])) is None
-    writer.close(True)
+    assert write(database, [TrackOnly(line(EventId.DEFER, 9))]) is None
+    database.close(True, {})
     assert len(log_lines(home)) == before + 3
 
 
@@ -264,23 +272,22 @@ def test_the_log_goes_on_after_an_error_of_the_database_in_its_retry(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_queue, "LOG_RETRY_S", 0.0)
-    writer, _ = open_queue(home)
+    database, _ = open_queue(home)
     # A log file that is larger than what the database needs reaches the limit first.
-    asyncio.run(write(writer, [TrackOnly(line(EventId.DEFER, 9) * 10_000)]))
-    writer.close(True)
+    write(database, [TrackOnly(line(EventId.DEFER, 9) * 10_000)])
+    database.close(True, {})
     connection = open_for_writing(home / "queue.sqlite", SCHEMA)
-    # Without its thread, so that each step comes when we say.
-    writer = QueueWriter(home / "queue.sqlite", connection, TrackingLog(home / "tracking"))
-    writer._recover()
+    database = QueueDatabase(home / "queue.sqlite", connection, TrackingLog(home / "tracking"))
+    database.recover()
     one = line(EventId.DEFER, 9)
     with full_disk((home / "tracking" / log_files(home / "tracking")[-1]).stat().st_size):
-        writer._write_log(writer._commit([([TrackOnly(one)], lambda writes, error: None)]))
+        assert write(database, [TrackOnly(one)]) is None
     connection.close()  # what the retry asks of it fails
-    writer._catch_up_when_due()
+    database.rest()
     assert len(log_lines(home)) == 10_000
-    writer._catch_up_when_due()
+    database.rest()
     assert len(log_lines(home)) == 10_001
-    writer.close(False)
+    database.close(False, {})
 
 
 def test_the_outbox_waits_for_a_log_that_cannot_be_begun(home: Path) -> None:
@@ -289,12 +296,12 @@ def test_the_outbox_waits_for_a_log_that_cannot_be_begun(home: Path) -> None:
         (home / "tracking").mkdir()
         (home / "tracking" / "MSGTRK9999999999-999999999.LOG").mkdir()
         (home / "tracking" / "MSGTRK9999999999-1000000000.LOG").mkdir()
-        writer, _ = open_queue(home)
-        assert asyncio.run(write(writer, [add(1)])) is None
-        writer.close(True)
+        database, _ = open_queue(home)
+        assert write(database, [add(1)]) is None
+        database.close(True, {})
     shutil.rmtree(home / "tracking")
-    writer, _ = open_queue(home)
-    writer.close(True)
+    database, _ = open_queue(home)
+    database.close(True, {})
     assert len(log_lines(home)) == 1
 
 
@@ -324,34 +331,34 @@ def test_fingerprints_are_bounded_and_the_latest_are_kept(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_queue, "UNCERTAIN_COUNT_MAX", 10)
-    writer, _ = open_queue(home)
+    database, _ = open_queue(home)
     for number in range(1, 31):
-        asyncio.run(write(writer, [add(number)]))
-    after = crash(home, writer)
-    writer, recovered = open_queue(after)
-    writer.close(True)
+        write(database, [add(number)])
+    after = crash(home, database)
+    database, recovered = open_queue(after)
+    database.close(True, {})
     assert len(recovered.uncertain) <= 10
     assert "message-30" in recovered.uncertain.values()
 
 
-def test_our_own_mistake_is_told_to_the_loop(home: Path) -> None:
-    writer, _ = open_queue(home)
-    found: list[BaseException] = []
+def test_our_own_mistake_is_no_error_of_the_disk(home: Path) -> None:
+    database, _ = open_queue(home)
+    with pytest.raises(sqlite3.IntegrityError):
+        write(database, [add(1), add(1)])
+    assert write(database, [add(1)]) is None  # nothing of it was left
+    database.close(False, {})
+    assert [each.number for each in read_queue(home)] == [1]
 
-    async def mistake() -> None:
-        loop = asyncio.get_running_loop()
-        broken = asyncio.Event()
 
-        def handle(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-            error = context["exception"]
-            assert isinstance(error, BaseException)
-            found.append(error)
-            broken.set()
-
-        loop.set_exception_handler(handle)
-        writer.submit([add(1), add(1)], lambda writes, error: None)
-        await broken.wait()
-
-    asyncio.run(mistake())
-    assert isinstance(found[0], sqlite3.IntegrityError)
-    writer.close(False)
+def test_what_is_left_to_do_is_done_when_nothing_comes(home: Path) -> None:
+    database, _ = open_queue(home)
+    assert database.idle_s is None
+    assert write(database, [add(1)]) is None
+    assert database.idle_s == sqlite_queue.CHECKPOINT_S
+    database.rest()
+    assert database.idle_s is None
+    connection = connect(home / "queue.sqlite", SCHEMA)
+    assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+    connection.close()
+    assert len(log_lines(home)) == 1
+    database.close(False, {})

@@ -12,8 +12,9 @@ from pathlib import Path
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.queue_journal import IN_FLIGHT_FILE, InFlightFile
+from holdfast.drivers.queue_reader import read_ledger
+from holdfast.drivers.queue_writer import QueueWriter
 from holdfast.drivers.sqlite_mailbox import MailboxDatabase
-from holdfast.drivers.sqlite_queue import QueueWriter, read_ledger
 from holdfast.drivers.store_client import StoreClient, store_socket
 from holdfast.drivers.store_server import StoreServer
 from holdfast.drivers.tcp import Connection

@@ -20,7 +20,7 @@ def _moment(context: Context, arguments: Arguments, name: str) -> float | None:
 
 
 def _track(context: Context, arguments: Arguments) -> Tracked:
-    from holdfast.drivers.sqlite_queue import read_tracking
+    from holdfast.drivers.queue_reader import read_tracking
 
     criteria = TrackingCriteria(
         sender=arguments.optional_text("sender") or "",
@@ -75,7 +75,7 @@ def _export(context: Context, arguments: Arguments) -> Exported:
 
 
 def _ledger(context: Context, arguments: Arguments) -> Ledger:
-    from holdfast.drivers.sqlite_queue import read_ledger
+    from holdfast.drivers.queue_reader import read_ledger
 
     ledger = read_ledger(context.surroundings.home)
     if ledger.unaccounted:

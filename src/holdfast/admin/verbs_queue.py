@@ -70,7 +70,7 @@ def _row(state: QueueState) -> QueueRow:
 
 def _from_database(context: Context) -> QueueList:
     """What waits, by next hop as the organisation of now leads there."""
-    from holdfast.drivers.sqlite_queue import read_queue
+    from holdfast.drivers.queue_reader import read_queue
     from holdfast.transport.queue_report import stored_queues
     from holdfast.transport.route import Router
 

@@ -26,6 +26,7 @@ from holdfast.kernel.events import happened
 
 # Exit code of a role that found a state it must not touch (sysexits.h: EX_CONFIG): trying again is useless.
 EXIT_REFUSED = 78
+EXIT_CANNOT_SERVE = 1
 
 # How long a stop waits for what is being received or delivered.
 STOP_TIMEOUT_S = 25.0
@@ -48,6 +49,11 @@ class RoleProcess:
         self._ready_descriptor = ready_descriptor
         self._lock_descriptor: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def lock_descriptor(self) -> int | None:
+        """The open file with the lock; who inherits it keeps later lives of this role waiting."""
+        return self._lock_descriptor
 
     def state(self, more: dict[str, str | int | float]) -> dict[str, str | int | float]:
         """What ``holdfast status`` shows of us."""
@@ -179,6 +185,6 @@ async def _serve(
         return await serve(process)
     except (Refusal, Unavailable) as error:
         process.log.write(happened(ROLE_CANNOT_SERVE, role=role, reason=error.text))
-        return EXIT_REFUSED if isinstance(error, Refusal) else 1
+        return EXIT_REFUSED if isinstance(error, Refusal) else EXIT_CANNOT_SERVE
     finally:
         await process.end()

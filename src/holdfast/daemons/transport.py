@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import random
@@ -10,17 +9,19 @@ import sys
 from dataclasses import replace
 
 from holdfast.daemons.door import Door, own_certificate
-from holdfast.daemons.role import RoleProcess, run_role
+from holdfast.daemons.role import EXIT_CANNOT_SERVE, RoleProcess, run_role
 from holdfast.directory.model import Organisation, Server, TlsMode
 from holdfast.drivers import clock
+from holdfast.drivers.events import QUEUE_WRITER_ENDED
 from holdfast.drivers.kept_files import read_kept
 from holdfast.drivers.listeners import Binding, parse_binding
 from holdfast.drivers.queue_journal import IN_FLIGHT_FILE, InFlightFile, keep_crashes, read_crashes
+from holdfast.drivers.queue_writer import QueueWriter
 from holdfast.drivers.resources import watch_resources
 from holdfast.drivers.role_link import read_organisation
-from holdfast.drivers.sqlite_queue import QueueWriter
 from holdfast.drivers.transport_runner import TransportRunner
 from holdfast.kernel.errors import Refusal
+from holdfast.kernel.events import happened
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Peer
 from holdfast.node.transport import TransportNode
@@ -68,7 +69,9 @@ async def serve(process: RoleProcess) -> int:
     own_certificate(process, organisation)
     # What is found stays for long: looking through it for cycles again and again would be most of a start.
     gc.disable()
-    writer, recovered = QueueWriter.open(process.home / "queue.sqlite", process.home / "tracking")
+    writer, recovered = QueueWriter.open(
+        process.home / "queue.sqlite", process.home / "tracking", lock_descriptor=process.lock_descriptor
+    )
     journal = InFlightFile(process.home / IN_FLIGHT_FILE)
     crashes = read_crashes(process.home)
     keep_crashes(process.home, crashes, {message.number for message in recovered.messages})
@@ -77,6 +80,14 @@ async def serve(process: RoleProcess) -> int:
     runner = TransportRunner(node, organisation, process.home, process.log, writer, journal)
     del recovered  # it would keep every message that it names
     process.before_breaking = runner.note_crash
+
+    def ended(reason: str) -> None:
+        # As by kill -9: nothing of what is not durable may be acknowledged, and nobody can make it so.
+        process.log.write(happened(QUEUE_WRITER_ENDED, reason=reason))
+        os._exit(EXIT_CANNOT_SERVE)
+
+    writer.ended = ended
+    writer.attend()
     node.restore_policies(clock.steady(), read_kept(process.home, sts_policies.FILES))
     node.restore_counts(read_kept(process.home, tls_report.FOLDER).get(tls_report.PATH))
     try:
@@ -94,7 +105,7 @@ async def serve(process: RoleProcess) -> int:
         node.connection_opened(now, connection_id, "", peer)
 
     clean = await Door(process, runner, smtp_bindings, opened, SmtpConnectors()).serve()
-    await asyncio.to_thread(writer.close, clean, node.uncertain)
+    writer.close(clean, node.uncertain)
     journal.close()
     return 0
 

@@ -59,6 +59,15 @@ ROLE_BROKEN = declare(
     "is started again and takes up what was acknowledged. Please report the whole line.",
 )
 
+QUEUE_WRITER_ENDED = declare(
+    "DRV-0106",
+    Severity.ERROR,
+    "the process that writes the queue database ended ({reason}); the transport role ends, too",
+    "Nothing could be acknowledged without it. The role is started again at once and takes up what was "
+    "acknowledged; senders that had no answer try again. A process that was killed by signal 9 usually means "
+    "that the machine ran out of memory (`journalctl -k`).",
+)
+
 MANAGEMENT_LISTENING = declare(
     "DRV-0201",
     Severity.INFO,

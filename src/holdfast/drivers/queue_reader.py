@@ -1,4 +1,4 @@
-"""Read the queue database from outside the transport role: one message with its data.
+"""Read the queue database from outside the transport role: what waits, its tracking, one message.
 
 Source: docs/decisions/0004.
 """
@@ -6,11 +6,16 @@ Source: docs/decisions/0004.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
-from holdfast.drivers.queue_schema import SCHEMA
-from holdfast.drivers.sqlite_schema import open_for_reading
+from holdfast.drivers.queue_schema import SCHEMA, read_messages
+from holdfast.drivers.sqlite_schema import open_for_reading, transaction
+from holdfast.drivers.tracking_log import LogPosition, read_log
 from holdfast.kernel.errors import Unavailable
+from holdfast.transport.ledger import Ledger, LedgerBuilder
+from holdfast.transport.queue import QueuedMessage
+from holdfast.transport.tracking import TrackingEvent, parse_lines
 
 
 def read_message(home: Path, name: str) -> bytes | None:
@@ -43,3 +48,62 @@ def read_message(home: Path, name: str) -> bytes | None:
     finally:
         connection.close()
     return bytes(row[0]) if row is not None else None
+
+
+def _read_snapshot(home: Path) -> tuple[list[QueuedMessage], list[str], LogPosition]:
+    """Queue, outbox and the log's remembered position, of one instant."""
+    path = home / "queue.sqlite"
+    if not path.exists():
+        return [], [], LogPosition("", 0)
+    connection = open_for_reading(path, SCHEMA)
+    try:
+        with transaction(connection, "DEFERRED"):
+            position = LogPosition(*connection.execute("SELECT log_name, log_offset FROM state").fetchone())
+            messages = list(read_messages(connection))
+            outbox = [row[0].decode() for row in connection.execute("SELECT lines FROM outbox ORDER BY id")]
+    except (sqlite3.Error, OSError) as error:
+        raise Unavailable(f"queue database {path} cannot be read: {error}") from None
+    finally:
+        connection.close()
+    return messages, outbox, position
+
+
+def read_queue(home: Path) -> list[QueuedMessage]:
+    """Return the messages that wait, without their data, while the transport role may be writing.
+
+    Raises:
+        Refusal: the database is of a newer version, or another program's.
+        Unavailable: it cannot be read.
+    """
+    return _read_snapshot(home)[0]
+
+
+def _tracking_text(home: Path, outbox: list[str], position: LogPosition) -> Iterator[str]:
+    yield from read_log(home / "tracking", position)
+    yield from outbox
+
+
+def read_tracking(home: Path) -> Iterator[TrackingEvent]:
+    """Yield every event of the tracking log, oldest first, also those not yet in its files.
+
+    Raises:
+        Refusal: the database is of a newer version, or another program's.
+        Unavailable: it cannot be read.
+    """
+    _, outbox, position = _read_snapshot(home)
+    for text in _tracking_text(home, outbox, position):
+        yield from parse_lines(text)
+
+
+def read_ledger(home: Path) -> Ledger:
+    """Add up the ledger of one instant, while the transport role may be writing.
+
+    Raises:
+        Refusal: the database is of a newer version, or another program's.
+        Unavailable: it cannot be read.
+    """
+    messages, outbox, position = _read_snapshot(home)
+    builder = LedgerBuilder()
+    for text in _tracking_text(home, outbox, position):
+        builder.add_lines(text)
+    return builder.finish((each.network_message_id, each.recipients) for each in messages)

@@ -24,9 +24,9 @@ from holdfast.drivers.mta_sts_fetch import PolicyFetcher
 from holdfast.drivers.outbound import OutboundConnections
 from holdfast.drivers.queue_journal import InFlightFile, note_crash
 from holdfast.drivers.queue_metrics import show_administration
+from holdfast.drivers.queue_writer import QueueWriter
 from holdfast.drivers.resolver import Resolver
 from holdfast.drivers.runner import NodeRunner
-from holdfast.drivers.sqlite_queue import QueueWriter
 from holdfast.drivers.transport_requests import TransportRequests
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import happened

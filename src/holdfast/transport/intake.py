@@ -50,6 +50,7 @@ from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import ConnectionId, NetworkMessageId, new_network_message_id
 from holdfast.transport.delivery import facts_of
 from holdfast.transport.queue import (
+    UNCERTAIN_COUNT_MAX,
     AddMessage,
     Queue,
     QueuedMessage,
@@ -64,7 +65,6 @@ from holdfast.wire.headers import Trace, decode_words, received_header
 UNREAD_S = 5.0
 # How long it may take, without any other commit, until it is durable that a 250 was read.
 SETTLE_S = 1.0
-UNCERTAIN_COUNT_MAX = 100_000
 FINGERPRINT_BYTES = 16
 # From 2048 bytes on hashlib lets go of the interpreter's lock and, beside a busy writer thread, waits
 # long to get it back: 5 KB took 60 µs at once, and take 10 in pieces. Where hashing itself takes long, the

@@ -238,6 +238,7 @@ class RecoveredQueue:
     crash_counts: Mapping[int, int] = field(default_factory=dict)
 
 
+UNCERTAIN_COUNT_MAX = 100_000  # fingerprints of messages whose sender may not have read our 250
 MEMORY_BYTES_MAX = 64 << 20  # of message data; what is above it is read from disk when its turn comes
 
 

@@ -1,0 +1,142 @@
+"""The process that writes one queue database, for the transport process that started it.
+
+It takes everything that waits into one transaction (group commit), answers when that is durable, and
+then appends the tracking lines to the log. It is a process and not a thread since a thread would
+have to win the interpreter's lock from a busy event loop several times per message (docs/decisions/0013).
+
+It lives as long as its end of the socket pair is open at the other side: when the transport process is
+gone, also by kill -9, it commits what came whole, which is allowed as nobody was told the contrary, and
+ends. It holds the lock of the role as long as it lives, so that no later life of the role opens the
+database before (``daemons.role``). Signals that mean a stop of the service are for its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+from holdfast.drivers.queue_frames import (
+    Batch,
+    Broken,
+    CannotOpen,
+    Close,
+    Closed,
+    Done,
+    FrameReader,
+    FromWriter,
+    Opened,
+    ToWriter,
+    pack,
+    read_to_writer,
+)
+from holdfast.drivers.sqlite_queue import QueueDatabase
+from holdfast.kernel.errors import Refusal, Unavailable
+
+RECEIVE_BYTES = 1 << 20
+EXIT_BROKEN = 70  # sysexits.h: EX_SOFTWARE
+
+
+def merged(batches: list[Batch]) -> Batch:
+    """Put batches into one, in their order."""
+    first = batches[0]
+    for each in batches[1:]:
+        first.number = each.number
+        first.lines += each.lines
+        first.adds += each.adds
+        first.options += each.options
+        first.finished += each.finished
+        first.progress += each.progress
+        first.settled += each.settled
+        first.marked += each.marked
+        first.held += each.held
+        first.data += each.data
+    return first
+
+
+class QueueProcess:
+    """Serves one transport process."""
+
+    def __init__(self, channel: socket.socket, database: QueueDatabase) -> None:
+        self._channel = channel
+        self._database = database
+        self._reader = FrameReader()
+
+    def serve(self) -> None:
+        """Commit what comes, until the other side says that it is enough, or is gone."""
+        while True:
+            frames = self._receive()
+            if frames is None:
+                self._database.close(False, {})
+                return
+            batches = [each for each in frames if isinstance(each, Batch)]
+            if batches:
+                self._commit(merged(batches))
+            elif not frames:
+                self._database.rest()
+            for frame in frames:
+                if isinstance(frame, Close):
+                    self._database.close(frame.clean, frame.uncertain)
+                    say(self._channel, Closed())
+                    return
+
+    def _receive(self) -> list[ToWriter] | None:
+        """Wait for frames; empty when nothing comes for a while, None when the other side is gone."""
+        self._channel.settimeout(self._database.idle_s)
+        frames: list[ToWriter] = []
+        while not frames:
+            try:
+                data = self._channel.recv(RECEIVE_BYTES)
+            except TimeoutError:
+                return []
+            except ConnectionError:
+                return None
+            if not data:
+                return None
+            frames = read_to_writer(self._reader, data)
+        return frames
+
+    def _commit(self, batch: Batch) -> None:
+        error = self._database.commit(batch)
+        say(self._channel, Done(batch.number, error))
+        if error is None:
+            self._database.write_log(batch.lines)
+
+
+def say(channel: socket.socket, frame: FromWriter) -> None:
+    """Answer; when the other side is gone there is nobody to tell."""
+    try:
+        channel.settimeout(None)
+        channel.sendall(b"".join(pack(frame)))
+    except ConnectionError:
+        return
+
+
+def run(channel: socket.socket, path: Path, tracking_directory: Path) -> int:
+    """Open a queue database and write it until the other side is gone.
+
+    Returns:
+        Exit code.
+    """
+    try:
+        database = QueueDatabase.open(path, tracking_directory)
+    except (Refusal, Unavailable) as error:
+        say(channel, CannotOpen(error.text, isinstance(error, Refusal)))
+        return 0
+    say(channel, Opened())
+    try:
+        QueueProcess(channel, database).serve()
+    except Exception:  # noqa: BLE001  our own fault, whatever it is: the role must stop, and say so
+        say(channel, Broken(traceback.format_exc()))
+        return EXIT_BROKEN
+    return 0
+
+
+if __name__ == "__main__":
+    for _number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(_number, signal.SIG_IGN)
+    os.umask(0o077)
+    sys.exit(run(socket.socket(fileno=int(sys.argv[3])), Path(sys.argv[1]), Path(sys.argv[2])))
