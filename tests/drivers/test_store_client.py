@@ -12,6 +12,7 @@ from holdfast.drivers.store_client import StoreClient, StoreLink, store_socket
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import MailboxId
 from holdfast.wire import store
+from holdfast.wire.framing import FrameReader
 
 ALICE = MailboxId("a" * 32)
 
@@ -21,7 +22,7 @@ class Answering(asyncio.Protocol):
 
     def __init__(self, said: Callable[[store.Request, asyncio.Transport], None]) -> None:
         self._said = said
-        self._reader = store.FrameReader()
+        self._reader = FrameReader()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport

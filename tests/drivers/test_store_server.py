@@ -14,6 +14,7 @@ from holdfast.drivers.store_client import StoreClient
 from holdfast.drivers.store_server import READS_AT_ONCE_MAX, WRITE_BUFFER_HIGH_BYTES, StoreServer
 from holdfast.kernel.ids import MailboxId, NetworkMessageId
 from holdfast.wire import store
+from holdfast.wire.framing import FrameReader
 
 ALICE = MailboxId("a" * 32)
 
@@ -118,7 +119,7 @@ def test_a_client_that_does_not_read_costs_little_memory(tmp_path: Path) -> None
         assert held <= WRITE_BUFFER_HIGH_BYTES + (READS_AT_ONCE_MAX + 1) * (size + 1000)
         assert connected.waiting, "the rest was not even read from the disk"
         assert not connected.transport.is_reading()
-        frames, got = store.FrameReader(), 0
+        frames, got = FrameReader(), 0
         while got < count:
             got += len(frames.feed(await reader.read(1 << 20)))
         assert connected.transport.is_reading()

@@ -16,6 +16,7 @@ from holdfast.node.mailbox import (
     SendFrame,
 )
 from holdfast.wire import store
+from holdfast.wire.framing import FrameReader
 
 A, B = ConnectionId(1), ConnectionId(2)
 ALICE = MailboxId("alice")
@@ -42,7 +43,7 @@ def ask(
 
 def sent(output: MailboxOutput) -> tuple[ConnectionId, int, store.Answer]:
     assert isinstance(output, SendFrame)
-    [body] = store.FrameReader().feed(output.frame)
+    [body] = FrameReader().feed(output.frame)
     response = store.decode_response(body)
     return output.client_id, response.number, response.answer
 

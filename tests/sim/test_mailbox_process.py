@@ -11,6 +11,7 @@ from holdfast.sim.run import Simulation
 from holdfast.sim.scenario import parse_scenario
 from holdfast.sim.world import Violation
 from holdfast.wire import store
+from holdfast.wire.framing import FrameReader
 
 BOX = MailboxId("mailbox-0")
 
@@ -21,7 +22,7 @@ class Client:
     def __init__(self, made: Simulation) -> None:
         self.answers: list[store.Response] = []
         self.heard: list[str] = []
-        self.reader = store.FrameReader()
+        self.reader = FrameReader()
         self.endpoint: Endpoint = made.network.connect("tester", made.mailbox.name, self)
 
     def opened(self) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId, NetworkMessageId
 from holdfast.wire import store
+from holdfast.wire.framing import FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameReader
 
 ALICE = MailboxId("alice")
 OPERATIONS: list[store.Operation] = [
@@ -34,19 +35,19 @@ ANSWERS: list[store.Answer] = [
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_requests_come_out_as_they_went_in(operation: store.Operation) -> None:
     request = store.Request(3, operation)
-    assert store.decode_request(store.encode_frame(request)[store.FRAME_HEADER_BYTES :]) == request
+    assert store.decode_request(store.encode_frame(request)[FRAME_HEADER_BYTES:]) == request
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_responses_come_out_as_they_went_in(answer: store.Answer) -> None:
     response = store.Response(3, answer)
-    assert store.decode_response(store.encode_frame(response)[store.FRAME_HEADER_BYTES :]) == response
+    assert store.decode_response(store.encode_frame(response)[FRAME_HEADER_BYTES:]) == response
 
 
 @given(st.lists(st.binary(max_size=20), max_size=5), st.lists(st.integers(1, 9), min_size=1))
 def test_frames_are_cut_wherever_the_stream_is_split(bodies: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(len(body).to_bytes(4, "big") + body for body in bodies)
-    reader, found, start, turn = store.FrameReader(), [], 0, 0
+    reader, found, start, turn = FrameReader(), [], 0, 0
     while start < len(stream):
         size = cuts[turn % len(cuts)]
         found += reader.feed(stream[start : start + size])
@@ -56,7 +57,7 @@ def test_frames_are_cut_wherever_the_stream_is_split(bodies: list[bytes], cuts: 
 
 def test_a_frame_that_is_too_long_is_refused_at_its_header() -> None:
     with pytest.raises(Refusal):
-        store.FrameReader().feed((store.FRAME_BYTES_MAX + 1).to_bytes(4, "big"))
+        FrameReader().feed((FRAME_BYTES_MAX + 1).to_bytes(4, "big"))
 
 
 @given(st.binary(max_size=200))
@@ -67,7 +68,7 @@ def test_any_bytes_are_parsed_or_refused(data: bytes) -> None:
         except Refusal:
             continue
     try:
-        store.FrameReader().feed(data)
+        FrameReader().feed(data)
     except Refusal:
         return
 

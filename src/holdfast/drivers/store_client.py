@@ -17,6 +17,7 @@ from holdfast.drivers.unix_socket import reachable_name
 from holdfast.kernel.backoff import Backoff
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.wire import store
+from holdfast.wire.framing import FrameReader
 
 RECONNECT = Backoff(first_s=0.05, longest_s=2.0)
 
@@ -28,7 +29,7 @@ def store_socket(home: Path, database: str) -> Path:
 
 class _FrameProtocol(asyncio.Protocol):
     def __init__(self, answered: Callable[[store.Response], None], gone: Callable[[], None]) -> None:
-        self._reader = store.FrameReader()
+        self._reader = FrameReader()
         self._answered = answered
         self._gone = gone
         self._transport: asyncio.BaseTransport | None = None

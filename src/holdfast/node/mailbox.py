@@ -18,6 +18,7 @@ from holdfast.kernel.events import LogEvent, happened
 from holdfast.kernel.ids import ConnectionId, MailboxId
 from holdfast.mailbox.events import CLIENT_MALFORMED, CLIENT_OVERLOADED
 from holdfast.wire import store
+from holdfast.wire.framing import FrameReader
 
 # One client is a whole role with all its sessions, so these are generous.
 OUTSTANDING_COUNT_MAX = 20_000
@@ -73,7 +74,7 @@ MailboxOutput = SendFrame | Disconnect | Perform | MailboxLog
 
 @dataclass(slots=True)
 class _Client:
-    reader: store.FrameReader = field(default_factory=store.FrameReader)
+    reader: FrameReader = field(default_factory=FrameReader)
     watched: set[int] = field(default_factory=set)
     outstanding_bytes: dict[int, int] = field(default_factory=dict)  # by number
     total_bytes: int = 0

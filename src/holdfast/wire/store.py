@@ -22,9 +22,7 @@ import msgspec
 
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId, NetworkMessageId
-
-FRAME_BYTES_MAX = 256 << 20  # bounds the memory that one peer can make us take
-FRAME_HEADER_BYTES = 4
+from holdfast.wire.framing import write_frame
 
 
 class Structure(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -447,9 +445,7 @@ _response_decoder = msgspec.msgpack.Decoder(Response)
 
 def encode_frame(item: Request | Response) -> bytes:
     """Write one frame, length first."""
-    body = _encoder.encode(item)
-    assert len(body) <= FRAME_BYTES_MAX
-    return len(body).to_bytes(FRAME_HEADER_BYTES, "big") + body
+    return write_frame(_encoder.encode(item))
 
 
 def decode_request(body: bytes) -> Request:
@@ -474,32 +470,3 @@ def decode_response(body: bytes) -> Response:
         return _response_decoder.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Refusal(f"not a store response: {error}") from None
-
-
-class FrameReader:
-    """Cuts a byte stream into frame bodies, with bounded memory."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes and return every complete frame body.
-
-        Raises:
-            Refusal: a frame announces more than ``FRAME_BYTES_MAX``.
-        """
-        self._buffer += data
-        bodies: list[bytes] = []
-        start = 0
-        while len(self._buffer) - start >= FRAME_HEADER_BYTES:
-            size = int.from_bytes(self._buffer[start : start + FRAME_HEADER_BYTES], "big")
-            if size > FRAME_BYTES_MAX:
-                raise Refusal(f"a frame of {size} bytes is longer than {FRAME_BYTES_MAX}")
-            end = start + FRAME_HEADER_BYTES + size
-            if end > len(self._buffer):
-                break
-            bodies.append(bytes(self._buffer[start + FRAME_HEADER_BYTES : end]))
-            start = end
-        if start:
-            del self._buffer[:start]
-        return bodies
