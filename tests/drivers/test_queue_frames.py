@@ -22,9 +22,9 @@ from holdfast.drivers.queue_frames import (
     read_to_writer,
 )
 from holdfast.kernel.ids import NetworkMessageId
+from holdfast.transport.envelope import EnvelopeOptions
 from holdfast.transport.queue import (
     AddMessage,
-    EnvelopeOptions,
     FinishRecipients,
     HoldQueue,
     MarkMessage,

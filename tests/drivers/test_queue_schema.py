@@ -27,21 +27,39 @@ from holdfast.drivers.queue_schema import (
     text_of,
 )
 from holdfast.drivers.sqlite_schema import connect, open_for_writing
-from holdfast.transport.queue import NO_MARKS, PLAIN_ENVELOPE, EnvelopeOptions, Marks, RecipientOptions
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
+from holdfast.transport.queue import NO_MARKS, Marks
 
 
 def test_the_stored_format_is_the_one_that_was_written_before(tmp_path: Path) -> None:
     connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
-    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (4,)
     assert connection.execute("PRAGMA page_size").fetchone() == (8192,)
     assert connection.execute("PRAGMA secure_delete").fetchone() == (2,)  # FAST
     columns = {
         table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-        for table in ("state", "message", "extra", "outbox", "uncertain", "held_queue")
+        for table in (
+            "state",
+            "message",
+            "extra",
+            "outbox",
+            "uncertain",
+            "held_queue",
+            "queue_entry",
+            "discard",
+            "shadow",
+            "kept",
+            "taken_over",
+        )
     }
     connection.close()
     assert columns == {
-        "state": ["one", "next_number", "clean", "log_name", "log_offset"],
+        "state": ["one", "next_number", "clean", "log_name", "log_offset", "identity"],
+        "queue_entry": ["number", "holder", "since"],
+        "discard": ["number", "holder"],
+        "shadow": ["number", "primary_server", "identity", "primary_number"],
+        "kept": ["number", "at"],
+        "taken_over": ["primary_server", "identity", "primary_number"],
         "message": [
             "number", "network_message_id", "received_at", "reverse_path", "recipients", "size_bytes",
             "message_id", "subject", "fingerprint", "data",
@@ -87,6 +105,22 @@ def test_version_2_is_brought_forward_with_what_is_left_of_its_messages(tmp_path
     assert [(each.marks, each.options) for each in found] == [(NO_MARKS, PLAIN_ENVELOPE)] * 2
 
 
+def test_version_3_is_brought_forward_with_its_queue_and_an_identity(tmp_path: Path) -> None:
+    third = replace(SCHEMA, migrations=SCHEMA.migrations[:3])
+    connection = open_for_writing(tmp_path / "q.sqlite", third)
+    connection.execute(INSERT_MESSAGE, (7, "n", 1.5, b"", b"a@x", 4, b"", b"", b"", b"data"))
+    connection.close()
+    connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
+    assert [each.number for each in read_messages(connection)] == [7]
+    assert connection.execute("SELECT * FROM queue_entry").fetchall() == [(7, None, 1.5)]
+    (identity,) = connection.execute("SELECT identity FROM state").fetchone()
+    connection.close()
+    assert len(identity) == 32
+    other = open_for_writing(tmp_path / "other.sqlite", SCHEMA)
+    assert other.execute("SELECT identity FROM state").fetchone() != (identity,)
+    other.close()
+
+
 OPTIONS = EnvelopeOptions(
     "HDRS", "id", eight_bit=True, recipients=(("a@x", RecipientOptions(("SUCCESS", "DELAY"), "rfc822;a")),)
 )
@@ -96,6 +130,7 @@ def test_marks_and_envelopes_are_read_back_and_go_with_their_message(tmp_path: P
     connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
     row = ("n", 1.5, b"", b"a@x", 4, b"", b"", b"", b"data")
     connection.execute(INSERT_MESSAGE, (1, *row))
+    connection.execute("INSERT INTO queue_entry VALUES (1, NULL, 1.5)")
     connection.execute(INSERT_OPTIONS, (1, marks_bytes(NO_MARKS), options_bytes(OPTIONS)))
     marks = Marks(held=True, redirect="[192.0.2.1]")
     for each in (Marks(poison=True), marks):
@@ -123,6 +158,7 @@ def test_what_waits_is_read_with_its_progress_and_again_after_reopening(tmp_path
     connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
     row = ("n", 1.5, text_bytes("s@x"), names_bytes(("a@x", "b@x")), 4, b"<m>", b"S", b"f", b"data")
     connection.executemany(INSERT_MESSAGE, [(2, *row), (1, *row)])
+    connection.executemany("INSERT INTO queue_entry VALUES (?, NULL, 1.5)", [(2,), (1,)])
     connection.execute(UPDATE_RECIPIENTS, (2, names_bytes(("b@x",))))
     connection.close()
     connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
@@ -135,6 +171,7 @@ def test_what_waits_is_read_with_its_progress_and_again_after_reopening(tmp_path
 def test_a_database_from_before_it_had_an_application_id_is_ours(tmp_path: Path) -> None:
     connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
     connection.execute(INSERT_MESSAGE, (1, "n", 1.5, b"", b"a@x", 4, b"", b"", b"", b""))
+    connection.execute("INSERT INTO queue_entry VALUES (1, NULL, 1.5)")
     connection.execute("PRAGMA application_id = 0")
     connection.close()
     connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)

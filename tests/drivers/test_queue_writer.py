@@ -28,6 +28,7 @@ from holdfast.transport.queue import (
     RecoveredQueue,
     TrackOnly,
 )
+from holdfast.transport.shadow_writes import RecoveredShadows
 from holdfast.transport.tracking import EventId, MessageFacts, TrackingWriter
 
 TRACKING = TrackingWriter("s", with_subject=True)
@@ -110,7 +111,8 @@ def gone(process_id: int) -> bool:
 
 def test_what_was_told_is_there_after_a_kill(tmp_path: Path) -> None:
     writer, recovered = open_queue(tmp_path)
-    assert recovered == RecoveredQueue((), 1, {})
+    assert recovered == RecoveredQueue((), 1, {}, shadows=recovered.shadows)
+    assert recovered.shadows == RecoveredShadows(recovered.shadows.identity)
     assert asyncio.run(write(writer, [add(1), add(2)], [add(3, b"third")])) is None
     assert asyncio.run(write(writer, [finish(1), TrackOnly("")])) is None  # in another loop
     assert (writer.read(1), writer.read(3)) == (None, b"third")

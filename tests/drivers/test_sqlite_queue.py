@@ -31,6 +31,7 @@ from holdfast.transport.queue import (
     SettleAnswers,
     TrackOnly,
 )
+from holdfast.transport.shadow_writes import RecoveredShadows
 from holdfast.transport.tracking import EventId, MessageFacts, TrackingWriter
 
 TRACKING = TrackingWriter("s", with_subject=True)
@@ -131,7 +132,8 @@ def log_lines(home: Path) -> list[str]:
 
 def test_what_was_told_is_there_after_a_kill(home: Path) -> None:
     database, recovered = open_queue(home)
-    assert recovered == RecoveredQueue((), 1, {})
+    assert recovered == RecoveredQueue((), 1, {}, shadows=recovered.shadows)
+    assert recovered.shadows == RecoveredShadows(recovered.shadows.identity)
     assert write(database, [add(1), add(2)], [add(3, b"third")]) is None
     assert write(database, [finish(1), finish(2, "b@example.test"), TrackOnly("")]) is None
     assert stored(home, 3) == b"third"
@@ -291,7 +293,7 @@ def test_the_log_goes_on_after_an_error_of_the_database_in_its_retry(
 
 
 def test_the_outbox_waits_for_a_log_that_cannot_be_begun(home: Path) -> None:
-    with full_disk(150_000):
+    with full_disk(250_000):
         # The database fits, and the file of the log is made unwritable by hand.
         (home / "tracking").mkdir()
         (home / "tracking" / "MSGTRK9999999999-999999999.LOG").mkdir()

@@ -44,7 +44,7 @@ class EarlyAcknowledgement(TransportNode):
         for write in list(self._doors.writes):
             if isinstance(write, AddMessage) and self._intake.is_pending(write):
                 self._doors.accepted(now, write)
-                self._own_write_count += 1
+                self._own.under_way_count += 1
         super()._flush(now)
 
 
@@ -143,7 +143,7 @@ class NeverBounces(TransportNode):
         self, organisation: Organisation, server_name: str, recovered: RecoveredQueue, luck: random.Random
     ) -> None:
         super().__init__(organisation, server_name, recovered, luck)
-        self._bouncer._not_sent_because = (  # type: ignore[method-assign]  # on this one node
+        self._reports.bouncer._not_sent_because = (  # type: ignore[method-assign]  # on this one node
             lambda message: "nobody needs to know"
         )
 

@@ -21,13 +21,12 @@ from holdfast.directory.model import (
 from holdfast.kernel.ids import MailboxId, NetworkMessageId
 from holdfast.transport.bounce import Bounced, Bouncer
 from holdfast.transport.categorize import Categorizer
+from holdfast.transport.envelope import EnvelopeOptions, RecipientOptions
 from holdfast.transport.queue import (
     AddMessage,
-    EnvelopeOptions,
     Failure,
     Queue,
     QueuedMessage,
-    RecipientOptions,
     RecipientOutcome,
     RecoveredQueue,
     Served,

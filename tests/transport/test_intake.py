@@ -11,15 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import ConnectionId, MailboxId, NetworkMessageId
+from holdfast.transport.envelope import EnvelopeOptions
 from holdfast.transport.intake import UNREAD_S, Intake, Origin, fingerprint_of
-from holdfast.transport.queue import (
-    AddMessage,
-    EnvelopeOptions,
-    Queue,
-    RecoveredQueue,
-    SettleAnswers,
-    TrackOnly,
-)
+from holdfast.transport.queue import AddMessage, Queue, RecoveredQueue, SettleAnswers, TrackOnly
 from holdfast.transport.session_terms import MessageReceived
 from holdfast.transport.tracking import TrackingWriter, parse_line
 from holdfast.wire.headers import HeaderBlock

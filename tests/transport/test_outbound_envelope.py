@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.kernel.errors import Refusal
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
 from holdfast.transport.outbound_envelope import Envelope, check_line_ends, write_envelope
-from holdfast.transport.queue import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
 from holdfast.wire.smtp_reply import NO_EXTENSIONS, Extensions
 
 DATA = b"Subject: x\r\n\r\nbody\r\n"

@@ -13,6 +13,7 @@ from holdfast.directory.model import Organisation, PermissionGroup, ReceiveConne
 from holdfast.kernel.address import Address
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
 from holdfast.transport.outbound_session import (
     ClientTlsWanted,
     Credentials,
@@ -23,7 +24,6 @@ from holdfast.transport.outbound_session import (
     Transaction,
     TransactionDone,
 )
-from holdfast.transport.queue import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
 from holdfast.transport.rights import Client
 from holdfast.transport.session import SmtpSession
 from holdfast.transport.session_terms import MessageReceived, PasswordGiven, Terms, TlsWanted

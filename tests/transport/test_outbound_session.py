@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdfast.transport.envelope import PLAIN_ENVELOPE
 from holdfast.transport.outbound_session import (
     ClientEvent,
     ClientTlsWanted,
@@ -20,7 +21,6 @@ from holdfast.transport.outbound_session import (
     Transaction,
     TransactionDone,
 )
-from holdfast.transport.queue import PLAIN_ENVELOPE
 from holdfast.transport.tls_policy import TlsDemand, TlsFacts, TlsLevel
 
 BODY = b"Subject: x\r\n\r\nbody\r\n"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions
 from holdfast.transport.outbound_session import (
     AT_ONCE_BYTES_MAX,
     ClientEvent,
@@ -19,7 +20,6 @@ from holdfast.transport.outbound_session import (
     Transaction,
     TransactionDone,
 )
-from holdfast.transport.queue import PLAIN_ENVELOPE, EnvelopeOptions
 
 BODY = b"Subject: x\r\n\r\nbody\r\n"
 EHLO_PIPELINING = b"250-mx\r\n250 PIPELINING\r\n"

@@ -20,7 +20,7 @@ from holdfast.directory.model import (
 from holdfast.kernel.address import Address
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
-from holdfast.transport.queue import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
 from holdfast.transport.rights import Client, ClientKind
 from holdfast.transport.session import SmtpSession
 from holdfast.transport.session_terms import (

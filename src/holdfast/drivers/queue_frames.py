@@ -17,9 +17,9 @@ from collections.abc import Iterator
 import msgspec
 
 from holdfast.drivers.queue_schema import marks_bytes, names_bytes, options_bytes, text_bytes
+from holdfast.transport.envelope import PLAIN_ENVELOPE
 from holdfast.transport.queue import (
     NO_MARKS,
-    PLAIN_ENVELOPE,
     AddMessage,
     FinishRecipients,
     HoldQueue,
@@ -29,12 +29,14 @@ from holdfast.transport.queue import (
     SettleAnswers,
     TrackOnly,
 )
+from holdfast.transport.shadow_writes import Copied, DropCopies, HoldCopy, Resubmit, TableWrite, TakeOver
 
 LENGTHS = struct.Struct("<IQ")  # of the head, and of the data behind it
 
 # A row of table ``message`` but for its data, of which only the length is said.
 AddRow = tuple[int, str, float, bytes, bytes, int, bytes, bytes, bytes, int]
 OptionsRow = tuple[int, bytes | None, bytes | None]
+CopyRow = tuple[int, str, str, int]
 
 
 class Batch(msgspec.Struct, tag=1, array_like=True):
@@ -50,6 +52,10 @@ class Batch(msgspec.Struct, tag=1, array_like=True):
         settled: fingerprints that are no longer uncertain.
         marked: numbers of messages with their marks.
         held: queues by name, and whether they are held from now on.
+        holders: who holds the copies of messages that are added, where that matters; empty for nobody.
+        copies: which of the messages that are added are held for another server: rows of table ``shadow``.
+        shadows: changes to the tables about copies, in order.
+        kept: numbers of messages that leave the queue for the Safety Net, and when.
         data: of the messages that are added, in order; travels behind the head.
     """
 
@@ -62,6 +68,10 @@ class Batch(msgspec.Struct, tag=1, array_like=True):
     settled: list[bytes] = []
     marked: list[tuple[int, bytes | None]] = []
     held: list[tuple[str, bool]] = []
+    holders: dict[int, str] = {}
+    copies: list[CopyRow] = []
+    shadows: list[TableWrite] = []
+    kept: list[tuple[int, float]] = []
     data: list[bytes] = []
 
 
@@ -123,7 +133,7 @@ class BatchBuilder:
         self.write_count = 0
         self.data_bytes = 0
         self._tracking: list[str] = []
-        self._batch = Batch(0, data=[])
+        self._batch = Batch(0)
 
     def add(self, writes: list[QueueWrite]) -> None:
         """Take writes that belong together: all or none of them become durable."""
@@ -133,11 +143,21 @@ class BatchBuilder:
             tracking.append(write.tracking)
             if isinstance(write, AddMessage):
                 self._add_message(write.message)
+                if write.holder is not None:
+                    batch.holders[write.message.number] = write.holder
             elif isinstance(write, FinishRecipients):
                 if write.remaining:
                     batch.progress.append((write.number, names_bytes(write.remaining)))
+                elif write.kept:
+                    batch.kept.append((write.number, write.kept))
                 else:
                     batch.finished.append(write.number)
+            elif isinstance(write, HoldCopy):
+                self._add_message(write.message)
+                row = (write.message.number, write.primary, write.identity, write.primary_number)
+                batch.copies.append(row)
+            elif isinstance(write, TableWrite):
+                batch.shadows.append(without_tracking(write))
             elif isinstance(write, MarkMessage):
                 batch.marked.append((write.number, marks_bytes(write.marks)))
             elif isinstance(write, HoldQueue):
@@ -175,6 +195,13 @@ class BatchBuilder:
         self._batch.number = number
         self._batch.lines = "".join(self._tracking).encode("utf-8", "replace")
         return self._batch
+
+
+def without_tracking(write: TableWrite) -> TableWrite:
+    """The lines travel once, with those of all other writes."""
+    if isinstance(write, Copied | DropCopies | TakeOver | Resubmit) and write.tracking:
+        return msgspec.structs.replace(write, tracking="")
+    return write
 
 
 def pack(frame: ToWriter | FromWriter) -> list[bytes]:

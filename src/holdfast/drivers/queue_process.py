@@ -53,6 +53,10 @@ def merged(batches: list[Batch]) -> Batch:
         first.settled += each.settled
         first.marked += each.marked
         first.held += each.held
+        first.holders |= each.holders
+        first.copies += each.copies
+        first.shadows += each.shadows
+        first.kept += each.kept
         first.data += each.data
     return first
 

@@ -13,7 +13,8 @@ import msgspec
 
 from holdfast.drivers.sqlite_schema import Schema
 from holdfast.kernel.ids import NetworkMessageId
-from holdfast.transport.queue import NO_MARKS, PLAIN_ENVELOPE, EnvelopeOptions, Marks, QueuedMessage
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions
+from holdfast.transport.queue import NO_MARKS, Marks, QueuedMessage
 
 SCHEMA = Schema(
     "queue database",
@@ -62,6 +63,30 @@ SCHEMA = Schema(
             # The queues that an administrator stopped, as people type them.
             "CREATE TABLE held_queue (key TEXT PRIMARY KEY) WITHOUT ROWID",
         ),
+        (
+            # All messages are in table ``message``; these say what each is, so that what changes hands is a
+            # small row (docs/decisions/0016). In the queue: who holds its copy, '' for nobody since an
+            # instant, NULL where there is no other server.
+            "CREATE TABLE queue_entry (number INTEGER PRIMARY KEY, holder TEXT, since REAL NOT NULL)",
+            "INSERT INTO queue_entry SELECT number, NULL, received_at FROM message",
+            # Finished: who has not heard of it yet.
+            "CREATE TABLE discard (number INTEGER PRIMARY KEY, holder TEXT NOT NULL)",
+            # Held for another server, under its number in its queue database.
+            """CREATE TABLE shadow (
+                number INTEGER PRIMARY KEY, primary_server TEXT NOT NULL, identity TEXT NOT NULL,
+                primary_number INTEGER NOT NULL
+            )""",
+            # In the Safety Net since an instant.
+            "CREATE TABLE kept (number INTEGER PRIMARY KEY, at REAL NOT NULL)",
+            # Taken over from another server, which does not know yet.
+            """CREATE TABLE taken_over (
+                primary_server TEXT NOT NULL, identity TEXT NOT NULL, primary_number INTEGER NOT NULL,
+                PRIMARY KEY (primary_server, identity, primary_number)
+            ) WITHOUT ROWID""",
+            # Another database in the place of this one has another identity: what was in this is lost then.
+            "ALTER TABLE state ADD COLUMN identity TEXT NOT NULL DEFAULT ''",
+            "UPDATE state SET identity = lower(hex(randomblob(16)))",
+        ),
     ),
     when_damaged="move it away with its -wal file and keep both: they may hold mail",
     pragmas=(
@@ -94,8 +119,8 @@ INSERT_OPTIONS = "INSERT INTO extra (number, marks, options) VALUES (?, ?, ?)"
 _SELECT_QUEUE = """
     SELECT message.number, network_message_id, received_at, reverse_path,
            coalesce(extra.recipients, message.recipients), size_bytes, message_id, subject,
-           marks, options
-    FROM message LEFT JOIN extra USING (number) ORDER BY message.number
+           marks, options, fingerprint
+    FROM {table} JOIN message USING (number) LEFT JOIN extra USING (number) ORDER BY message.number
 """
 
 
@@ -163,9 +188,9 @@ def options_of(value: bytes | None) -> EnvelopeOptions:
         raise ValueError(f"envelope of a message: {error}") from None
 
 
-def read_messages(connection: sqlite3.Connection) -> Iterator[QueuedMessage]:
-    """Yield what waits, by number, without data."""
-    for row in connection.execute(_SELECT_QUEUE):
+def read_messages(connection: sqlite3.Connection, table: str = "queue_entry") -> Iterator[QueuedMessage]:
+    """Yield what waits, by number, without data; or the messages that another table lists."""
+    for row in connection.execute(_SELECT_QUEUE.format(table=table)):
         yield QueuedMessage(
             number=row[0],
             network_message_id=NetworkMessageId(row[1]),
@@ -176,7 +201,7 @@ def read_messages(connection: sqlite3.Connection) -> Iterator[QueuedMessage]:
             data=None,
             message_id=text_of(row[6]),
             subject=text_of(row[7]),
-            fingerprint=b"",  # of use only until the message is accepted
+            fingerprint=row[10] if table == "shadow" else b"",  # ours are of use until they are accepted
             options=PLAIN_ENVELOPE if row[9] is None else options_of(row[9]),
             marks=NO_MARKS if row[8] is None else marks_of(row[8]),
         )

@@ -21,7 +21,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from holdfast.drivers.queue_frames import AddRow, Batch
+from holdfast.drivers.queue_frames import Batch
 from holdfast.drivers.queue_schema import (
     DELETE_UNCERTAIN,
     INSERT_MESSAGE,
@@ -34,6 +34,13 @@ from holdfast.drivers.queue_schema import (
 )
 from holdfast.drivers.sqlite_bulk import delete_rows, insert_rows
 from holdfast.drivers.sqlite_schema import connect, open_for_writing, transaction
+from holdfast.drivers.sqlite_shadows import (
+    add_copies,
+    add_entries,
+    apply_shadows,
+    leave_queue,
+    read_shadows,
+)
 from holdfast.drivers.tracking_log import LogPosition, TrackingLog
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import NetworkMessageId
@@ -70,6 +77,8 @@ class QueueDatabase:
         self._log_begun = False
         # Whether table ``extra`` may have rows; few messages have one, so it is seldom touched.
         self._has_extra = True
+        # Whether any message may have a copy at another server.
+        self._has_holders = True
         # The number after the last one used, 0 for none; and the one that the database says.
         self._next_number = 0
         self._reserved_number = 0
@@ -194,19 +203,21 @@ class QueueDatabase:
                 # Before the additions: those of this batch were not settled by an earlier answer.
                 delete_rows(connection, _FORGET_UNCERTAIN, [each.hex() for each in batch.settled])
             if batch.adds:
-                self._add(connection, batch.adds, batch.data)
+                self._add(connection, batch)
             if batch.options:
                 self._has_extra = True
                 connection.executemany(INSERT_OPTIONS, batch.options)
+            if batch.shadows:
+                self._has_extra = True
+                apply_shadows(connection, batch.shadows)
             if batch.marked or batch.held:
                 self._mark(connection, batch.marked, batch.held)
             if batch.progress:
                 self._has_extra = True
                 connection.executemany(UPDATE_RECIPIENTS, batch.progress)
-            if batch.finished:
-                delete_rows(connection, "DELETE FROM message WHERE number IN", batch.finished)
-                if self._has_extra:
-                    delete_rows(connection, "DELETE FROM extra WHERE number IN", batch.finished)
+            if batch.finished or batch.kept:
+                self._has_holders = self._has_holders or bool(batch.holders or batch.shadows)
+                leave_queue(connection, batch, has_holders=self._has_holders, has_extra=self._has_extra)
             outbox_id = self._committed_id + bool(batch.lines)
             if batch.lines:
                 connection.execute("INSERT INTO outbox VALUES (?, ?)", (outbox_id, batch.lines))
@@ -217,9 +228,18 @@ class QueueDatabase:
             self._removed_id = self._logged_id
             self._unremoved_bytes = 0
 
-    def _add(self, connection: sqlite3.Connection, adds: list[AddRow], data: list[bytes]) -> None:
-        rows = [(*row[:-1], each) for row, each in zip(adds, data, strict=True)]
+    def _add(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        adds = batch.adds
+        rows = [(*row[:-1], each) for row, each in zip(adds, batch.data, strict=True)]
         insert_rows(connection, _ADD_MESSAGES, rows)
+        ours = adds
+        if batch.copies:
+            add_copies(connection, batch.copies)
+            held = {row[0] for row in batch.copies}
+            ours = [row for row in adds if row[0] not in held]
+        if ours:
+            self._has_holders = self._has_holders or bool(batch.holders)
+            add_entries(connection, [(row[0], batch.holders.get(row[0]), row[2]) for row in ours])
         next_number = max(row[0] for row in adds) + 1
         if next_number > self._reserved_number:
             # Some ahead, so that its page is not written with every commit; a kill leaves a gap.
@@ -227,7 +247,7 @@ class QueueDatabase:
             connection.execute("UPDATE state SET next_number = ?", (self._reserved_number,))
         self._next_number = max(self._next_number, next_number)
         now = time.time()
-        uncertain = [(row[8].hex(), row[1], now) for row in adds if row[8]]
+        uncertain = [(row[8].hex(), row[1], now) for row in ours if row[8]]
         if uncertain:
             insert_rows(connection, _ADD_UNCERTAIN, uncertain)
 
@@ -347,4 +367,10 @@ def read_recovered(connection: sqlite3.Connection) -> RecoveredQueue:
     rows = connection.execute("SELECT fingerprint, network_message_id FROM uncertain ORDER BY at")
     uncertain = {bytes.fromhex(row[0]): NetworkMessageId(row[1]) for row in rows}
     held_queues = tuple(row[0] for row in connection.execute("SELECT key FROM held_queue ORDER BY key"))
-    return RecoveredQueue(tuple(read_messages(connection)), next_number, uncertain, held_queues)
+    return RecoveredQueue(
+        tuple(read_messages(connection)),
+        next_number,
+        uncertain,
+        held_queues,
+        shadows=read_shadows(connection),
+    )

@@ -281,8 +281,7 @@ class NextHops:
     def _connect(self, now: float, lane: OutboundQueue, choice: Choice, tls: TlsDemand | None) -> None:
         profile = lane.profile
         assert profile is not None
-        self._last_id -= 1
-        connection_id = ConnectionId(self._last_id)
+        connection_id = self.take_id()
         session = OutboundSession(
             ehlo_name=profile.ehlo_name,
             tls=tls,
@@ -303,6 +302,11 @@ class NextHops:
                 CONNECT_TIMEOUT_S,
             )
         )
+
+    def take_id(self) -> ConnectionId:
+        """Number one more connection out."""
+        self._last_id -= 1
+        return ConnectionId(self._last_id)
 
     def _credentials(self, profile: HopProfile) -> Credentials | None:
         """What to sign in with; a password that nobody has set is empty, and the next hop says no."""

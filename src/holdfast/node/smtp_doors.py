@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from typing import assert_never
+from typing import Protocol, assert_never
 
-from holdfast.directory.model import Organisation
+from holdfast.directory.model import Organisation, Protect
 from holdfast.kernel.address import Address
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.events import EventKind, happened
@@ -46,9 +46,11 @@ from holdfast.transport.session_terms import (
     PasswordGiven,
     SessionEnded,
     SessionEvent,
+    ShadowLinkWanted,
     Terms,
     TlsWanted,
 )
+from holdfast.transport.shadow_link import Hello
 from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire.proxy_protocol import read_proxy_header
 
@@ -58,6 +60,19 @@ PROXY_WAIT_S = 5.0
 BALANCER_SILENT_S = 60.0  # between two log lines about it
 
 _STOPPING = "the service is stopping, try again later"
+
+
+class BeforeCommit(Protocol):
+    """See ``node.shadow.Shadows.before_commit``."""
+
+    def __call__(self, now: float, write: AddMessage, *, required: bool) -> bool: ...
+
+
+LinkWanted = Callable[[float, ConnectionId, Hello, str], bytes]
+
+
+def _no_links(now: float, connection_id: ConnectionId, hello: Hello, certified: str) -> bytes:
+    raise Refusal("there are no shadow copies here", code=502, status="5.5.1")
 
 
 class _Connection:
@@ -149,6 +164,10 @@ class SmtpDoors:
         now: the instant of the input that is being worked on.
         delay_s: how long every 250 to a message is held; set from outside (back pressure).
         refuse_mail: asked at every MAIL by kind of client; a refusal that it returns is the answer.
+        before_commit: has a second copy made of a message, and says whether it may be committed at once; None
+            where there is no other server.
+        link_wanted: answers a server of ours that wants a connection for shadow copies.
+        link_begun: takes the connection over after that answer, with what came behind the command.
     """
 
     def __init__(self, intake: Intake, categorizer: Categorizer) -> None:
@@ -158,6 +177,9 @@ class SmtpDoors:
         self.now = 0.0
         self.delay_s = 0.0
         self.refuse_mail: Callable[[ClientKind], Refusal | None] | None = None
+        self.before_commit: BeforeCommit | None = None
+        self.link_wanted: LinkWanted = _no_links
+        self.link_begun: Callable[[float, ConnectionId, bytes], None] = lambda *_: None
         self.rate = MessageRate()
         self._intake = intake
         self._fqdn = "localhost"
@@ -389,6 +411,8 @@ class SmtpDoors:
         session = connection.session
         if happenings:
             self._do(now, connection_id, connection, happenings)
+            if connection_id not in self._connections:
+                return  # it is a shadow link now
         if self._stopping or connection.goodbye:
             self._say_goodbye(connection)
         if session.held:
@@ -431,7 +455,7 @@ class SmtpDoors:
                         if connection.connector.message_rate_max:
                             self.rate.count(now, connection.connector, connection.sender(session.client))
                         connection.committing_bytes = len(event.data)
-                        self.writes.append(write)
+                        waiting += self._commit(now, connection, write)
                 case TlsWanted():
                     self.outputs.append(Send(connection_id, session.take_reply()))
                     self.outputs.append(StartTls(connection_id, connection.connector.name))
@@ -443,10 +467,43 @@ class SmtpDoors:
                         waiting += session.sign_in_refused(refusal)
                     else:
                         self.outputs.append(CheckPassword(connection_id, event.user, event.password))
+                case ShadowLinkWanted():
+                    self._begin_link(now, connection_id, connection, event)
                 case SessionEnded():
                     pass  # after the reply, by whoever called
                 case _:
                     assert_never(event)
+
+    def _commit(
+        self, now: float, connection: _Connection, write: AddMessage | TrackOnly
+    ) -> Sequence[SessionEvent]:
+        """Have a message made durable, here and at a partner; returns what follows when that cannot be."""
+        if self.before_commit is not None and isinstance(write, AddMessage):
+            required = connection.connector.protect is Protect.REQUIRED
+            try:
+                if not self.before_commit(now, write, required=required):
+                    return ()  # it is committed when a partner has it
+            except Refusal as refusal:
+                self._intake.failed(write)
+                connection.committing_bytes = 0
+                return connection.session.refused(refusal)
+        self.writes.append(write)
+        return ()
+
+    def _begin_link(
+        self, now: float, connection_id: ConnectionId, connection: _Connection, event: ShadowLinkWanted
+    ) -> None:
+        """Hand a connection over: it carries shadow copies from now on, and no SMTP."""
+        try:
+            answer = self.link_wanted(now, connection_id, event.hello, event.certified)
+        except Refusal as refusal:
+            connection.session.link_refused(refusal)
+            return
+        self.outputs.append(Send(connection_id, connection.session.take_reply() + answer))
+        self._held_bytes -= connection.held_bytes
+        self._admission.closed(connection_id)
+        del self._connections[connection_id]
+        self.link_begun(now, connection_id, connection.session.take_rest())
 
     def _say_goodbye(self, connection: _Connection) -> None:
         """End a session of which we want no more, unless its client waits for a commit."""
@@ -524,14 +581,13 @@ class SmtpDoors:
         self._admission.activity(now, connection_id)
         self._perform(now, connection_id, connection, connection.session.accepted(text))
 
-    def refused(self, now: float, write: AddMessage | TrackOnly) -> None:
-        """Say 452: the message is not durable, and nothing of it is kept."""
+    def refused(self, now: float, write: AddMessage | TrackOnly, refusal: Refusal) -> None:
+        """Put the sender off: the message is not durable, and nothing of it is kept."""
         connection_id = self._intake.failed(write)
         connection = self._connections.get(connection_id) if connection_id is not None else None
         if connection is not None and connection_id is not None:
             self.now = now
             connection.committing_bytes = 0
-            refusal = Refusal("no room to store the message, try again later", code=452, status="4.3.1")
             self._perform(now, connection_id, connection, connection.session.refused(refusal))
 
     def _log(self, kind: EventKind, **fields: str | int) -> None:

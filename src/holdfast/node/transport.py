@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
 from holdfast.directory.model import Organisation, Resource
-from holdfast.kernel.backoff import Backoff
-from holdfast.kernel.errors import Unavailable
+from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import EventKind, happened
 from holdfast.kernel.ids import ConnectionId, MailboxId, NetworkMessageId
 from holdfast.node.administration import Administration
 from holdfast.node.outbound import NextHops
+from holdfast.node.own_writes import REWRITE, OwnWrites
 from holdfast.node.ports import (
     CallStore,
     CommitQueue,
@@ -27,6 +26,9 @@ from holdfast.node.ports import (
     ReadQueued,
     TransportOutput,
 )
+from holdfast.node.reports import Reports
+from holdfast.node.safety_net import SafetyNet
+from holdfast.node.shadow import Shadows
 from holdfast.node.smtp_doors import SmtpDoors
 from holdfast.node.tls_reporting import TlsReporting
 from holdfast.transport import events
@@ -36,10 +38,9 @@ from holdfast.transport.categorize import Categorizer
 from holdfast.transport.delivery import Delivery
 from holdfast.transport.intake import SETTLE_S, Intake
 from holdfast.transport.next_hop import Ourselves
+from holdfast.transport.protection import REFUSAL as COPY_REFUSAL
 from holdfast.transport.queue import (
     AddMessage,
-    Entry,
-    Failure,
     FinishRecipients,
     HoldQueue,
     MarkMessage,
@@ -51,14 +52,16 @@ from holdfast.transport.queue import (
 )
 from holdfast.transport.recovery import Recovery
 from holdfast.transport.route import Router
+from holdfast.transport.shadow_partners import shadow_demands
+from holdfast.transport.shadow_writes import DropCopies, ShadowWrite
 from holdfast.transport.tls_policy import TlsFacts
 from holdfast.transport.tracking import TrackingWriter
 from holdfast.wire import store
 from holdfast.wire.dns_answers import Answer
 
 PIPELINED_BYTES_MAX = 256 << 10  # while a session waits; then its client waits too
-REWRITE = Backoff(first_s=0.5, longest_s=30.0)
 NOTHING_RECOVERED = RecoveredQueue((), 1, {})
+NO_ROOM = Refusal("no room to store the message, try again later", code=452, status="4.3.1")
 
 _STOPPING = "the service is stopping, try again later"
 
@@ -75,6 +78,8 @@ class TransportNode:
         self._fqdn = "localhost"
         self._tracking = TrackingWriter(self._fqdn, with_subject=organisation.tracking_subject)
         self._queue = Queue(recovered)
+        self._own = OwnWrites(luck)
+        self._safety_net = SafetyNet(self._own, self._tracking)
         self._categorizer = Categorizer(organisation)
         self._poison_count = organisation.poison_count
         self._delivery = Delivery(
@@ -85,34 +90,30 @@ class TransportNode:
         self._tls_reporting = TlsReporting(
             self._next_hops.counting.reports, self._queue, self._tracking, luck
         )
-        self._bouncer = Bouncer(self._queue, self._categorizer, self._tracking, luck, self._fqdn)
-        self._bouncer.router = self._delivery.router
+        bouncer = Bouncer(self._queue, self._categorizer, self._tracking, luck, self._fqdn)
+        bouncer.router = self._delivery.router
+        self._reports = Reports(self._queue, self._delivery, bouncer)
+        self._reports.kept_at = self._safety_net.kept_at
         self._intake = Intake(self._queue, self._tracking, luck, memory_s=organisation.duplicate_memory_s)
         self._doors = SmtpDoors(self._intake, self._categorizer)
+        self._shadows = Shadows(
+            self._queue, self._delivery, self._intake, self._tracking, luck, self._next_hops.take_id
+        )
+        self._doors.link_wanted = self._shadows.links.wanted
+        self._doors.link_begun = self._shadows.links.begun
+        self._organisation = organisation
         self.administration = Administration(self._queue, self._delivery, self._tracking, self._next_hops)
         self.administration.follow(organisation)
         self._take_identity(organisation)
         self._stopping = False
-        self._writes: list[QueueWrite] = []
-        # Our own writes that are under way, and those that failed and wait for the next try.
-        self._own_write_count = 0
-        self._own_tracks: set[TrackOnly | MarkMessage | HoldQueue] = set()
-        self._rewrite_entries: list[Entry] = []
-        self._rewrite_tracks: list[TrackOnly | MarkMessage | HoldQueue] = []
-        self._rewrite_at: float | None = None
-        # Notes of the in-flight journal that are needless once a line is durable.
-        self._landing: dict[TrackOnly | MarkMessage, list[int]] = {}
-        self._write_failure_count = 0
+        self._writes: list[QueueWrite] = []  # of clients, for the next commit
         self._settle_at: float | None = None
-        # Messages whose data is being read for a report; recipients whose sender is told that they wait.
-        self._report_reads: set[int] = set()
-        self._waiting_to_tell: dict[int, tuple[str, ...]] = {}
 
     def _take_identity(self, organisation: Organisation) -> None:
         """Take who we are from the organisation: at first start nobody has declared us yet."""
         server = organisation.own_server(self._server_name)
         self._fqdn = server.fqdn if server is not None else "localhost"
-        self._bouncer.fqdn = self._fqdn
+        self._reports.bouncer.fqdn = self._fqdn
         address = server.addresses[0] if server is not None and server.addresses else ""
         self._tracking.take_server(self._fqdn, address)
         addresses = frozenset(server.addresses) if server is not None else frozenset()
@@ -139,12 +140,25 @@ class TransportNode:
         self._delivery.outbound.doubtful_count += doubtful_count
         if doubtful_count:
             # The last write is the one that names them, and their notes must not go before it is durable.
-            self._landing[self._recovery.writes[-1]] = self._recovery.landing
+            self._own.land_with(self._recovery.writes[-1], self._recovery.landing)
         else:
             self._delivery.outbound.landed += self._recovery.landing
         self.administration.recovered(recovered.held_queues)
-        self._delivery.started(now)
+        self._follow_shadows(now)
+        if recovered.shadows.something_kept:
+            self._safety_net.kept(now)
+        self._delivery.started(now, self._shadows.started(now, recovered.shadows))
         self._flush(now)
+
+    def _follow_shadows(self, now: float) -> None:
+        """Have the partners of this organisation, and demand copies where there is one."""
+        organisation = self._organisation
+        own = organisation.own_server(self._server_name)
+        self._shadows.follow(now, organisation, own, shadow_demands(organisation))
+        active = self._shadows.protection.active
+        self._doors.before_commit = self._shadows.before_commit if active else None
+        self._own.copied_later = active
+        self._safety_net.hold_s = organisation.safety_net_hold_s
 
     def restore_policies(self, now: float, files: dict[str, bytes]) -> None:
         """Take the MTA-STS policies that an earlier life has kept, by path; before ``started``."""
@@ -157,14 +171,16 @@ class TransportNode:
     def organisation_changed(self, now: float, organisation: Organisation) -> None:
         """Go by another organisation from now on; sessions that are open keep their limits."""
         self._categorizer = Categorizer(organisation)
-        self._bouncer.categorizer = self._categorizer
+        self._reports.bouncer.categorizer = self._categorizer
         self._doors.categorizer = self._categorizer
         self._intake.memory_s = organisation.duplicate_memory_s
         self._tracking.with_subject = organisation.tracking_subject
         self.administration.follow(organisation)
         self._take_identity(organisation)
-        router = self._bouncer.router = Router(organisation, self._server_name)
+        router = self._reports.bouncer.router = Router(organisation, self._server_name)
         self._delivery.organisation_changed(now, organisation, router)
+        self._organisation = organisation
+        self._follow_shadows(now)
         self._flush(now)
 
     def deadline(self) -> float | None:
@@ -174,8 +190,10 @@ class TransportNode:
             self._next_hops.deadline(),
             self._tls_reporting.deadline(),
             self._doors.next_deadline(),
-            self._rewrite_at,
+            self._own.rewrite_at,
             self._settle_at,
+            self._shadows.deadline(),
+            self._safety_net.deadline,
             0.0 if self._recovery.unfinished else None,
         )
         return min((each for each in instants if each is not None), default=None)
@@ -188,13 +206,9 @@ class TransportNode:
         if self._recovery.unfinished:
             self._recovery.track_some(now)
         self._report_tls(now)
-        if self._rewrite_at is not None and now >= self._rewrite_at:
-            self._rewrite_at = None
-            self._delivery.outcomes.touched += self._rewrite_entries
-            self._rewrite_entries = []
-            self._own_tracks.update(self._rewrite_tracks)
-            self._write_own(*self._rewrite_tracks)
-            self._rewrite_tracks = []
+        self._shadows.timer(now)
+        self._safety_net.timer(now)
+        self._delivery.outcomes.touched += self._own.retry(now)
         self._flush(now)
 
     def stopping(self, now: float) -> None:
@@ -202,6 +216,7 @@ class TransportNode:
         self._stopping = True
         self._doors.stopping(now)
         self._next_hops.stopping(now)
+        self._shadows.links.stopping()
         self._report_tls(now)
         self._flush(now)
 
@@ -212,7 +227,7 @@ class TransportNode:
             or self._doors.writes
             or self._writes
             or self._intake.pending_count
-            or self._own_write_count
+            or self._own.under_way_count
             or self._delivery.in_flight_count
             or self._next_hops.open_count
         )
@@ -232,21 +247,18 @@ class TransportNode:
     def administered(self, now: float) -> list[MarkMessage | HoldQueue]:
         """Something was wanted of ``administration``: write it down and act on it; returns the writes."""
         writes = self.administration.take_writes()
-        self._own_tracks.update(writes)
-        self._write_own(*writes)
+        self._own.keep(writes)
         self._flush(now)
         return writes
 
     def is_written_down(self, writes: Iterable[MarkMessage | HoldQueue]) -> bool:
         """Whether none of these writes is under way any more, or waits for another try."""
-        return self._own_tracks.isdisjoint(writes) and not any(
-            each in self._rewrite_tracks for each in writes
-        )
+        return self._own.are_durable(writes)
 
     def resources_sampled(self, now: float, readings: Mapping[Resource, Reading]) -> None:
         """The driver looked at the machine, every two seconds; what we count ourselves is put to it."""
         waiting = {
-            Resource.UNCOMMITTED: Reading(self._intake.pending_count + self._own_write_count),
+            Resource.UNCOMMITTED: Reading(self._intake.pending_count + self._own.under_way_count),
             Resource.SUBMISSION_QUEUE: Reading(self._delivery.unrouted_count),
         }
         self.outputs += [Log(each) for each in self.administration.sampled(now, {**readings, **waiting})]
@@ -301,16 +313,21 @@ class TransportNode:
 
     def bytes_received(self, now: float, connection_id: ConnectionId, data: bytes) -> None:
         """A client, or a next hop, said something."""
-        if connection_id < 0:
+        if self._shadows.links.has(connection_id):
+            self._shadows.links.bytes_received(now, connection_id, data)
+            self._flush(now)
+        elif connection_id < 0:
             if self._next_hops.bytes_received(now, connection_id, data):
                 self._flush(now)
-            return
-        self._doors.bytes_received(now, connection_id, data)
-        self._flush_doors(now)
+        else:
+            self._doors.bytes_received(now, connection_id, data)
+            self._flush_doors(now)
 
     def connection_ended(self, now: float, connection_id: ConnectionId) -> None:
         """A client says no more, but may still read (a half-closed connection)."""
-        if connection_id < 0:
+        if self._shadows.links.has(connection_id):
+            self._shadows.links.ended(now, connection_id)
+        elif connection_id < 0:
             self._next_hops.ended(now, connection_id)
         else:
             self._doors.connection_ended(now, connection_id)
@@ -318,12 +335,17 @@ class TransportNode:
 
     def outbound_connected(self, now: float, connection_id: ConnectionId, local_address: str = "") -> None:
         """A connection of ours to a next hop stands (``Connect``)."""
-        self._next_hops.connected(now, connection_id)
+        if self._shadows.links.has(connection_id):
+            self._shadows.links.connected(now, connection_id)
+        else:
+            self._next_hops.connected(now, connection_id)
         self._flush(now)
 
     def connection_lost(self, now: float, connection_id: ConnectionId, reason: str = "") -> None:
         """A connection is gone, whoever closed it, or could not be made; what was not sent is lost."""
-        if connection_id < 0:
+        if self._shadows.links.has(connection_id):
+            self._shadows.links.lost(now, connection_id, reason)
+        elif connection_id < 0:
             self._next_hops.lost(now, connection_id, reason)
         else:
             self._doors.connection_lost(now, connection_id)
@@ -333,7 +355,10 @@ class TransportNode:
 
     def tls_started(self, now: float, connection_id: ConnectionId, facts: TlsFacts | None = None) -> None:
         """TLS is on; the session begins anew."""
-        if connection_id < 0:
+        if self._shadows.links.has(connection_id):
+            self._shadows.links.tls_started(now, connection_id, facts)
+            self._flush(now)
+        elif connection_id < 0:
             self._next_hops.tls_started(now, connection_id, facts)
             self._flush(now)
         else:
@@ -348,79 +373,80 @@ class TransportNode:
 
     def queue_committed(self, now: float, writes: list[QueueWrite]) -> None:
         """Writes are durable."""
-        if self._write_failure_count:
-            self._write_failure_count = 0
+        if self._own.failure_count:
+            self._own.failure_count = 0
             self._delivery.outbound.can_write()
             self._log(events.QUEUE_WRITABLE)
+        landed = self._delivery.outbound.landed
         for write in writes:
-            if isinstance(write, FinishRecipients):
-                self._own_write_count -= 1
-                landed = self._queue.landed_by(write)
-                if landed:
-                    self._delivery.outbound.landed += landed
-                entry, added = self._queue.written(write)
-                if added:
-                    self._delivery.route(now, entry, added)
-                if entry.outcomes:
-                    self._delivery.outcomes.touched.append(entry)
-            elif isinstance(write, SettleAnswers):
-                self._own_write_count -= 1
-            elif isinstance(write, AddMessage):
+            if isinstance(write, AddMessage):
                 if self._intake.is_pending(write):
                     self._doors.accepted(now, write)
                 else:
-                    self._own_write_count -= 1
+                    self._own.committed(write)
                 entry = self._queue.add(now, write.message)
+                self._shadows.protection.committed(now, write)
                 self._delivery.route(now, entry, entry.remaining)
+            elif isinstance(write, FinishRecipients):
+                landed += self._queue.landed_by(write)
+                self._own.committed(write)
+                self._outcome_committed(now, write)
             elif isinstance(write, TrackOnly) and self._intake.is_pending(write):
                 self._doors.accepted(now, write)
             else:
-                self._own_write_count -= 1
-                self._own_tracks.discard(write)
-                if isinstance(write, TrackOnly | MarkMessage):
-                    self._delivery.outbound.landed += self._landing.pop(write, ())
+                landed += self._own.committed(write)
+                if isinstance(write, ShadowWrite):
+                    self._shadows.committed(write)
+                    if isinstance(write, DropCopies) and write.kept:
+                        self._safety_net.kept(now)
         self._flush(now)
+
+    def _outcome_committed(self, now: float, write: FinishRecipients) -> None:
+        """What became of recipients is durable."""
+        entry, added = self._queue.written(write)
+        if added:
+            self._delivery.route(now, entry, added)
+        if entry.outcomes:
+            self._delivery.outcomes.touched.append(entry)
+        if not write.remaining:
+            reports = self._reports.made_of.pop(write.number, ())
+            self._shadows.finished(entry, kept=write.kept > 0.0, reports=reports)
+            if write.kept:
+                self._safety_net.kept(now)
 
     def queue_failed(self, now: float, writes: list[QueueWrite], error: Unavailable) -> None:
         """Writes did not happen (a full disk): 452 to senders, try the rest again later."""
-        if not self._write_failure_count:
+        own = self._own
+        if not own.failure_count:
             self._log(events.QUEUE_NOT_WRITABLE, reason=error.text)
-        self._write_failure_count += 1
+        own.failure_count += 1
         for write in writes:
+            if isinstance(write, AddMessage | TrackOnly) and self._intake.is_pending(write):
+                if isinstance(write, AddMessage):
+                    self._shadows.protection.failed(write)
+                self._doors.refused(now, write, NO_ROOM)
+                continue
+            # A bounce is made anew with the outcome that it belongs to; only plain lines are kept.
+            if own.failed(write):
+                continue
             if isinstance(write, FinishRecipients):
-                self._own_write_count -= 1
-                self._rewrite_entries.append(self._queue.write_failed(write))
+                own.outcome_failed(self._queue.write_failed(write))
             elif isinstance(write, SettleAnswers):
-                self._own_write_count -= 1
                 self._intake.settle_failed(write)
-                self._settle_at = now + REWRITE.wait_s(self._write_failure_count, self._luck)
-            elif isinstance(write, AddMessage | TrackOnly) and self._intake.is_pending(write):
-                self._doors.refused(now, write)
-            else:
-                # A bounce is made anew with the outcome that it belongs to; only plain lines are kept.
-                self._own_write_count -= 1
-                if isinstance(write, TrackOnly | MarkMessage | HoldQueue) and write in self._own_tracks:
-                    self._own_tracks.discard(write)
-                    self._rewrite_tracks.append(write)
-                elif isinstance(write, MarkMessage):
-                    self._queue.not_told(write.number)  # the report on the delay is not there either
-        if self._rewrite_entries or self._rewrite_tracks:
+                self._settle_at = now + REWRITE.wait_s(own.failure_count, self._luck)
+            elif isinstance(write, MarkMessage):
+                self._queue.not_told(write.number)  # the report on the delay is not there either
+            elif isinstance(write, ShadowWrite) and not self._shadows.failed(now, write, error):
+                own.again(write)
+        if own.wait(now):
             # Until they are written down nothing more is sent: a crash would send all of it again.
             self._delivery.outbound.cannot_write()
-            if self._rewrite_at is None:
-                self._rewrite_at = now + REWRITE.wait_s(self._write_failure_count, self._luck)
         self._flush(now)
 
     def queued_read(self, now: float, number: int, data: bytes | None) -> None:
         """The data of a queued message; None when it could not be read now."""
-        if number in self._report_reads:
-            self._report_reads.discard(number)
-            entry = self._queue.get(number)
-            if entry is not None and number in self._waiting_to_tell:
-                self._tell_delay(now, entry, data or b"")
-            self._waiting_to_tell.pop(number, None)
-            if entry is not None and entry.outcomes and entry.writing is None:
-                self._record(now, entry, data or b"")
+        self._reports.data_read(now, number, data)
+        self._shadows.protection.data_read(now, number, data)
         self._delivery.data_read(now, number, data)
         self._flush(now)
 
@@ -458,30 +484,39 @@ class TransportNode:
     def _flush(self, now: float) -> None:
         """Turn what the parts have decided into outputs."""
         delivery, outcomes, outputs = self._delivery, self._delivery.outcomes, self._doors.outputs
+        reports = self._reports
+        if self._shadows.stirred:
+            self._do_shadows(now)
         if not self._stopping:
             delivery.mailboxes.dispatch(now)
             self._next_hops.advance(now)
         if delivery.delayed:
-            self._tell_delayed(now)
+            delayed, delivery.delayed = delivery.delayed, []
+            reports.tell_delayed(now, delayed)
         if outcomes.touched:
             touched, outcomes.touched = outcomes.touched, []
             for entry in touched:
                 if entry.outcomes and entry.writing is None:
-                    self._record(now, entry, entry.message.data)
+                    reports.record(now, entry, entry.message.data)
+        if reports.wanted:
+            outputs.append(ReadQueued(reports.wanted))
+            reports.wanted = []
+        if reports.writes:
+            self._own.add(reports.writes)
+            reports.writes = []
         if self._recovery.writes:
-            self._own_tracks.update(self._recovery.writes)
-            self._write_own(*self._recovery.writes)
+            self._own.keep(self._recovery.writes)
             self._recovery.writes = []
         if outcomes.tracks:
-            self._track("".join(outcomes.tracks), delivery.outbound.landed_when_tracked)
+            self._own.track("".join(outcomes.tracks), delivery.outbound.landed_when_tracked)
             outcomes.tracks = []
             delivery.outbound.landed_when_tracked = []
         if self._doors.writes:
             self._writes += self._doors.writes
             self._doors.writes = []
         self._settle(now)
-        if self._writes:
-            outputs.append(CommitQueue(self._writes))
+        if self._writes or self._own.pending:
+            outputs.append(CommitQueue(self._writes + self._own.take()))
             self._writes = []
         if self._next_hops.outputs:
             outputs += self._next_hops.outputs
@@ -502,82 +537,50 @@ class TransportNode:
 
     def _flush_doors(self, now: float) -> None:
         """Flush after an input of a client: most change nothing but its session, which has answered."""
-        if self._doors.writes or (self._settle_at is None and self._intake.has_settled):
+        copying = self._shadows.protection.frames
+        if self._doors.writes or copying or (self._settle_at is None and self._intake.has_settled):
             self._flush(now)
 
     def _settle(self, now: float) -> None:
         """Write down which answers were read: with the next commit, or by itself after a while."""
         if not self._intake.has_settled:
             self._settle_at = None
-        elif self._writes or (self._settle_at is not None and now >= self._settle_at):
+        elif self._writes or self._own.pending or (self._settle_at is not None and now >= self._settle_at):
             self._settle_at = None
-            self._write_own(self._intake.take_settled())
+            settled = self._intake.take_settled()
+            self._own.add((settled,))
+            self._shadows.answers_read(settled.fingerprints)
         elif self._settle_at is None:
             self._settle_at = now + SETTLE_S
-
-    def _record(self, now: float, entry: Entry, data: bytes | None) -> None:
-        """Write down what became of recipients; in the same commit come the reports on it."""
-        reported = self._bouncer.needs_original(entry.message, entry.outcomes)
-        if reported and data is None:
-            self._read_for_report(entry)
-            return
-        self._queue.at_work = entry.message.number
-        write, outcomes = self._queue.begin_write(entry)
-        self._write_own(write)
-        if reported:
-            for made in self._bouncer.reports(now, entry.message, outcomes, data or b""):
-                self._write_own(made.write)
-                if made.event is not None:
-                    self._delivery.outcomes.logs.append(made.event)
-
-    def _read_for_report(self, entry: Entry) -> None:
-        number = entry.message.number
-        if number not in self._report_reads:
-            self._report_reads.add(number)
-            self.outputs.append(ReadQueued([number]))
-
-    def _tell_delayed(self, now: float) -> None:
-        """Tell senders that their messages wait, once (exchange-behaviour QU-3)."""
-        delayed, self._delivery.delayed = self._delivery.delayed, []
-        for entry, recipients in delayed:
-            number = entry.message.number
-            self._queue.untold.pop(number, None)
-            self._waiting_to_tell[number] = recipients
-            if entry.message.data is None:
-                self._read_for_report(entry)
-            else:
-                self._tell_delay(now, entry, entry.message.data)
-
-    def _tell_delay(self, now: float, entry: Entry, data: bytes) -> None:
-        recipients = self._waiting_to_tell.pop(entry.message.number)
-        self._queue.at_work = entry.message.number
-        failure = Failure("4.4.7", entry.last_error or "it could not be delivered yet")
-        report = self._bouncer.delay(now, entry.message, [(each, failure) for each in recipients], data)
-        if report is not None:
-            self._queue.mark(entry, replace(entry.message.marks, delay_told=True))
-            # Both in one commit: the sender is told once, and it is known that it was.
-            self._write_own(report.write, MarkMessage(entry.message.number, entry.message.marks))
 
     def _report_tls(self, now: float) -> None:
         """Keep the counts of TLS, and send the reports that are due."""
         messages, files = self._tls_reporting.work(now, stopping=self._stopping)
-        self._write_own(*messages)
+        self._own.add(messages)
         self.outputs += files
 
-    def _track(self, lines: str, landing: list[int]) -> None:
-        """Write tracking lines of our own; they are kept until they are durable.
-
-        ``landing`` are messages that they say may be delivered twice: noted until it is written down.
-        """
-        write = TrackOnly(lines)
-        if landing:
-            self._landing[write] = landing
-        self._own_tracks.add(write)
-        self._write_own(write)
-
-    def _write_own(self, *writes: QueueWrite) -> None:
-        self._writes += writes
-        self._own_write_count += len(writes)
+    def _do_shadows(self, now: float) -> None:
+        """Do what copies ask for."""
+        shadows = self._shadows
+        while shadows.work(now):
+            self.outputs += shadows.outputs
+            shadows.outputs = []
+            self._writes += shadows.ready
+            shadows.ready = []
+            self._own.add(shadows.writes)
+            shadows.writes = []
+            refused, shadows.refused = shadows.refused, []
+            for write in refused:
+                self._doors.refused(now, write, COPY_REFUSAL)
+            came_over, shadows.came_over = shadows.came_over, []
+            for message in came_over:
+                entry = self._queue.add(now, message)
+                shadows.came_to_us(now, entry)
+                self._delivery.route(now, entry, entry.remaining)
+            released, shadows.released = shadows.released, []
+            for entry in released:
+                if self._queue.get(entry.message.number) is entry and not entry.outcomes:
+                    self._delivery.route(now, entry, entry.remaining)
 
     def _log(self, kind: EventKind, **fields: str | int) -> None:
         self.outputs.append(Log(happened(kind, **fields)))

@@ -21,10 +21,10 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import assert_never
 
 from holdfast.kernel.ids import NetworkMessageId
 from holdfast.sim.scenario import Rates
+from holdfast.sim.shadow_tables import ShadowTables, identity_of
 from holdfast.sim.world import Violation, World, some
 from holdfast.transport.queue import (
     AddMessage,
@@ -37,6 +37,7 @@ from holdfast.transport.queue import (
     SettleAnswers,
     TrackOnly,
 )
+from holdfast.transport.shadow_writes import HoldCopy
 
 
 @dataclass(slots=True)
@@ -189,6 +190,8 @@ class QueueDisk:
         tracking: the tracking log, as committed.
         held_queues: the queues that were stopped.
         in_flight: numbers of messages that a next hop may have taken, a note each.
+        generation: how many disks were lost in this place before.
+        shadows: what it holds for other servers, and they for it.
     """
 
     memory_s: float
@@ -201,6 +204,11 @@ class QueueDisk:
     tracking: list[str] = field(default_factory=list)
     held_queues: dict[str, None] = field(default_factory=dict)
     in_flight: list[int] = field(default_factory=list)
+    generation: int = 0
+    shadows: ShadowTables = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shadows = ShadowTables(self.messages, identity_of(self.name, self.generation))
 
     def apply(self, writes: list[QueueWrite]) -> None:
         """Make writes durable.
@@ -210,21 +218,16 @@ class QueueDisk:
         """
         for write in writes:
             match write:
-                case AddMessage(message, tracking):
-                    if message.number in self.used_numbers:
-                        raise Violation(f"queue number {message.number} is used a second time")
-                    if message.data is None:
-                        raise Violation(f"queue number {message.number} is added without its data")
+                case AddMessage(message, tracking, holder):
+                    self._use(message)
                     self.messages[message.number] = message
-                    self.used_numbers.add(message.number)
-                    # A report may come to the disk before messages that took their numbers earlier.
-                    self.next_number = max(self.next_number, message.number + 1)
+                    self.shadows.added(message, holder)
                     if message.fingerprint:
                         known = (message.network_message_id, message.received_at)
                         self.uncertain[message.fingerprint] = known
                     self.tracking.append(tracking)
-                case FinishRecipients(number, remaining, tracking):
-                    self._finish(number, remaining)
+                case FinishRecipients(number, remaining, tracking, kept):
+                    self._finish(number, remaining, kept)
                     self.tracking.append(tracking)
                 case TrackOnly(tracking):
                     self.tracking.append(tracking)
@@ -240,9 +243,21 @@ class QueueDisk:
                     if not held:
                         del self.held_queues[key]
                 case _:
-                    assert_never(write)
+                    if isinstance(write, HoldCopy):
+                        self._use(write.message)
+                    self.shadows.apply(write)
+                    self.tracking.append(write.tracking)
 
-    def _finish(self, number: int, remaining: tuple[str, ...]) -> None:
+    def _use(self, message: QueuedMessage) -> None:
+        if message.number in self.used_numbers:
+            raise Violation(f"queue number {message.number} is used a second time")
+        if message.data is None:
+            raise Violation(f"queue number {message.number} is added without its data")
+        self.used_numbers.add(message.number)
+        # A report may come to the disk before messages that took their numbers earlier.
+        self.next_number = max(self.next_number, message.number + 1)
+
+    def _finish(self, number: int, remaining: tuple[str, ...], kept: float) -> None:
         message = self.messages.get(number)
         if message is None:
             raise Violation(f"queue number {number} is finished, but it does not wait")
@@ -250,6 +265,7 @@ class QueueDisk:
             self.messages[number] = dataclasses.replace(message, recipients=remaining)
         else:
             del self.messages[number]
+            self.shadows.finished(message, kept)
 
     def recover(self, now: float) -> RecoveredQueue:
         """Read what a starting transport finds."""
@@ -262,6 +278,7 @@ class QueueDisk:
             uncertain={fingerprint: known[0] for fingerprint, known in self.uncertain.items()},
             held_queues=tuple(self.held_queues),
             in_flight=tuple(dict.fromkeys(self.in_flight)),
+            shadows=self.shadows.recover(),
         )
 
     def landed(self, numbers: list[int]) -> None:
@@ -286,4 +303,4 @@ class QueueDisk:
     def read(self, number: int) -> bytes | None:
         """The data of a waiting message."""
         message = self.messages.get(number)
-        return message.data if message is not None else None
+        return message.data if message is not None else self.shadows.read(number)

@@ -44,6 +44,7 @@ from holdfast.transport.queue import QueueWrite
 from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire import store
 from holdfast.wire.dns_answers import Question
+from holdfast.wire.framing import FrameReader
 
 PLACE = server_address()  # of the first server
 RECONNECT_S = 0.2
@@ -130,7 +131,7 @@ class _StoreLink:
     def __init__(self, process: TransportProcess, database: str) -> None:
         self._process = process
         self._database = database
-        self._reader = store.FrameReader()
+        self._reader = FrameReader()
         self._stands = False
         self._endpoint = process.network.connect(process.place, f"mailbox {database}", self)
 

@@ -28,16 +28,15 @@ from holdfast.kernel.ids import new_network_message_id
 from holdfast.transport import events
 from holdfast.transport.categorize import Categorizer
 from holdfast.transport.dsn_texts import DsnWords, choose_words, read_languages
+from holdfast.transport.envelope import EnvelopeOptions, RecipientOptions
 from holdfast.transport.hop_profile import Unreachable
 from holdfast.transport.outcomes import facts_of
 from holdfast.transport.queue import (
     AddMessage,
-    EnvelopeOptions,
     Failure,
     NextHopKey,
     Queue,
     QueuedMessage,
-    RecipientOptions,
     RecipientOutcome,
     Served,
     TrackOnly,

@@ -18,7 +18,7 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Protocol
 
@@ -111,14 +111,33 @@ class Delivery:
     def _categorizer(self) -> Categorizer:
         return self.mailboxes.categorizer
 
-    def started(self, now: float) -> None:
-        """Route everything that was found in the queue."""
+    def started(self, now: float, but_not: Collection[Entry] = ()) -> None:
+        """Route everything that was found in the queue, but what waits for a word of another server."""
         self._grace_until = now + EXPIRY_GRACE_S
         self._age_check_at = now + AGE_CHECK_S
         self.shelves[UNREACHABLE].last_delivery_at = now
         self._queue.put_in_order(now)
+        waiting = {entry.message.number for entry in but_not}
         for entry in list(self._queue):
-            self.route(now, entry, entry.remaining)
+            if entry.message.number not in waiting:
+                self.route(now, entry, entry.remaining)
+
+    def leave_to(self, now: float, entry: Entry, server: str) -> bool:
+        """Give up what waits of a message: another server of ours has taken it over.
+
+        Returns:
+            Whether nothing of it is on its way to a mailbox or a next hop, or was there already.
+        """
+        at_work = [part for part in entry.parts if part.state is PartState.AT_WORK]
+        for part in entry.parts:
+            if part.state is not PartState.AT_WORK:
+                part.lane.drop(now, part)
+        settled = {each for outcome in (*entry.outcomes, *entry.recording) for each in outcome.finished}
+        settled.update(each for part in at_work for each in part.recipients)
+        rest = tuple(each for each in entry.remaining if each not in settled)
+        if rest:
+            self.outcomes.dropped(now, entry, rest, f"server {server} took it over", "REDUNDANCY")
+        return not at_work and not entry.outside
 
     # --- where to -----------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -148,9 +148,35 @@ class Intake:
         # client pipelines whole messages.
         self._unread: dict[ConnectionId, list[_Answer]] = {}
         self._by_fingerprint: dict[bytes, list[_Answer]] = {}
+        # First tries that another server took in, by fingerprint: copy, and since when; oldest first.
+        self._elsewhere: OrderedDict[bytes, tuple[NetworkMessageId, float]] = OrderedDict()
         # Fingerprints that the queue database holds, and those of them that it may forget.
         self._kept: set[bytes] = set()
         self._settled: dict[bytes, None] = {}
+
+    def first_try_elsewhere(
+        self, now: float, fingerprint: bytes, network_message_id: NetworkMessageId
+    ) -> None:
+        """Another server of ours takes this message in at this moment; its sender may come here next.
+
+        The same message is then one of ours as well, since the other one may get lost before it is
+        acknowledged. It keeps its network message id, by which mailboxes take only one of the two.
+        """
+        self._elsewhere.pop(fingerprint, None)
+        self._elsewhere[fingerprint] = (network_message_id, now)
+        while len(self._elsewhere) > self._count_max:
+            self._elsewhere.popitem(last=False)
+
+    def answers_read_elsewhere(self, fingerprints: Iterable[bytes]) -> None:
+        """Senders have read the 250 of another server: the same again is a message in its own right."""
+        for fingerprint in fingerprints:
+            self._elsewhere.pop(fingerprint, None)
+
+    def _id_elsewhere(self, now: float, fingerprint: bytes) -> NetworkMessageId | None:
+        known = self._elsewhere.get(fingerprint)
+        if known is None or now - known[1] >= self.memory_s:
+            return None
+        return known[0]
 
     def recovered(self, now: float, uncertain: Mapping[bytes, NetworkMessageId]) -> None:
         """Take over what an earlier life of this process left uncertain."""
@@ -221,7 +247,7 @@ class Intake:
     ) -> tuple[QueuedMessage, AddMessage]:
         """Make the message to be queued; ``known_by`` are its fingerprint and its Message-ID."""
         fingerprint, message_id = known_by
-        network_message_id = new_network_message_id(self._luck)
+        network_message_id = self._id_elsewhere(now, fingerprint) or new_network_message_id(self._luck)
         recipients = message.recipients
         trace = Trace(
             helo=message.helo,
@@ -363,6 +389,7 @@ class Intake:
             and fingerprint not in self._uncertain
         ):
             self._settled[fingerprint] = None
+            self._elsewhere.pop(fingerprint, None)
 
     def _forget_answer(self, answer: _Answer) -> None:
         answers = self._by_fingerprint[answer.fingerprint]

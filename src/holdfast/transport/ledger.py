@@ -3,7 +3,7 @@
 It is recomputed from the tracking log and the queue, never kept, so that it
 cannot agree with a mistake. The unit is one recipient of one message. A pair
 (network message id, recipient) opens with RECEIVE (or DSN, for a message of our
-own), and closes with DELIVER or DUPLICATEDELIVER (delivered), SEND (relayed: a
+own, or RESUBMIT), and closes with DELIVER or DUPLICATEDELIVER (delivered), SEND (relayed: a
 next hop answers for it now), FAIL (bounced), DROP (dropped), or by waiting in
 the queue (queued). EXPAND replaces a group by its members, RESOLVE an address by
 the one it stands for: what was replaced is not counted, what took its place is.
@@ -76,8 +76,9 @@ class LedgerBuilder:
         except Refusal:
             return
         match event_id:
-            case EventId.RECEIVE | EventId.DSN:
-                # A message with very many recipients has several lines.
+            case EventId.RECEIVE | EventId.DSN | EventId.RESUBMIT:
+                # A message with very many recipients has several lines; one that was taken over from another
+                # server, or comes from the Safety Net, is ours to answer for from then on.
                 self._message_count += network_message_id not in self._open
                 self._begin(network_message_id, recipients)
             case EventId.EXPAND | EventId.RESOLVE:
@@ -92,10 +93,13 @@ class LedgerBuilder:
                 | EventId.LOAD
                 | EventId.REDIRECT
                 | EventId.TRANSFER
-                | EventId.RESUBMIT
                 | EventId.POISONMESSAGE
+                | EventId.HAREDIRECT
+                | EventId.HAREDIRECTFAIL
+                | EventId.HARECEIVE
+                | EventId.HADISCARD
             ):
-                pass  # it waits on
+                pass  # it waits on, or another server answers for it
 
     def add_lines(self, text: str) -> None:
         """Take many whole lines."""

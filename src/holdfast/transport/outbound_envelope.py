@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from holdfast.kernel.address import parse_address
 from holdfast.kernel.errors import Refusal
-from holdfast.transport.queue import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
 from holdfast.wire.smtp_reply import Extensions
 
 # Nearly all addresses: printable ASCII that needs no quotes. All others are parsed again.

@@ -9,7 +9,7 @@ import enum
 from dataclasses import dataclass, field
 
 from holdfast.kernel.errors import Refusal
-from holdfast.transport.queue import EnvelopeOptions
+from holdfast.transport.envelope import EnvelopeOptions
 from holdfast.wire.smtp_reply import ServerReply
 
 

@@ -89,10 +89,12 @@ class Outcomes:
                 )
             )
 
-    def dropped(self, now: float, entry: Entry, recipients: tuple[str, ...], why: str) -> None:
-        """Recipients leave the queue and nobody is told: an administrator wants it so."""
+    def dropped(
+        self, now: float, entry: Entry, recipients: tuple[str, ...], why: str, source: str = "ADMIN"
+    ) -> None:
+        """Recipients leave the queue, nobody is told: an administrator wants it, or another server has it."""
         details = LineDetails(custom_data=why)
-        line = self._tracking.line(now, EventId.DROP, "ADMIN", facts_of(entry.message), recipients, details)
+        line = self._tracking.line(now, EventId.DROP, source, facts_of(entry.message), recipients, details)
         self.settle(entry, RecipientOutcome(recipients, line))
 
     def deferred(

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple
 
 from holdfast.kernel.ids import NetworkMessageId
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions
+from holdfast.transport.shadow_writes import NO_SHADOWS, RecoveredShadows, ShadowWrite
 
 
 class DeliveryType(enum.Enum):
@@ -58,46 +60,6 @@ class NextHopKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class RecipientOptions:
-    """What a sender asked to be told about one recipient (RFC 3461 sections 4.1 and 4.2).
-
-    Attributes:
-        notify: of SUCCESS, FAILURE, DELAY; or only NEVER; empty when it was not given.
-        original_recipient: the ORCPT value as given (``rfc822;xtext``); empty when it was not.
-    """
-
-    notify: tuple[str, ...] = ()
-    original_recipient: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EnvelopeOptions:
-    """What the envelope said beyond sender and recipients.
-
-    Attributes:
-        return_content: FULL or HDRS (RFC 3461 section 4.3); empty when RET was not given.
-        envelope_id: the ENVID value as given (xtext); empty when it was not.
-        eight_bit: whether BODY=8BITMIME was said (RFC 6152).
-        smtputf8: whether SMTPUTF8 was said (RFC 6531).
-        recipients: envelope recipient and its options, of those that have any.
-    """
-
-    return_content: str = ""
-    envelope_id: str = ""
-    eight_bit: bool = False
-    smtputf8: bool = False
-    recipients: tuple[tuple[str, RecipientOptions], ...] = ()
-
-    def of(self, recipient: str) -> RecipientOptions:
-        """The options of a recipient."""
-        return next((options for each, options in self.recipients if each == recipient), _NO_OPTIONS)
-
-
-_NO_OPTIONS = RecipientOptions()
-PLAIN_ENVELOPE = EnvelopeOptions()
-
-
-@dataclass(frozen=True, slots=True)
 class Marks:
     """What is known of a waiting message beyond its envelope, and must outlive a crash.
 
@@ -106,12 +68,14 @@ class Marks:
         poison: it is set aside, since the transport role crashed over it.
         delay_told: its sender was told that it waits.
         redirect: the host that an administrator sent it to instead; empty for none.
+        resubmitted: it comes from the Safety Net: nobody is told what becomes of it (SN-6).
     """
 
     held: bool = False
     poison: bool = False
     delay_told: bool = False
     redirect: str = ""
+    resubmitted: bool = False
 
 
 NO_MARKS = Marks()
@@ -158,19 +122,28 @@ class QueuedMessage:
 
 @dataclass(slots=True, unsafe_hash=True)
 class AddMessage:
-    """Take a message into the queue; ``tracking`` are its lines for the tracking log."""
+    """Take a message into the queue; ``tracking`` are its lines for the tracking log.
+
+    ``holder`` is the server that holds its shadow copy: empty for none, None where there is no other server.
+    """
 
     message: QueuedMessage
     tracking: str
+    holder: str | None = None
 
 
 @dataclass(slots=True, unsafe_hash=True)
 class FinishRecipients:
-    """Record that recipients are finished; ``remaining`` empty removes the message."""
+    """Record that recipients are finished; ``remaining`` empty removes the message.
+
+    ``kept`` moves it to the Safety Net then, at this instant by the wall clock; 0 removes it for good. Who
+    holds its shadow copy stays written down until ``ForgetCopies``.
+    """
 
     number: int
     remaining: tuple[str, ...]
     tracking: str
+    kept: float = 0.0
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -210,7 +183,7 @@ class HoldQueue:
     tracking: ClassVar[str] = ""
 
 
-QueueWrite = AddMessage | FinishRecipients | TrackOnly | SettleAnswers | MarkMessage | HoldQueue
+QueueWrite = AddMessage | FinishRecipients | TrackOnly | SettleAnswers | MarkMessage | HoldQueue | ShadowWrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +201,7 @@ class RecoveredQueue:
             just before the last life of this process ended; some may have left the queue.
         crash_counts: how often this process died of a fault of ours while it
             worked on a message, by number.
+        shadows: what it holds for other servers, and they for us.
     """
 
     messages: tuple[QueuedMessage, ...]
@@ -236,6 +210,7 @@ class RecoveredQueue:
     held_queues: tuple[str, ...] = ()
     in_flight: tuple[int, ...] = ()
     crash_counts: Mapping[int, int] = field(default_factory=dict)
+    shadows: RecoveredShadows = NO_SHADOWS
 
 
 UNCERTAIN_COUNT_MAX = 100_000  # fingerprints of messages whose sender may not have read our 250
@@ -265,6 +240,8 @@ class Entry:
         alone: it is sent to the store by itself, since a batch with it was refused.
         failure_count: refusals in a row that were about this message.
         last_error: why it waits, for people; empty when nothing has failed.
+        inside, outside: whether a mailbox of ours has it, and whether a next hop has, as far as this life of
+            the process knows.
     """
 
     message: QueuedMessage
@@ -279,6 +256,8 @@ class Entry:
     alone: bool = False
     failure_count: int = 0
     last_error: str = ""
+    inside: bool = False
+    outside: bool = False
 
     @property
     def settled(self) -> bool:
@@ -515,23 +494,36 @@ class Queue:
         """Whether that much more data may be in memory; one message always may."""
         return self.memory_bytes == 0 or self.memory_bytes + size_bytes <= self._memory_bytes_max
 
-    def begin_write(self, entry: Entry) -> tuple[FinishRecipients, tuple[RecipientOutcome, ...]]:
-        """Turn the outcomes of a message into one write, and return the outcomes it records."""
+    def begin_write(
+        self, entry: Entry, kept: float = 0.0
+    ) -> tuple[FinishRecipients, tuple[RecipientOutcome, ...]]:
+        """Turn the outcomes of a message into one write, and return the outcomes it records.
+
+        A message that a mailbox of ours has goes to the Safety Net at ``kept``, by the wall clock; 0: none
+        does.
+        """
         assert entry.writing is None
         assert entry.outcomes
         outcomes, entry.outcomes = entry.outcomes, ()
+        for outcome in outcomes:
+            if outcome.remote_host:
+                entry.outside = True
+            elif outcome.served is Served.DELIVERED:
+                entry.inside = True
         if len(outcomes) == 1 and outcomes[0].finished == entry.remaining and not outcomes[0].added:
             remaining: tuple[str, ...] = ()
             tracking = outcomes[0].tracking
         else:
             finished = {recipient for outcome in outcomes for recipient in outcome.finished}
-            kept = tuple(recipient for recipient in entry.remaining if recipient not in finished)
+            others = tuple(recipient for recipient in entry.remaining if recipient not in finished)
             entry.adding = tuple(
-                dict.fromkeys(r for outcome in outcomes for r in outcome.added if r not in kept)
+                dict.fromkeys(r for outcome in outcomes for r in outcome.added if r not in others)
             )
-            remaining = kept + entry.adding
+            remaining = others + entry.adding
             tracking = "".join(outcome.tracking for outcome in outcomes)
         write = FinishRecipients(entry.message.number, remaining, tracking)
+        if kept and entry.inside and not remaining:
+            write.kept = kept
         entry.writing = write
         entry.recording = outcomes
         return write, outcomes

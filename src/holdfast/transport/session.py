@@ -26,8 +26,8 @@ from holdfast.directory.model import SizeMode
 from holdfast.kernel.address import Address
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
 from holdfast.transport.header_firewall import strip_forbidden
-from holdfast.transport.queue import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
 from holdfast.transport.rights import Client, ClientKind, kind_of, rights_of
 from holdfast.transport.session_auth import FAILURE_COUNT_MAX, MECHANISMS, Credentials, SignIn
 from holdfast.transport.session_chunks import ChunkReader, refusal_of_chunk
@@ -48,10 +48,12 @@ from holdfast.transport.session_terms import (
     MessageReceived,
     PasswordGiven,
     SessionEvent,
+    ShadowLinkWanted,
     Terms,
     TlsWanted,
     certificate_fits,
 )
+from holdfast.transport.shadow_link import parse_hello
 from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire import smtp
 from holdfast.wire.headers import HeaderBlock, read_header_block
@@ -106,6 +108,8 @@ class SmtpSession(SessionReading):
     def _meet(self, tls_facts: TlsFacts | None) -> None:
         """Say who the client is, when it comes and when its certificate is known."""
         self._certificate_fits = certificate_fits(self._connector, tls_facts)
+        # The server of ours that the client has proved to be.
+        self._server = tls_facts.server if tls_facts is not None else ""
         self._tls = f"{tls_facts.version} {tls_facts.cipher}" if tls_facts is not None else ""
         kind = kind_of(
             self._connector,
@@ -171,6 +175,20 @@ class SmtpSession(SessionReading):
         self._answer(refusal)
         return self._read_pending()
 
+    def link_refused(self, refusal: Refusal) -> None:
+        """The connection does not become a shadow link; the session goes on."""
+        assert self._state is State.LINK_JUDGED
+        self._state = COMMAND
+        self._error(refusal)
+
+    def take_rest(self) -> bytes:
+        """The connection is a shadow link now; returns what came behind the command."""
+        assert self._state is State.LINK_JUDGED
+        rest = bytes(self._pending)
+        self._pending.clear()
+        self._state = State.ENDED
+        return rest
+
     def tls_started(self, facts: TlsFacts | None = None) -> None:
         """TLS is on; whatever was pipelined in the clear is gone, the session begins anew."""
         if self.ended:
@@ -229,7 +247,10 @@ class SmtpSession(SessionReading):
         self._extended = True
         self._forget_transaction()
         self._reply += self._terms.ehlo_reply(
-            self.client, tls_active=self._tls_active, sign_in_offered=self._sign_in_offered
+            self.client,
+            tls_active=self._tls_active,
+            sign_in_offered=self._sign_in_offered,
+            to_server=self._server != "",
         )
 
     def _mail_command(self, argument: bytes, line: bytes) -> None:
@@ -373,6 +394,14 @@ class SmtpSession(SessionReading):
         self._state = State.TLS
         self._reply += b"220 2.0.0 begin TLS\r\n"
         self._events.append(TlsWanted())
+
+    def _xshadow_command(self, argument: bytes, line: bytes) -> None:
+        server = self._server
+        if not server or not self._extended or self._has_sender:
+            raise Refusal("command not known", code=500, status="5.5.1")
+        hello = parse_hello(argument)
+        self._state = State.LINK_JUDGED
+        self._events.append(ShadowLinkWanted(hello, server))
 
     def _auth_command(self, argument: bytes, line: bytes) -> None:
         if not self._sign_in_offered and not self._tls_active:
@@ -538,4 +567,5 @@ _COMMANDS: dict[bytes, Callable[[SmtpSession, bytes, bytes], None]] = {
     b"QUIT": SmtpSession._quit_command,
     b"STARTTLS": SmtpSession._starttls_command,
     b"AUTH": SmtpSession._auth_command,
+    b"XSHADOW": SmtpSession._xshadow_command,
 }

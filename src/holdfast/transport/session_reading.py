@@ -28,13 +28,14 @@ class State(enum.Enum):
     MESSAGE_JUDGED = "waits for accepted or refused"
     SIGN_IN_JUDGED = "waits for password_checked"
     TLS = "waits for tls_started"
+    LINK_JUDGED = "waits for take_rest or link_refused"
     ENDED = "is over"
 
 
 # By these names, since looking a member up in its class costs more than the comparison.
 COMMAND, DATA, CHUNK = State.COMMAND, State.DATA, State.CHUNK
 SIGN_IN, MESSAGE_JUDGED, SIGN_IN_JUDGED = State.SIGN_IN, State.MESSAGE_JUDGED, State.SIGN_IN_JUDGED
-_WAITING = (MESSAGE_JUDGED, SIGN_IN_JUDGED)
+_WAITING = (MESSAGE_JUDGED, SIGN_IN_JUDGED, State.LINK_JUDGED)
 _READING = (COMMAND, DATA, SIGN_IN, CHUNK)
 
 NO_MESSAGE = DataReader(0)  # stands where no message is being read; never fed

@@ -21,11 +21,13 @@ from holdfast.directory.model import (
 )
 from holdfast.kernel.address import Address
 from holdfast.kernel.ids import MailboxId
-from holdfast.transport.queue import PLAIN_ENVELOPE, EnvelopeOptions
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions
 from holdfast.transport.rights import Client, groups_of, server_addresses_of
+from holdfast.transport.shadow_link import Hello
 from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire import smtp
 from holdfast.wire.headers import HeaderBlock
+from holdfast.wire.shadow import VERSION
 
 
 class Judge(Protocol):
@@ -88,7 +90,20 @@ class SessionEnded:
     """Close the connection after the reply."""
 
 
-SessionEvent = MessageReceived | TlsWanted | PasswordGiven | SessionEnded
+@dataclass(frozen=True, slots=True)
+class ShadowLinkWanted:
+    """A server of ours wants this connection for shadow copies; ``take_rest`` or ``link_refused`` follows.
+
+    Attributes:
+        hello: who it says it is.
+        certified: the server of ours that its certificate is of.
+    """
+
+    hello: Hello
+    certified: str
+
+
+SessionEvent = MessageReceived | TlsWanted | PasswordGiven | SessionEnded | ShadowLinkWanted
 
 
 class Terms:
@@ -113,7 +128,7 @@ class Terms:
         self.helo_reply = smtp.format_reply(250, "", fqdn)
         self._organisation_bytes_max = organisation.message_bytes_max
         self._organisation_recipient_count_max = organisation.recipient_count_max
-        self._ehlo: dict[tuple[bool, bool, int], bytes] = {}
+        self._ehlo: dict[tuple[bool, bool, bool, int], bytes] = {}
 
     def message_bytes_max(self, client: Client) -> int:
         """The largest message of a client: the connector's limit, and the organisation's too (RC-11)."""
@@ -131,15 +146,19 @@ class Terms:
         """Whether STARTTLS is offered now."""
         return self.connector.tls is TlsMode.STARTTLS and not tls_active
 
-    def ehlo_reply(self, client: Client, *, tls_active: bool, sign_in_offered: bool) -> bytes:
-        """The answer to EHLO."""
-        key = (tls_active, sign_in_offered, self.message_bytes_max(client))
+    def ehlo_reply(
+        self, client: Client, *, tls_active: bool, sign_in_offered: bool, to_server: bool = False
+    ) -> bytes:
+        """The answer to EHLO; ``to_server``: a server of ours has proved to be one."""
+        key = (tls_active, sign_in_offered, to_server, self.message_bytes_max(client))
         reply = self._ehlo.get(key)
         if reply is None:
             reply = self._ehlo[key] = smtp.format_reply(250, "", "\n".join(self._keywords(*key)))
         return reply
 
-    def _keywords(self, tls_active: bool, sign_in_offered: bool, bytes_max: int) -> list[str]:
+    def _keywords(
+        self, tls_active: bool, sign_in_offered: bool, to_server: bool, bytes_max: int
+    ) -> list[str]:
         keywords = [self.fqdn, "PIPELINING"]
         if self.connector.size_mode is SizeMode.ENABLED:
             keywords.append(f"SIZE {bytes_max}")
@@ -150,6 +169,8 @@ class Terms:
             keywords.append("STARTTLS")
         if sign_in_offered:
             keywords.append("AUTH PLAIN LOGIN")
+        if to_server:
+            keywords.append(f"XHOLDFAST {VERSION}")
         keywords.append("HELP")
         return keywords
 

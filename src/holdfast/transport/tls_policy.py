@@ -95,6 +95,7 @@ class TlsFacts:
     verified: bool
     problem: str = ""
     peer_names: tuple[str, ...] = ()
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,14 @@ class EventId(enum.Enum):
     RESOLVE = "RESOLVE"  # an address (related) was replaced by the one it stands for (recipients)
     REDIRECT = "REDIRECT"  # an administrator gave it another next hop; it waits on
     TRANSFER = "TRANSFER"  # some recipients go on in a copy of their own; they wait on
-    RESUBMIT = "RESUBMIT"  # routed anew, by an administrator or after long idleness; it waits on
+    RESUBMIT = "RESUBMIT"  # routed anew, taken over from another server, or from the Safety Net; it waits on
     DEFER = "DEFER"  # put off; the status says why; it waits on
     POISONMESSAGE = "POISONMESSAGE"  # set aside, or let go on; it waits on
     LOAD = "LOAD"  # found in the queue database at start
+    HAREDIRECT = "HAREDIRECT"  # a partner (reference) has a shadow copy of it
+    HAREDIRECTFAIL = "HAREDIRECTFAIL"  # taken in although no partner could make a copy: unprotected
+    HARECEIVE = "HARECEIVE"  # a shadow copy of another server's (reference) message, taken in
+    HADISCARD = "HADISCARD"  # that shadow copy let go: its primary has finished the message
 
 
 class MessageFacts(NamedTuple):

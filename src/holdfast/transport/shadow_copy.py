@@ -1,0 +1,74 @@
+"""A queued message as a shadow copy, and back.
+
+Source: exchange-behaviour SR13-1; ``wire.shadow``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from holdfast.kernel.errors import Refusal
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions
+from holdfast.transport.queue import QueuedMessage
+from holdfast.wire import shadow
+
+_options_encoder = msgspec.msgpack.Encoder()
+_options_decoder = msgspec.msgpack.Decoder(EnvelopeOptions)
+
+
+def copy_of(message: QueuedMessage, *, sender_may_repeat: bool) -> shadow.Copy:
+    """Write a message, whose data is at hand, as what a partner is asked to hold.
+
+    ``sender_may_repeat``: its sender has not read our 250, so the same again is a second try.
+    """
+    assert message.data is not None
+    options = b"" if message.options is PLAIN_ENVELOPE else _options_bytes(message.options)
+    return shadow.Copy(
+        message.number,
+        message.network_message_id,
+        message.received_at,
+        message.reverse_path,
+        message.recipients,
+        message.message_id,
+        message.subject,
+        message.fingerprint if sender_may_repeat else b"",
+        options,
+        message.data,
+    )
+
+
+def _options_bytes(options: EnvelopeOptions) -> bytes:
+    try:
+        return _options_encoder.encode(options)
+    except UnicodeEncodeError:
+        # An address that is not valid Unicode: the message goes, without what was asked about recipients.
+        return _options_encoder.encode(replace(options, recipients=()))
+
+
+def message_of(copy: shadow.Copy, number: int) -> QueuedMessage:
+    """Read a copy as a queued message under a number of ours.
+
+    Raises:
+        Refusal: it is not what a server of ours writes.
+    """
+    try:
+        options = _options_decoder.decode(copy.options) if copy.options else PLAIN_ENVELOPE
+    except msgspec.MsgspecError as error:
+        raise Refusal(f"not the envelope of a shadow copy: {error}") from None
+    if not copy.recipients:
+        raise Refusal("a shadow copy without recipients")
+    return QueuedMessage(
+        number=number,
+        network_message_id=copy.network_message_id,
+        received_at=copy.received_at,
+        reverse_path=copy.reverse_path,
+        recipients=copy.recipients,
+        size_bytes=len(copy.data),
+        data=copy.data,
+        message_id=copy.message_id,
+        subject=copy.subject,
+        fingerprint=copy.fingerprint,
+        options=options,
+    )

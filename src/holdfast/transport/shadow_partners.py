@@ -1,0 +1,68 @@
+"""Find the servers of ours that can keep shadow copies, in the order in which they are asked.
+
+A partner runs transport, is reached by a connector of its that offers TLS, and is known by its
+certificate; so are we. Servers of other sites come before those of ours, or the other way round, or one of
+them not at all, as ``shadow_preference`` says; inside a site each server begins with the one that comes after
+it by name, so that the copies of many servers are spread.
+
+Source: exchange-behaviour SR13-2, SR13-4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from holdfast.directory.model import Organisation, Role, Server, ShadowPreference
+from holdfast.directory.server_certificates import known_certificates
+from holdfast.transport.own_servers import OwnServers
+from holdfast.transport.tls_policy import TlsDemand, TlsLevel
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowPartner:
+    """A server that is asked to keep copies, and where it is reached."""
+
+    name: str
+    fqdn: str
+    address: str
+    port: int
+
+
+def shadow_partners(organisation: Organisation, own: Server | None) -> tuple[ShadowPartner, ...]:
+    """The partners of a server, in the order in which they are asked; none without a certificate of its."""
+    if (
+        own is None
+        or Role.TRANSPORT not in own.roles
+        or organisation.shadow_preference is ShadowPreference.OFF
+        or not known_certificates(own)
+    ):
+        return ()
+    others = sorted(
+        (each for each in organisation.servers if each.name != own.name and known_certificates(each)),
+        key=lambda each: (each.name <= own.name, each.name),
+    )
+    local = tuple(each for each in others if each.site == own.site)
+    remote = tuple(each for each in others if each.site != own.site)
+    match organisation.shadow_preference:
+        case ShadowPreference.LOCAL_ONLY:
+            wanted = local
+        case ShadowPreference.REMOTE_ONLY:
+            wanted = remote
+        case _:
+            wanted = remote + local
+    reached = {each.address.name: each for each in OwnServers(organisation).reached(wanted)}
+    return tuple(
+        ShadowPartner(where.name, where.fqdn, where.address, where.port)
+        for each in wanted
+        if each.name in reached and reached[each.name].offers_tls
+        for where in (reached[each.name].address,)
+    )
+
+
+def shadow_demands(organisation: Organisation) -> dict[str, TlsDemand]:
+    """The TLS that a link to each server of ours needs: the certificates by which it is known."""
+    return {
+        each.name: TlsDemand(TlsLevel.ENCRYPTED, each.fqdn)
+        for each in organisation.servers
+        if known_certificates(each)
+    }

@@ -1,0 +1,233 @@
+"""Two and three servers that keep copies for each other, with everything that may get lost between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from holdfast.directory.model import Protect
+from node.pair import Pair
+
+USER1, USER2 = "user1@example.test", "user2@example.test"
+
+
+def linked(count: int = 2) -> Pair:
+    pair = Pair(count)
+    pair.wait(1.0)
+    return pair
+
+
+def test_servers_that_know_each_other_link_by_themselves() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    assert mail1.protection.usable("mail2")
+    assert mail2.protection.usable("mail1")
+
+
+def test_250_comes_after_the_partner_and_our_own_disk() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail1.hold_commits = mail2.hold_commits = True
+    assert mail1.send(USER1) == b""
+    pair.move()
+    assert mail1.said[1] == b""
+    assert not mail1.commits  # not before the partner has it
+    mail2.hold_commits = False
+    pair.move()
+    assert mail2.held.copy_count == 1
+    assert mail1.said[1] == b""
+    mail1.hold_commits = False
+    pair.move(deliver=False)
+    assert mail1.said[1].startswith(b"250 2.0.0 queued as")
+    assert mail1.protection.protected_count == 1
+
+
+def test_a_finished_message_is_discarded_and_goes_to_both_safety_nets() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail1.send(USER1)
+    pair.move()
+    assert mail1.mailbox("user1")
+    assert mail2.held.copy_count == 0
+    assert not mail1.disk.messages
+    assert not mail1.disk.shadows.discards  # it was fetched
+    assert len(mail1.disk.shadows.kept) == len(mail2.disk.shadows.kept) == 1
+    for event in ("RECEIVE", "HAREDIRECT", "DELIVER"):
+        assert event in mail1.event_ids()
+    assert mail2.event_ids() == ["HARECEIVE", "HADISCARD"]
+    assert mail1.ledger().unaccounted_count == mail2.ledger().unaccounted_count == 0
+
+
+def test_a_dead_partner_makes_mail_unprotected_until_it_is_back() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail2.die()
+    mail1.stores_up = False
+    mail1.do(mail1.node.store_lost, "db1")
+    mail1.send(USER1)
+    pair.move()
+    assert mail1.said[1].startswith(b"250 ")
+    assert len(mail1.protection.unprotected) == 1
+    assert "HAREDIRECTFAIL" in mail1.event_ids()
+    mail2.start()
+    pair.wait(30.0)
+    assert not mail1.protection.unprotected
+    assert mail1.protection.protected_count == 1
+    assert mail2.held.copy_count == 1
+
+
+def test_a_partner_that_never_commits_is_distrusted() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail2.hold_commits = True
+    mail1.send(USER1)
+    pair.wait(4.0)
+    assert mail1.said[1] == b""
+    pair.wait(2.0)
+    assert mail1.said[1].startswith(b"250 ")
+    assert any("did not hold a copy within" in each for each in mail1.log)
+
+
+def test_take_over_delivers_what_a_lost_server_had_acknowledged() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    pair.no_mail = True
+    mail1.send(USER1, USER2)
+    pair.move(deliver=False)
+    assert mail1.said[1].startswith(b"250 ")
+    mail1.die()
+    pair.no_mail = False
+    assert mail2.held.declare_lost(pair.now, "mail1") == 1
+    mail2.do(mail2.node.timer)
+    pair.wait(1.0)
+    assert len(mail2.mailbox("user2")) == 1
+    assert len(mail2.disk.messages) == 1  # user1's part waits for server mail1
+    mail1.start()
+    pair.wait(900.0)
+    assert len(mail1.mailbox("user1")) == 1
+    assert len(mail2.mailbox("user2")) == 1
+    assert not mail1.disk.messages
+    assert not mail2.disk.messages
+    assert not mail2.disk.shadows.taken_over
+    assert mail1.ledger().unaccounted_count == mail2.ledger().unaccounted_count == 0
+
+
+def test_silence_leads_to_a_take_over() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    pair.no_mail = True
+    mail1.send(USER2)
+    pair.move(deliver=False)
+    mail1.die()
+    pair.no_mail = False
+    pair.wait(170.0)
+    assert not mail2.mailbox("user2")
+    pair.wait(20.0)
+    assert len(mail2.mailbox("user2")) == 1
+
+
+def test_another_queue_database_is_a_loss_and_leads_to_a_take_over_at_once() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    pair.no_mail = True
+    mail1.send(USER2)
+    pair.move(deliver=False)
+    mail1.die()
+    pair.no_mail = False
+    mail1.disk = type(mail1.disk)(2 * 86400.0, "mail1", generation=1)
+    mail1.start()
+    pair.wait(15.0)
+    assert len(mail2.mailbox("user2")) == 1
+
+
+def test_a_copy_that_was_never_acknowledged_is_thrown_away_when_its_primary_is_back() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail1.hold_commits = True
+    mail1.send(USER1)
+    pair.move()
+    assert mail2.held.copy_count == 1
+    mail1.die()
+    mail1.hold_commits = False
+    mail1.start()
+    pair.wait(15.0)
+    assert mail2.held.copy_count == 0
+    assert not mail1.mailbox("user1")
+
+
+def test_the_same_message_sent_on_purpose_is_delivered_twice() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail1.send(USER1)
+    pair.move()
+    mail1.say(b"NOOP\r\n")  # the answer was read
+    pair.wait(3.0)
+    mail2.send(USER1)
+    pair.wait(3.0)
+    assert len(mail1.mailbox("user1")) == 2
+
+
+def test_an_expanded_or_waiting_message_keeps_its_copy_until_its_last_recipient_is_finished() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail2.stores_up = False
+    mail2.do(mail2.node.store_lost, "db2")
+    mail1.send(USER1, USER2)
+    pair.wait(10.0)
+    assert len(mail1.mailbox("user1")) == 1
+    # User2's part was handed on to mail2, which answers for it now and has its own copy at mail1.
+    assert mail2.protection.protected_count == 1
+    assert mail1.held.copy_count == 1
+    assert mail2.held.copy_count == 0
+
+
+def test_mail_for_a_domain_that_demands_a_copy_is_put_off_without_a_partner() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    domains = (replace(pair.organisation.accepted_domains[0], protect=Protect.REQUIRED),)
+    pair.change(accepted_domains=domains)
+    pair.wait(5.0)
+    mail1.send(USER1)
+    pair.move()
+    assert mail1.said[1].startswith(b"250 ")
+    mail2.die()
+    mail1.send(USER1)
+    pair.move()
+    assert mail1.said[1] == b"451 4.4.0 Message failed to be made redundant\r\n"
+    assert not mail1.disk.messages
+
+
+def test_three_servers_go_on_with_the_third() -> None:
+    pair = linked(3)
+    mail1, mail2, _ = pair.sides.values()
+    mail2.hold_commits = True
+    mail1.send(USER1)
+    pair.move()
+    mail2.die()
+    pair.wait(1.0)
+    assert mail1.said[1].startswith(b"250 ")
+    assert "HAREDIRECTFAIL" not in mail1.event_ids()
+    assert any(event.reference == "mail3" for event in mail1.events())
+
+
+def test_a_full_disk_at_the_partner_leaves_mail_unprotected_and_nothing_behind() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail2.full = True
+    mail1.send(USER1)
+    pair.move()
+    assert mail1.said[1].startswith(b"250 ")
+    assert mail2.held.copy_count == 0
+    assert not mail2.disk.shadows.copies
+
+
+def test_a_full_disk_here_takes_the_copy_back() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail1.full = True
+    mail1.send(USER1)
+    pair.move()
+    assert mail1.said[1].startswith(b"452 ")
+    mail1.full = False
+    pair.wait(20.0)
+    assert mail2.held.copy_count == 0
+    assert not mail2.disk.shadows.copies

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from holdfast.kernel.errors import Refusal
+from holdfast.kernel.ids import NetworkMessageId
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
+from holdfast.transport.queue import QueuedMessage
+from holdfast.transport.shadow_copy import copy_of, message_of
+
+MESSAGE = QueuedMessage(
+    3, NetworkMessageId("id"), 1.5, "s@x", ("a@x", "b@x"), 4, b"data", "<m>", "subject", b"f" * 16
+)
+ASKED = EnvelopeOptions("HDRS", "e", smtputf8=True, recipients=(("a@x", RecipientOptions(("NEVER",))),))
+
+
+@pytest.mark.parametrize("options", [PLAIN_ENVELOPE, ASKED])
+def test_a_copy_is_the_message_under_another_number(options: EnvelopeOptions) -> None:
+    message = replace(MESSAGE, options=options)
+    assert message_of(copy_of(message, sender_may_repeat=True), 9) == replace(message, number=9)
+
+
+def test_a_message_whose_answer_was_read_is_known_by_no_fingerprint() -> None:
+    assert copy_of(MESSAGE, sender_may_repeat=False).fingerprint == b""
+
+
+def test_a_recipient_that_is_no_unicode_loses_what_was_asked_about_it() -> None:
+    odd = EnvelopeOptions("FULL", recipients=(("\ud800@x", RecipientOptions()),))
+    copy = copy_of(replace(MESSAGE, options=odd), sender_may_repeat=True)
+    assert message_of(copy, 1).options == EnvelopeOptions("FULL")
+
+
+def test_what_no_server_of_ours_writes_is_refused() -> None:
+    copy = copy_of(MESSAGE, sender_may_repeat=True)
+    with pytest.raises(Refusal, match="envelope of a shadow copy"):
+        message_of(msgspec.structs.replace(copy, options=b"\x93"), 1)
+    with pytest.raises(Refusal, match="without recipients"):
+        message_of(msgspec.structs.replace(copy, recipients=()), 1)
