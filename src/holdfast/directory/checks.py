@@ -61,17 +61,18 @@ def _names(organisation: Organisation) -> Iterator[Problem]:
     for kind in KINDS:
         seen: dict[str, str] = {}
         for item in objects_of(organisation, kind):
-            name, subject = name_of(item), subject_of(item)
-            if name.casefold() in seen:
-                same = (
-                    ""
-                    if seen[name.casefold()] == name
-                    else f', but for the case of letters, as "{seen[name.casefold()]}"'
+            name = name_of(item)
+            known = len(seen)
+            first = seen.setdefault(name.casefold(), name)
+            if len(seen) == known:
+                same = "" if first == name else f', but for the case of letters, as "{first}"'
+                yield Problem(
+                    subject_of(item), f"is declared twice{same}", "take one away or give it another name"
                 )
-                yield Problem(subject, f"is declared twice{same}", "take one away or give it another name")
-            seen.setdefault(name.casefold(), name)
             if kind.name_attribute == "name":
-                yield from _name(name, subject, file_safe=kind.word in ("server", "mailbox database"))
+                yield from _name(
+                    name, subject_of(item), file_safe=kind.word in ("server", "mailbox database")
+                )
     ids: dict[str, str] = {}
     for mailbox in organisation.mailboxes:
         subject = subject_of(mailbox)
@@ -112,43 +113,44 @@ def _texts_and_limits(organisation: Organisation) -> Iterator[Problem]:
         settings = settings_of(kind.type)
         for item in objects_of(organisation, kind):
             for setting in settings:
-                yield from _value(subject_of(item), setting, getattr(item, setting.attribute))
+                value = getattr(item, setting.attribute)
+                # Nearly everything that a large organisation has is a default, and that is right.
+                if value is not setting.default:
+                    for text, advice in _value(setting, value):
+                        yield Problem(subject_of(item), text, advice)
     for setting in settings_of(Organisation):
-        yield from _value("the organisation", setting, getattr(organisation, setting.attribute))
+        for text, advice in _value(setting, getattr(organisation, setting.attribute)):
+            yield Problem("the organisation", text, advice)
 
 
-def _value(subject: str, setting: Setting, value: object) -> Iterator[Problem]:
+def _value(setting: Setting, value: object) -> Iterator[tuple[str, str]]:
+    """What is wrong with one value, and what to do."""
     key = setting.key
     if isinstance(value, tuple):
         for each in value:
             if dataclasses.is_dataclass(each) and not isinstance(each, IPRange):
-                yield from _nested(subject, each)
+                for inner in settings_of(type(each)):
+                    yield from _value(inner, getattr(each, inner.attribute))
             else:
-                yield from _value(subject, setting, each if isinstance(each, str) else "")
+                yield from _value(setting, each if isinstance(each, str) else "")
     elif isinstance(value, str):
         characters_max = setting.most or TEXT_CHARACTERS_MAX
         has_lines = setting.unit in UNITS_WITH_LINES
         shown = value.replace("\n", "") if has_lines else value
         if len(value) > characters_max or not shown.isprintable():
             lines = "" if has_lines else " on one line"
-            yield Problem(
-                subject,
+            yield (
                 f"{key} has more than {characters_max} characters or some that cannot be shown",
                 f"write a shorter text{lines}",
             )
     elif isinstance(value, int) and not isinstance(value, bool):
         if value < setting.least:
-            yield Problem(subject, f"{key} is {value}", f"it is at least {setting.least}")
+            yield f"{key} is {value}", f"it is at least {setting.least}"
         elif setting.most is not None and value > setting.most:
-            yield Problem(subject, f"{key} is {value}", f"it is at most {setting.most}")
+            yield f"{key} is {value}", f"it is at most {setting.most}"
     elif isinstance(value, float) and (not math.isfinite(value) or value < 0):
         what = "seconds" if setting.unit == "seconds" else "percent or messages"
-        yield Problem(subject, f"{key} is {value} {what}", "it is 0 or more")
-
-
-def _nested(subject: str, record: object) -> Iterator[Problem]:
-    for setting in settings_of(type(record)):
-        yield from _value(subject, setting, getattr(record, setting.attribute))
+        yield f"{key} is {value} {what}", "it is 0 or more"
 
 
 def _sites(organisation: Organisation) -> Iterator[Problem]:

@@ -325,6 +325,7 @@ def _same_client(reservation: Reservation, other: Reservation, key: tuple[str, b
 
 def _reserved_address(reservation: Reservation, scope: Scope) -> Iterator[Problem]:
     address = reservation.address
+    # A hundred thousand of them are checked at each change: what they say is put into words when it is wrong.
     if address not in scope.subnet:
         yield Problem(
             subject_of(reservation),
@@ -342,9 +343,10 @@ def _reserved_address(reservation: Reservation, scope: Scope) -> Iterator[Proble
             "is for BOOTP, but has no mac",
             "a BOOTP client is known by its hardware address alone: give it",
         )
-    yield from check_boot(
-        reservation.next_server, reservation.server_name, reservation.boot_file, subject_of(reservation)
-    )
+    if reservation.next_server or reservation.server_name or reservation.boot_file:
+        yield from check_boot(
+            reservation.next_server, reservation.server_name, reservation.boot_file, subject_of(reservation)
+        )
 
 
 def _server(server: DhcpServer, names: Names) -> Iterator[Problem]:

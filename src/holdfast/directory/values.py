@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import enum
+import functools
 import math
 import types
 import typing
@@ -122,7 +123,7 @@ def read_record(
         What was read, as arguments for ``record_type``, and what is wrong.
         Without findings the arguments are complete.
     """
-    settings = {setting.key: setting for setting in settings_of(record_type)}
+    settings = _settings_by_key(record_type)
     arguments: dict[str, object] = {}
     findings = [
         Finding(
@@ -131,10 +132,21 @@ def read_record(
         for key in table
         if key not in settings
     ]
-    for key, setting in settings.items():
-        if key in table:
+    for key, (setting, plain_values) in settings.items():
+        value = table.get(key)
+        if value is not None:
+            # Most values are what they look like, and a directory has millions of them.
+            if type(value) is setting.hint and (setting.hint is str or setting.hint is bool):
+                arguments[setting.attribute] = value
+                continue
+            if isinstance(value, str) and value in plain_values:
+                arguments[setting.attribute] = plain_values[value]
+                continue
+            if value == [] and typing.get_origin(setting.hint) is tuple:
+                arguments[setting.attribute] = ()
+                continue
             try:
-                arguments[setting.attribute] = _read_value(setting, setting.hint, table[key], (*path, key))
+                arguments[setting.attribute] = _read_value(setting, setting.hint, value, (*path, key))
             except _Wrong as wrong:
                 text = f'key "{key}" in {subject} is {_shown(wrong.value)}: {wrong.text}'
                 findings.append(Finding(wrong.path, text, wrong.advice))
@@ -145,6 +157,18 @@ def read_record(
                 Finding(path, f'key "{key}" is missing in {subject}', f"add it: {setting.reason}")
             )
     return arguments, findings
+
+
+@functools.cache
+def _settings_by_key(record_type: type) -> dict[str, tuple[Setting, dict[str, object]]]:
+    """The settings of a dataclass by key, each with the values of its words where it is an enumeration."""
+    return {setting.key: (setting, _words_of(setting.hint)) for setting in settings_of(record_type)}
+
+
+def _words_of(hint: object) -> dict[str, object]:
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return {each.value: each for each in hint if isinstance(each.value, str)}
+    return {}
 
 
 def nearest_advice(what: str, given: str, valid: typing.Iterable[str]) -> str:

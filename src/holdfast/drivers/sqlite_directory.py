@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast.directory.kinds import KINDS, DirectoryObject, kind_of, make_object, name_of, objects_of
-from holdfast.directory.model import Organisation, SendConnector
+from holdfast.directory.model import Mailbox, Organisation, SendConnector
 from holdfast.directory.plan import Change, ChangeRecord, FieldChange, Plan
 from holdfast.directory.values import read_record, write_record
 from holdfast.drivers.sqlite_schema import (
@@ -145,14 +145,15 @@ class DirectoryStore:
             revision = _revision(connection)
             if revision != plan.base_revision:
                 raise _changed_meanwhile(connection, self._path, plan.base_revision, revision)
-            before = _read_organisation(connection, self._path)
             if not plan.changes:
-                return before
+                return _read_organisation(connection, self._path)
+            # Names alone: reading all of a large organisation takes longer than writing what changed.
+            mailboxes, connectors = _mailbox_ids(connection), _send_connector_names(connection)
             _write_objects(connection, plan.after)
-            gone = {each.mailbox_id for each in before.mailboxes}
+            gone = mailboxes
             gone -= {each.mailbox_id for each in plan.after.mailboxes}
             connection.executemany("DELETE FROM secrets WHERE mailbox_id = ?", [(each,) for each in gone])
-            closed = {each.name.casefold() for each in before.send_connectors}
+            closed = {each.casefold() for each in connectors}
             closed -= {each.name.casefold() for each in plan.after.send_connectors}
             connection.executemany(
                 "DELETE FROM connector_passwords WHERE name = ?", [(each,) for each in closed]
@@ -161,7 +162,8 @@ class DirectoryStore:
                 "INSERT INTO change_log (revision, at, who, why, changes) VALUES (?, ?, ?, ?, ?)",
                 (revision + 1, at, _storable(who), _storable(why), _dump_changes(plan.changes)),
             )
-            return _read_organisation(connection, self._path)
+            # What is written is read back equal (``directory.values``).
+            return plan.after
 
     def history(self, limit: int, before: Revision | None = None) -> list[ChangeRecord]:
         """Entries of the change log, newest first; only those before revision ``before`` when it is given."""
@@ -214,6 +216,13 @@ class DirectoryStore:
 def _send_connector_names(connection: sqlite3.Connection) -> list[str]:
     rows = connection.execute("SELECT name FROM objects WHERE kind = ?", (kind_of(SendConnector).word,))
     return [name for (name,) in rows]
+
+
+def _mailbox_ids(connection: sqlite3.Connection) -> set[str]:
+    rows = connection.execute(
+        "SELECT json_extract(body, '$.mailbox_id') FROM objects WHERE kind = ?", (kind_of(Mailbox).word,)
+    )
+    return {str(mailbox_id) for (mailbox_id,) in rows}
 
 
 def _revision(connection: sqlite3.Connection) -> Revision:
