@@ -9,6 +9,7 @@ import pytest
 from holdfast.directory.model import (
     ImapListener,
     Mailbox,
+    OptionValue,
     Organisation,
     ReceiveConnector,
     ResourceThreshold,
@@ -150,6 +151,8 @@ def test_defaults_are_left_out_unless_wanted() -> None:
         ("a\nb", "lines", "a / b"),
         ((), "", ""),
         ((ImapListener("1:1", TlsMode.IMPLICIT),), "", "1:1 implicit"),
+        ((OptionValue(6, ("192.0.2.1", "192.0.2.2")),), "", "6 192.0.2.1,192.0.2.2"),
+        ((OptionValue(80, always=True),), "", "80 always"),
     ],
 )
 def test_writes_texts_for_people(value: object, unit: str, text: str) -> None:

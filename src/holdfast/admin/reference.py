@@ -62,6 +62,7 @@ def _nested_tables(record_type: type) -> list[str]:
         for inner in typing.get_args(setting.hint):
             if isinstance(inner, type) and hasattr(inner, "__dataclass_fields__") and inner is not IPRange:
                 parts += [f"### {setting.key}\n", f"{_about(inner)}\n", _settings_table(inner)]
+                parts += _nested_tables(inner)
     return parts
 
 

@@ -84,8 +84,14 @@ def _fingerprints(text: str) -> str:
 
 
 def _one_line(plain: Plain) -> str:
-    text = " ".join(str(each) for each in plain.values()) if isinstance(plain, dict) else str(plain)
-    return text.replace("\n", " / ")
+    if isinstance(plain, dict):
+        return " ".join(
+            (key if each else f"no {key}") if isinstance(each, bool) else _one_line(each)
+            for key, each in plain.items()
+        )
+    if isinstance(plain, list):
+        return ",".join(_one_line(each) for each in plain)
+    return str(plain).replace("\n", " / ")
 
 
 def _write_value(value: object, unit: str, defaults: bool) -> Plain:
