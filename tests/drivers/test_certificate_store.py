@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certificates.made import DAY, NOW, Issued, make_authority
+from certificates.made import DAY, NOW, Issued, make_authority, make_self_signed
 from holdfast.directory.model import Organisation, ReceiveConnector, Server, TlsMode, Usage
 from holdfast.directory.server_certificates import sha256_of, write_certificates
 from holdfast.drivers import tls
@@ -307,3 +307,34 @@ def test_ours_is_found_without_a_role(tmp_path: Path) -> None:
     own = describe_own(tmp_path, organisation(), "s1")
     assert (own.known, own.pair.facts.self_signed) == (False, True)
     assert ssl.DER_cert_to_PEM_cert(own.der) in (tmp_path / "tls" / "certificate.pem").read_text()
+
+
+def test_doors_for_servers_ask_for_the_certificates_of_the_others(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    own = stage.put("certificate", ROOT.issue("mail.example.org"))
+    stage.put("public", ROOT.issue("mail.example.org", not_after=NOW + 90 * DAY))
+    other = make_self_signed("mail2.example.org")
+    known = replace(SERVER, certificate=write_certificates((own.der,)))
+    friend = Server("s2", "mail2.example.org", "here", certificate=write_certificates((other.der,)))
+    stage.store.follow(replace(stage.organisation, servers=(known, friend)), known)
+    context = stage.store.context("internet", of_servers=True)
+    assert context.verify_mode is ssl.CERT_OPTIONAL
+    assert context.cert_store_stats() == {"x509": 1, "crl": 0, "x509_ca": 0}
+    assert context.sni_callback is None
+    assert context is stage.store.context("internet", of_servers=True)
+    # Others are not asked, and see what is made for them.
+    assert stage.store.context("internet").verify_mode is ssl.CERT_NONE
+    assert (stage.store.server_of(other.der), stage.store.server_of(own.der)) == ("s2", "")
+    assert stage.store.client_context() is stage.store.client_context()
+    stage.put("more", ROOT.issue("more.example.org"))
+    assert stage.store.context("internet", of_servers=True) is not context
+
+
+def test_a_door_for_servers_shows_what_there_is_while_nobody_knows_us(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.put("certificate", ROOT.issue("mail.example.org"))
+    friend = Server("s2", "mail2.example.org", "here", certificate=write_certificates((ROOT.der,)))
+    stage.store.follow(replace(stage.organisation, servers=(SERVER, friend)), SERVER)
+    context = stage.store.context("internet", of_servers=True)
+    assert (context.verify_mode, context.sni_callback) == (ssl.CERT_OPTIONAL, None)
+    assert context.get_ca_certs(binary_form=True) == [ROOT.der]

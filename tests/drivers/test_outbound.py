@@ -14,7 +14,10 @@ import pytest
 from certificates.made import DAY, NOW, Issued, make_authority, make_self_signed
 from holdfast.drivers import loop, tcp
 from holdfast.drivers.outbound import OutboundConnections, Outgoing, reason_of
+from holdfast.drivers.server_trust import ask_for_known
 from holdfast.drivers.tcp import Connections
+from holdfast.drivers.trusted import unverifying_context
+from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import (
     Abort,
@@ -63,7 +66,7 @@ class Stage:
 
     def __init__(self, home: Path) -> None:
         self.node = Listener()
-        self.connections = Connections(self.node, self.drain, lambda connector: ssl.SSLContext())
+        self.connections = Connections(self.node, self.drain, lambda *_: ssl.SSLContext())
         self.outbound = OutboundConnections(self.node, self.connections, home)
         self.context: ssl.SSLContext | None = None
         self.port = 0
@@ -524,3 +527,74 @@ def test_dane(tmp_path: Path, root: Issued, kind: tuple[int, int, int]) -> None:
 )
 def test_reasons_have_words(error: Exception, words: str) -> None:
     assert reason_of(error) == words
+
+
+# --- servers of ours ------------------------------------------------------------------------------
+
+
+def direct(*known: Issued, server: str = "mail2") -> TlsDemand:
+    return TlsDemand(
+        TlsLevel.DIRECT, "mx.example.org", certificates=tuple(each.der for each in known), server=server
+    )
+
+
+def test_a_server_of_ours_is_taken_by_the_certificate_that_is_known(tmp_path: Path) -> None:
+    old, new = make_self_signed("other.name.test"), make_self_signed("mx.example.org")
+
+    async def test(stage: Stage) -> None:
+        for shown in (old, new):
+            stage.context = shown.context(tmp_path)
+            kind, facts = await stage.start_tls(direct(old, new))
+            assert kind == "tls"
+            assert isinstance(facts, TlsFacts)
+            assert (facts.verified, facts.server, facts.problem) == (True, "mail2", "")
+            stage.perform(Close(HOP))
+            await stage.expect("lost")
+
+    run(test, tmp_path)
+
+
+def test_nothing_is_said_to_one_that_shows_another_certificate(tmp_path: Path, root: Issued) -> None:
+    trust(tmp_path, root)  # an authority that is trusted makes no server of ours
+    known, shown = make_self_signed("mx.example.org"), root.issue("mx.example.org")
+
+    async def test(stage: Stage) -> None:
+        stage.context = shown.context(tmp_path)
+        kind, reason = await stage.start_tls(direct(known))
+        assert kind == "lost"
+        digest = hashlib.sha256(shown.der).hexdigest()
+        assert reason == f"the certificate is not one by which server mail2 is known: SHA-256 {digest}"
+
+    run(test, tmp_path)
+
+
+def test_a_server_of_ours_that_asks_is_shown_our_certificate(tmp_path: Path) -> None:
+    ours, theirs = make_self_signed("mail1.example.org"), make_self_signed("mx.example.org")
+
+    async def test(stage: Stage) -> None:
+        context = unverifying_context()
+        ours.write(tmp_path, "ours")
+        context.load_cert_chain(tmp_path / "ours.pem", tmp_path / "ours.key.pem")
+        stage.outbound = OutboundConnections(stage.node, stage.connections, tmp_path, lambda: context)
+        stage.context = theirs.context(tmp_path)
+        ask_for_known(stage.context, [ours.der])
+        stage.context.verify_mode = ssl.CERT_REQUIRED
+        kind, facts = await stage.start_tls(direct(theirs))
+        assert kind == "tls", facts
+        # In TLS 1.3 a server that is not content says so after our side is done.
+        stage.perform(Send(HOP, b"NOOP\r\n"))
+        assert await stage.expect("bytes") == b"250 NOOP\r\n"
+
+    run(test, tmp_path)
+
+
+def test_without_a_certificate_of_ours_the_connection_is_given_up(tmp_path: Path) -> None:
+    def nothing() -> ssl.SSLContext:
+        raise Unavailable("no certificate can be used")
+
+    async def test(stage: Stage) -> None:
+        stage.outbound = OutboundConnections(stage.node, stage.connections, tmp_path, nothing)
+        stage.context = make_self_signed("mx.example.org").context(tmp_path)
+        assert await stage.start_tls(direct()) == ("lost", "no certificate can be used")
+
+    run(test, tmp_path)

@@ -12,8 +12,10 @@ from typing import cast
 
 import pytest
 
+from certificates.made import make_authority
 from holdfast.drivers import loop as quick_loop
 from holdfast.drivers import tcp
+from holdfast.drivers.server_trust import ask_for_known
 from holdfast.drivers.tcp import Connection, Connections, ImplicitTls
 from holdfast.drivers.tls import ensure_certificate
 from holdfast.kernel.errors import Unavailable
@@ -29,6 +31,7 @@ class Echo:
         self.outputs: list[ConnectionOutput] = []
         self.heard: list[str] = []
         self.drained_count = 0
+        self.facts: TlsFacts | None = None
 
     def opened(self, connection_id: ConnectionId, peer: Peer) -> None:
         version = f" {peer.facts.version}" if peer.facts else ""
@@ -58,6 +61,7 @@ class Echo:
     def tls_started(self, now: float, connection_id: ConnectionId, facts: TlsFacts | None = None) -> None:
         assert facts is not None
         self.heard.append("tls")
+        self.facts = facts
         self.outputs.append(Send(connection_id, b"secret hello\n"))
 
     def drained(self, now: float, connection_id: ConnectionId) -> None:
@@ -72,11 +76,15 @@ class Stage:
         self.failed: list[tuple[str, str, str]] = []
         self.directory = directory
         self.connections = Connections(
-            self.node, self.drain, self.context, self.node.drained, lambda *words: self.failed.append(words)
+            self.node,
+            self.drain,
+            self.context,
+            self.node.drained,
+            lambda *words: self.failed.append(words[:3]),
         )
         self.server: asyncio.Server | None = None
 
-    def context(self, connector: str) -> ssl.SSLContext:
+    def context(self, connector: str, of_servers: bool = False) -> ssl.SSLContext:
         if not (self.directory / "certificate.pem").exists():
             raise Unavailable("there is no certificate")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -422,5 +430,53 @@ def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
 def test_outputs_for_a_connection_that_is_gone_do_nothing(tmp_path: Path) -> None:
     async def test(stage: Stage) -> None:
         stage.connections.perform(Send(ConnectionId(99), b"nobody"))
+
+    run(test, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "who", ["a server of ours", "one that a server of ours has issued", "a stranger", "nobody"]
+)
+def test_a_client_that_comes_from_a_server_of_ours_is_asked_who_it_is(tmp_path: Path, who: str) -> None:
+    ensure_certificate(tmp_path, ("localhost",))
+    authority = make_authority()
+    shown = {
+        "a server of ours": authority,
+        "one that a server of ours has issued": authority.issue("mail2.example.test", purposes=()),
+        "a stranger": make_authority("Stranger"),
+    }.get(who)
+
+    async def test(stage: Stage) -> None:
+        refused: list[tuple[str, str, str, bool]] = []
+        stage.connections.handshake_failed = lambda *words: refused.append(words)
+        stage.connections.server_of = lambda der: "mail2" if der == authority.der else ""
+        known = stage.context("in", True)
+        ask_for_known(known, [authority.der])
+        stage.connections.context = lambda connector, of_servers: known
+        client = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+        if shown is not None:
+            shown.write(tmp_path, "client")
+            client.load_cert_chain(tmp_path / "client.pem", tmp_path / "client.key.pem")
+        reader, writer = await stage.connect()
+        (connection_id,) = stage.connections.open
+        stage.connections.perform(StartTls(connection_id, "in", of_servers=True))
+        await writer.start_tls(client, server_hostname="localhost")
+        if who == "a stranger":
+            with contextlib.suppress(OSError):
+                assert await reader.read() == b""
+            await stage.until_all_lost()
+            assert refused[0][3]
+            assert "the certificate is not valid" in refused[0][2]
+            return
+        assert await reader.readline() == b"secret hello\n"
+        facts = stage.node.facts
+        assert facts is not None
+        assert facts.server == ("mail2" if shown is authority else "")
+        assert [each[2:] for each in refused] == (
+            [("the certificate is not one by which a server of ours is known", True)]
+            if who.startswith("one")
+            else []
+        )
+        writer.close()
 
     run(test, tmp_path)

@@ -145,7 +145,7 @@ class World:
         self.policies = StsPolicies(self.names)
         self.tls = TlsPolicies(self.names, self.policies)
         self.tls.follow(organisation)
-        self.connections = Connections(self, lambda: None, lambda connector: None)  # type: ignore[arg-type]  # no clients
+        self.connections = Connections(self, lambda: None, lambda *_: None)  # type: ignore[arg-type]  # no clients
         self.outbound = OutboundConnections(self, self.connections, home)
         self.fetcher: PolicyFetcher | None = None
 

@@ -155,6 +155,7 @@ class World:
         # What DNS says, and why TLS fails; None lets it succeed.
         self.names: dict[Question, Answer] = {}
         self.tls_problem: str | None = None
+        self.tls_facts = TlsFacts("TLSv1.3", "AES", verified=False)
         writer = TrackingWriter("mail1", with_subject=True)
         for message in messages:
             line = writer.line(self.now, EventId.RECEIVE, "SMTP", facts_of(message), message.recipients)
@@ -221,8 +222,7 @@ class World:
                     self.hops.pop(number)
                     self.do(self.node.connection_lost, ConnectionId(number), self.tls_problem)
                 else:
-                    facts = TlsFacts("TLSv1.3", "AES", verified=False)
-                    self.do(self.node.tls_started, ConnectionId(number), facts)
+                    self.do(self.node.tls_started, ConnectionId(number), self.tls_facts)
             reads, self.reads = self.reads, []
             for number in reads:
                 data = self.disk[number].data or data_of(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.directory.model import Organisation, ReceiveConnector, Role, Server, TlsMode, Usage
+from holdfast.directory.server_certificates import write_certificates
 from holdfast.kernel.iprange import parse_ip_range
 from holdfast.transport.hop_profile import ServerAddress
 from holdfast.transport.own_servers import OwnServers, ReachedServer
@@ -83,3 +84,19 @@ def test_some_of_them() -> None:
         ReachedServer(ServerAddress("one", "1.example.com", "192.0.2.1", 25), offers_tls=True),
     )
     assert servers.in_site("elsewhere") == ()
+
+
+def test_what_a_server_is_known_by_goes_with_it_where_tls_is_offered() -> None:
+    server = Server(
+        "one",
+        "one.example.com",
+        "here",
+        addresses=("192.0.2.1",),
+        certificate=write_certificates((b"\x30\x01a",)),
+    )
+    for tls, expected in ((TlsMode.STARTTLS, (b"\x30\x01a",)), (TlsMode.NONE, ())):
+        organisation = Organisation(
+            servers=(server,), receive_connectors=(door("a", "192.0.2.1:25", tls=tls),)
+        )
+        (found,) = OwnServers(organisation).in_site("here")
+        assert found.address.certificates == expected

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from holdfast.directory.model import Organisation, PermissionGroup, ReceiveConnector, Server, Usage
+from holdfast.directory.server_certificates import write_certificates
 from holdfast.transport.rights import (
     NO_RIGHTS,
     ClientKind,
     Rights,
+    certified_addresses_of,
     groups_of,
     kind_of,
     rights_of,
@@ -90,3 +92,32 @@ def test_who_a_client_is(
     connector: ReceiveConnector, address: str, certified: bool, kind: ClientKind
 ) -> None:
     assert kind_of(connector, OURS, address, certified=certified) is kind
+
+
+@pytest.mark.parametrize(
+    ("connector", "address", "server", "kind"),
+    [
+        # Where a certificate is known the address alone says nothing, and the certificate all.
+        (replace(DOOR, usage=Usage.INTERNAL), "192.0.2.8", "", ANONYMOUS),
+        (replace(DOOR, usage=Usage.INTERNAL), "192.0.2.8", "known", SERVER),
+        (replace(DOOR, usage=Usage.INTERNAL), "198.51.100.1", "known", SERVER),
+        (replace(DOOR, permission_groups=tuple(PermissionGroup)), "192.0.2.8", "known", SERVER),
+        # A server of ours at a door for others is one of them.
+        (DOOR, "192.0.2.8", "known", ANONYMOUS),
+        (replace(DOOR, usage=Usage.PARTNER), "192.0.2.8", "known", PARTNER),
+        # Where none is known the address is all there is.
+        (replace(DOOR, usage=Usage.INTERNAL), "192.0.2.9", "", SERVER),
+    ],
+)
+def test_a_server_that_is_known_by_its_certificate_must_show_it(
+    connector: ReceiveConnector, address: str, server: str, kind: ClientKind
+) -> None:
+    certificate = write_certificates((b"\x30\x01a",))
+    organisation = Organisation(
+        servers=(
+            Server("known", "a.example.test", "here", addresses=("192.0.2.8",), certificate=certificate),
+            Server("other", "b.example.test", "here", addresses=("192.0.2.9",)),
+        )
+    )
+    assert certified_addresses_of(organisation) == {"192.0.2.8"}
+    assert kind_of(connector, server_addresses_of(organisation), address, server=server) is kind

@@ -247,6 +247,26 @@ def test_direct_to_the_destination_and_back_along_the_path() -> None:
     assert (profile.ehlo_name, profile.tls) == ("a1.example.com", SendTls.ENCRYPTED)
 
 
+def test_on_one_machine_our_own_loopback_address_tells_us_from_the_others() -> None:
+    def source(own: tuple[str, ...], binding: str) -> str:
+        others = [each for each in ORGANISATION.servers if each.name != "a1"]
+        (us,) = (each for each in ORGANISATION.servers if each.name == "a1")
+        doors = [
+            replace(each, bindings=(binding,)) if each.server == "a2" else each
+            for each in ORGANISATION.receive_connectors
+        ]
+        mail = router(servers=(replace(us, addresses=own), *others), receive_connectors=tuple(doors))
+        target = mail.route("a2@example.com", 1)
+        assert isinstance(target, NextHopKey)
+        profile = mail.profile(target)
+        assert profile is not None
+        return profile.source_address
+
+    assert source(("127.0.0.2",), "127.0.0.3:2525") == "127.0.0.2"
+    assert source(("10.0.1.1",), "127.0.0.3:2525") == ""
+    assert source(("127.0.0.2",), "10.0.1.2:25") == ""
+
+
 def hubs(names: str) -> tuple[Site, ...]:
     return tuple(replace(site, hub=site.name in names) for site in ORGANISATION.sites)
 

@@ -164,6 +164,26 @@ def test_a_server_of_ours_has_no_dane() -> None:
     assert (demand.level, demand.why) == (TlsLevel.ENCRYPTED, "server of ours")
 
 
+def test_a_server_that_is_known_by_its_certificate_must_show_it() -> None:
+    host = Host(
+        "b1.example.test",
+        ("10.0.0.1",),
+        25,
+        declared=True,
+        addresses_validated=True,
+        server="B1",
+        certificates=(b"one", b"next"),
+    )
+    demand = World().demand(host, OURS)
+    assert (demand.level, demand.certificates, demand.server) == (TlsLevel.DIRECT, (b"one", b"next"), "B1")
+    assert demand.proof_needed
+    assert not demand.optional
+    # Where none is known it is as before, but ours is shown when that server asks for it.
+    demand = World().demand(replace(host, certificates=()), OURS)
+    assert (demand.level, demand.server) == (TlsLevel.ENCRYPTED, "B1")
+    assert not demand.proof_needed
+
+
 # --- DANE ------------------------------------------------------------------------------------------
 
 

@@ -128,7 +128,7 @@ class Door(Generic[Output]):
         organisation = self._runner.organisation
         server = organisation.own_server(self._process.server_name)
         connector = "" if server is None else self._connectors.connector(organisation, server, peer)
-        return self._runner.certificates.context(connector)
+        return self._runner.certificates.context(connector, False)
 
     def _balancer(self, peer: Peer) -> bool:
         organisation = self._runner.organisation

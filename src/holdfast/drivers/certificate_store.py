@@ -14,16 +14,17 @@ import contextlib
 import datetime
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from holdfast.certificates.choose import DEFAULT_FILE, CertificateFacts, Choice, choose, covers
 from holdfast.directory.model import Organisation, Server, TlsMode
-from holdfast.directory.server_certificates import known_certificates, sha256_of
+from holdfast.directory.server_certificates import known_certificates, servers_by_certificate, sha256_of
 from holdfast.drivers import clock
 from holdfast.drivers.events import CERTIFICATE_EXPIRES, CERTIFICATE_UNUSABLE, SERVER_CERTIFICATE_UNKNOWN
+from holdfast.drivers.server_trust import ask_for_known
 from holdfast.drivers.tls import FALLBACK_FILE, KEY_FILE, ensure_certificate, ensure_fallback
-from holdfast.drivers.trusted import Trusted, load_authorities
+from holdfast.drivers.trusted import Trusted, load_authorities, unverifying_context
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.events import LogEvent, happened
 
@@ -105,9 +106,11 @@ class CertificateStore:
         self._wall = wall or (lambda: clock.steady() + clock.wall_offset_s())
         self._doors: dict[str, _Door] = {"": _Door("localhost")}
         self._known_as: frozenset[str] = frozenset()
+        self._others: dict[bytes, str] = {}
         self._pairs: tuple[Pair, ...] = ()
         self._by_certificate: dict[str, ssl.SSLContext] = {}
-        self._by_connector: dict[str, ssl.SSLContext] = {}
+        self._by_connector: dict[tuple[str, bool], ssl.SSLContext] = {}
+        self._as_client: ssl.SSLContext | None = None
         self._state: tuple[tuple[str, int, int], ...] | None = None
         self._looked_at = float("-inf")
         self._built_at = float("-inf")
@@ -118,6 +121,8 @@ class CertificateStore:
         self._doors = _doors(organisation, server)
         known = known_certificates(server) if server is not None else ()
         self._known_as = frozenset(sha256_of(each) for each in known)
+        known_by = servers_by_certificate(organisation)
+        self._others = {each: name for each, name in known_by.items() if each not in known}
         self.forget()
 
     def forget(self) -> None:
@@ -125,18 +130,44 @@ class CertificateStore:
         self._state = None
         self._looked_at = float("-inf")
 
-    def context(self, connector: str) -> ssl.SSLContext:
+    def context(self, connector: str, of_servers: bool = False) -> ssl.SSLContext:
         """The context for a client that came to a connector.
+
+        Args:
+            connector: where it came to.
+            of_servers: it comes from where a server of ours is, and is asked for that server's certificate.
 
         Raises:
             Unavailable: there is no certificate that can be used, and none can be made.
         """
         self._look()
         name = connector if connector in self._doors else ""
-        context = self._by_connector.get(name)
+        context = self._by_connector.get((name, of_servers))
         if context is None:
-            context = self._by_connector[name] = self._make(name, self._doors[name])
+            door = self._doors[name]
+            context = self._make_for_servers(name, door) if of_servers else self._make(name, door)
+            self._by_connector[name, of_servers] = context
         return context
+
+    def server_of(self, certificate: bytes) -> str:
+        """The other server of ours that a certificate belongs to; empty when it is nobody's."""
+        return self._others.get(certificate, "")
+
+    def client_context(self) -> ssl.SSLContext:
+        """The context of our connections to other servers of ours: shows our certificate, believes nothing.
+
+        What the other side shows is for the caller to compare with what the directory knows.
+
+        Raises:
+            Unavailable: as ``context``.
+        """
+        self._look()
+        if self._as_client is None:
+            context = unverifying_context()
+            pair = self.own().pair
+            context.load_cert_chain(pair.certificate, pair.key, password=_no_password)
+            self._as_client = context
+        return self._as_client
 
     def choices(self) -> tuple[DoorCertificate, ...]:
         """Which certificate each door shows, and why.
@@ -202,6 +233,7 @@ class CertificateStore:
         self._built_at = now
         self._by_certificate.clear()
         self._by_connector.clear()
+        self._as_client = None
         self._pairs = self._read()
         if not self._pairs:
             server = self._doors[""].name
@@ -277,6 +309,19 @@ class CertificateStore:
             load_authorities(context, self._trusted.directory)
         if not (door.pinned and choice.why == "the connector names it"):
             context.sni_callback = self._by_name
+        return context
+
+    def _make_for_servers(self, connector: str, door: _Door) -> ssl.SSLContext:
+        """Make the context of one door for servers of ours: it shows one certificate, whatever they ask."""
+        own = self.own()
+        context = (
+            _server_context(own.pair)
+            if own.known
+            else self._make(connector, replace(door, client_certificates=False))
+        )
+        if not own.known:
+            context.sni_callback = None  # it would lead to a context that asks for nothing
+        ask_for_known(context, self._others)
         return context
 
     def _by_name(self, tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:

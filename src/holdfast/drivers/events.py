@@ -178,6 +178,15 @@ SERVER_CERTIFICATE_UNKNOWN = declare(
     "the old certificate and its key beside the new one in `tls/` of the state directory, or run `holdfast "
     "server certificate` here and `holdfast server trust NAME FILE` with what it printed, on every server.",
 )
+SERVER_REFUSED = declare(
+    "DRV-0325",
+    Severity.ERROR,
+    "a client at {address}, where a server of ours is, did not prove at {place} to be it: {reason}; "
+    "{unsaid_count} others since the last such line",
+    "It was not taken for a server of ours. Usually that server has a new certificate: run `holdfast server "
+    "certificate` there, compare its SHA-256, and run `holdfast server trust NAME FILE` here and on the "
+    "others. If its certificate has not changed, somebody else uses its address. One line a minute at most.",
+)
 FILE_NOT_KEPT = declare(
     "DRV-0323",
     Severity.WARNING,

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Any
 
+from holdfast.drivers.server_trust import client_certificate
 from holdfast.transport.tls_policy import TlsFacts
 
 HANDSHAKE_TIMEOUT_S = 30.0
 _PROBLEM_CHARS_MAX = 200
+# The server of ours that a certificate (DER) belongs to; empty when it is nobody's.
+ServerOf = Callable[[bytes], str]
 
 
 def handshake_problem(error: Exception) -> str:
@@ -35,6 +39,19 @@ def facts_of_client(transport: asyncio.Transport) -> TlsFacts:
     certificate = tls.getpeercert()
     names = _names(certificate) if certificate else ()
     return TlsFacts(version, cipher, verified=bool(names), peer_names=names)
+
+
+def facts_of_server(transport: asyncio.Transport, server_of: ServerOf) -> TlsFacts:
+    """What a handshake gave with a client that was asked for the certificate of a server of ours.
+
+    One that shows none, or one that a known certificate has issued, is nobody that we know.
+    """
+    tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
+    version, cipher = version_and_cipher(tls)
+    shown = client_certificate(tls)
+    server = server_of(shown) if shown else ""
+    problem = "" if server or not shown else "the certificate is not one by which a server of ours is known"
+    return TlsFacts(version, cipher, verified=server != "", problem=problem, server=server)
 
 
 def version_and_cipher(tls: ssl.SSLObject) -> tuple[str, str]:

@@ -13,15 +13,18 @@ import asyncio
 import datetime
 import errno
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, assert_never
 
+from holdfast.directory.server_certificates import sha256_of
 from holdfast.drivers import clock
 from holdfast.drivers.handshake import peer_chain, version_and_cipher
 from holdfast.drivers.tcp import WRITE_BUFFER_BYTES_MAX, ConnectionInputs, Connections, Stream, plain_address
-from holdfast.drivers.trusted import Trusted
+from holdfast.drivers.trusted import Trusted, unverifying_context
+from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import ConnectionId
-from holdfast.node.ports import Abort, Connect
+from holdfast.node.ports import Abort, Connect, StartTls
 from holdfast.transport.tls_policy import TlsDemand, TlsFacts, TlsLevel
 
 _REASONS = {
@@ -46,17 +49,25 @@ class OutboundInputs(ConnectionInputs, Protocol):
 class OutboundConnections:
     """All connections to next hops of one role."""
 
-    def __init__(self, node: OutboundInputs, connections: Connections, home: Path) -> None:
+    def __init__(
+        self,
+        node: OutboundInputs,
+        connections: Connections,
+        home: Path,
+        server_context: Callable[[], ssl.SSLContext] = unverifying_context,
+    ) -> None:
         """Have none yet.
 
         Args:
             node: asks for them and hears of them.
             connections: the role's connections; those to next hops are its ``outgoing``.
             home: the state directory; authorities in ``tls/trusted`` are trusted besides the system's.
+            server_context: the context of connections to servers of ours, which shows our certificate.
         """
         self.node = node
         self.connections = connections
         self.trusted = Trusted(home / "tls" / "trusted")
+        self._server_context = server_context
         self._connecting: dict[ConnectionId, asyncio.Task[None]] = {}
 
     def perform(self, output: Connect | Abort) -> None:
@@ -104,6 +115,14 @@ class OutboundConnections:
         self.node.connection_lost(clock.steady(), connection_id, reason)
         self.connections.drain()
 
+    def context(self, demand: TlsDemand) -> ssl.SSLContext:
+        """The context of one connection.
+
+        Raises:
+            Unavailable: we have no certificate that we could show to a server of ours.
+        """
+        return self._server_context() if demand.server else self.trusted.context(demand)
+
     def close(self) -> None:
         """Give up what is being opened; connections that are open are the role's to drop."""
         for task in self._connecting.values():
@@ -148,7 +167,7 @@ class Outgoing(Stream):
         if self._transport.is_closing():
             return
         if demand is not None:
-            await self.start_tls("", demand)
+            await self.start_tls(StartTls(self._id, demand=demand))
             return
         self.release()
         if self._ended_early:
@@ -185,13 +204,17 @@ class Outgoing(Stream):
             return
         self._transport.write(data)
 
-    async def start_tls(self, connector: str, demand: TlsDemand | None) -> None:
+    async def start_tls(self, wanted: StartTls) -> None:
         """Put TLS on the connection, judge the certificate and tell the node; or drop the connection."""
+        demand = wanted.demand
         assert demand is not None
         self._upgrading = True
-        problem = await self._upgrade(
-            self._all.trusted.context(demand), demand.server_name or None, server_side=False
-        )
+        try:
+            context = self._all.context(demand)
+        except Unavailable as error:
+            problem = error.text
+        else:
+            problem = await self._upgrade(context, demand.server_name or None, server_side=False)
         self._upgrading = False
         assert self._transport is not None
         if not problem and self._transport.is_closing():
@@ -216,6 +239,8 @@ class Outgoing(Stream):
         version, cipher = version_and_cipher(tls)
         if demand.level in (TlsLevel.OPPORTUNISTIC, TlsLevel.ENCRYPTED):
             return TlsFacts(version, cipher, verified=False)
+        if demand.level is TlsLevel.DIRECT:
+            return _facts_of_known(demand, peer_chain(tls), version, cipher)
         # Imported here: it takes long, and most mail goes without.
         from holdfast.drivers import peer_certificate
 
@@ -227,6 +252,15 @@ class Outgoing(Stream):
             problem = self._all.trusted.problem(chain, demand, now)
         names = peer_certificate.certificate_names(peer_certificate.read_chain(chain[:1])[0])
         return TlsFacts(version, cipher, verified=not problem, problem=problem, peer_names=names)
+
+
+def _facts_of_known(demand: TlsDemand, chain: tuple[bytes, ...], version: str, cipher: str) -> TlsFacts:
+    """Whether a server of ours is itself: it has shown a certificate by which the directory knows it."""
+    if chain and chain[0] in demand.certificates:
+        return TlsFacts(version, cipher, verified=True, server=demand.server)
+    shown = f"SHA-256 {sha256_of(chain[0])}" if chain else "none"
+    problem = f"the certificate is not one by which server {demand.server} is known: {shown}"
+    return TlsFacts(version, cipher, verified=False, problem=problem)
 
 
 def reason_of(error: Exception) -> str:

@@ -77,7 +77,12 @@ class NodeRunner(Generic[Output]):
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
         self.connections = Connections(
-            node, self.drain, self.certificates.context, drained, self._handshakes.failed
+            node,
+            self.drain,
+            self.certificates.context,
+            drained,
+            self._handshakes.failed,
+            self.certificates.server_of,
         )
 
     def follow(self, organisation: Organisation) -> None:

@@ -16,12 +16,18 @@ from functools import partial
 from typing import Any, Protocol, assert_never, cast
 
 from holdfast.drivers import clock
-from holdfast.drivers.handshake import HANDSHAKE_TIMEOUT_S, facts_of_client, handshake_problem
+from holdfast.drivers.handshake import (
+    HANDSHAKE_TIMEOUT_S,
+    ServerOf,
+    facts_of_client,
+    facts_of_server,
+    handshake_problem,
+)
 from holdfast.drivers.metrics import CONNECTIONS
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Close, ConnectionOutput, PauseReading, Peer, ResumeReading, Send, StartTls
-from holdfast.transport.tls_policy import TlsDemand, TlsFacts
+from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire.proxy_protocol import read_proxy_header
 
 # A client that does not read its answers is cut off when this much waits for it.
@@ -46,10 +52,12 @@ class ConnectionInputs(Protocol):
 
 
 Drained = Callable[[float, ConnectionId], None]
-# The context for a client that came to a connector; empty where the role has no connectors.
-ContextFor = Callable[[str], ssl.SSLContext]
-# Told of a handshake with a client that failed: the client's address, where it came to, and why.
-HandshakeFailed = Callable[[str, str, str], None]
+# The context for a client that came to a connector (empty where the role has none), and whether it comes from
+# where a server of ours is.
+ContextFor = Callable[[str, bool], ssl.SSLContext]
+# Told of a handshake with a client that failed: its address, where it came to, why, and whether it was asked
+# for the certificate of a server of ours.
+HandshakeFailed = Callable[[str, str, str, bool], None]
 
 
 class Connections:
@@ -62,6 +70,7 @@ class Connections:
         context: ContextFor,
         drained: Drained | None = None,
         handshake_failed: HandshakeFailed = lambda *_: None,
+        server_of: ServerOf = lambda _: "",
     ) -> None:
         """Join connections to a node.
 
@@ -71,12 +80,14 @@ class Connections:
             context: gives the context for STARTTLS at a connector.
             drained: is told when a connection's write buffer is small.
             handshake_failed: is told when TLS with a client does not come about.
+            server_of: says which server of ours a certificate belongs to.
         """
         self.node = node
         self.drain = drain
         self.context = context
         self.drained = drained
         self.handshake_failed = handshake_failed
+        self.server_of = server_of
         self.open: dict[ConnectionId, Stream] = {}
         self.outgoing: dict[ConnectionId, Stream] = {}
         self._last_id = 0
@@ -108,7 +119,7 @@ class Connections:
             case StartTls():
                 # At once, not in the task: a quick peer's handshake may be read before the task begins.
                 connection.hold()
-                self.begin(connection.start_tls(output.connector, output.demand))
+                self.begin(connection.start_tls(output))
             case _:
                 assert_never(output)
 
@@ -186,7 +197,7 @@ class Stream(asyncio.Protocol):
         """Write bytes, in one call; after a close there is nobody left to write to."""
         raise NotImplementedError
 
-    async def start_tls(self, connector: str, demand: TlsDemand | None) -> None:
+    async def start_tls(self, wanted: StartTls) -> None:
         """Put TLS on the connection and tell the node, or drop the connection."""
         raise NotImplementedError
 
@@ -345,7 +356,7 @@ class Connection(Stream):
         if not problem:
             problem = await self._secure(partial(implicit.context, who))
         if problem:
-            self._connections.handshake_failed(who.address, f"port {who.local_port}", problem)
+            self._connections.handshake_failed(who.address, f"port {who.local_port}", problem, False)
             self.abort()
             return
         assert self._transport is not None
@@ -407,18 +418,25 @@ class Connection(Stream):
         except Unavailable as error:  # no certificate, and none can be made
             return error.text
 
-    async def start_tls(self, connector: str, demand: TlsDemand | None) -> None:
+    async def start_tls(self, wanted: StartTls) -> None:
         """Put TLS on the connection and tell the node, or drop the connection."""
-        problem = await self._secure(partial(self._connections.context, connector))
-        if problem or self._id not in self._connections.open:
+        connections, place = self._connections, wanted.connector or "STARTTLS"
+        problem = await self._secure(partial(connections.context, wanted.connector, wanted.of_servers))
+        if problem or self._id not in connections.open:
             if problem:
-                self._connections.handshake_failed(self._client_address, connector or "STARTTLS", problem)
+                connections.handshake_failed(self._client_address, place, problem, wanted.of_servers)
             self.abort()
             self.connection_lost(None)
             return
         assert self._transport is not None
-        self._connections.node.tls_started(clock.steady(), self._id, facts_of_client(self._transport))
-        self._connections.drain()
+        if wanted.of_servers:
+            facts = facts_of_server(self._transport, connections.server_of)
+            if facts.problem:
+                connections.handshake_failed(self._client_address, place, facts.problem, True)
+        else:
+            facts = facts_of_client(self._transport)
+        connections.node.tls_started(clock.steady(), self._id, facts)
+        connections.drain()
         self.release()
 
 

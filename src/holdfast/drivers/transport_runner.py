@@ -64,7 +64,7 @@ class TransportRunner(NodeRunner[TransportOutput]):
         self._transport = node
         self._writer = writer
         self._journal = journal
-        self._outbound = OutboundConnections(node, self.connections, home)
+        self._outbound = OutboundConnections(node, self.connections, home, self.certificates.client_context)
         self._resolver = Resolver(self._resolved, log.write)
         self._resolver.follow(organisation)
         self._policies = PolicyFetcher(home / "tls" / "trusted", self._policy_fetched, self._addresses)

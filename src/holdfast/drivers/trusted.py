@@ -40,7 +40,7 @@ class Trusted:
         self._seen: tuple[tuple[str, int, int], ...] | None = None
         self._verifying: ssl.SSLContext | None = None
         self._anchor_certificates: tuple[x509.Certificate, ...] = ()
-        self._opportunistic = _client_context()
+        self._opportunistic = unverifying_context()
         self._opportunistic.set_ciphers(OPPORTUNISTIC_CIPHERS)
 
     def context(self, demand: TlsDemand) -> ssl.SSLContext:
@@ -52,7 +52,7 @@ class Trusted:
             return self._opportunistic
         self._look()
         if self._verifying is None:
-            self._verifying = _client_context()
+            self._verifying = unverifying_context()
             self._verifying.verify_mode = ssl.CERT_REQUIRED
             load_authorities(self._verifying, self.directory)
         return self._verifying
@@ -118,7 +118,8 @@ def _state(path: Path) -> tuple[str, int, int]:
     return path.name, found.st_mtime_ns, found.st_size
 
 
-def _client_context() -> ssl.SSLContext:
+def unverifying_context() -> ssl.SSLContext:
+    """A context for connections of ours that believes nothing and refuses nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 9325 section 3.1.1
     context.check_hostname = False

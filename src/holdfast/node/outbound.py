@@ -17,7 +17,9 @@ import random
 from collections.abc import Callable
 from typing import assert_never
 
-from holdfast.directory.model import Organisation, SmartHostAuth
+from holdfast.directory.model import Organisation, Role, SmartHostAuth
+from holdfast.directory.server_certificates import known_certificates
+from holdfast.kernel.events import happened
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import (
     Abort,
@@ -32,6 +34,7 @@ from holdfast.node.ports import (
     TransportOutput,
 )
 from holdfast.node.tls_reporting import TlsCounting
+from holdfast.transport import events
 from holdfast.transport.delivery import Delivery
 from holdfast.transport.host_health import AllBusy, AllDown, Choice, HostHealth
 from holdfast.transport.names import NameCache
@@ -50,7 +53,7 @@ from holdfast.transport.outbound_session import (
 from holdfast.transport.queue import Failure, NextHopKey
 from holdfast.transport.route import HopProfile
 from holdfast.transport.sts_policies import StsPolicies
-from holdfast.transport.tls_policy import HostRefused, TlsDemand, TlsFacts, TlsPending, TlsPolicies
+from holdfast.transport.tls_policy import HostRefused, TlsDemand, TlsFacts, TlsLevel, TlsPending, TlsPolicies
 from holdfast.transport.tls_report import TlsReports
 from holdfast.wire.dns_answers import Answer, Question
 
@@ -92,6 +95,8 @@ class NextHops:
         # By question, where it is known which: a thousand queues are not looked at after each answer.
         self._asking_for: dict[Question, dict[NextHopKey, OutboundQueue]] = {}
         self._no_chunking: dict[tuple[str, int], None] = {}
+        # Servers of ours whose missing certificate was told.
+        self._unknown_told: set[str] = set()
         # New connections that may be opened at once; a bucket that fills within a minute.
         self._tokens = float(organisation.outbound_connection_rate_max)
         self._tokens_at = 0.0
@@ -110,6 +115,9 @@ class NextHops:
                 connection.profile = None  # it may have less TLS than is needed now
         self._organisation = organisation
         self.ourselves = ourselves
+        for name in sorted(_unknown_servers(organisation, ourselves) - self._unknown_told):
+            self._unknown_told.add(name)
+            self.outputs.append(Log(happened(events.SERVER_WITHOUT_CERTIFICATE, server=name)))
         self.health.retry_s = organisation.glitch_retry_s
         self.tls.follow(organisation)
 
@@ -414,6 +422,9 @@ class NextHops:
         optional = failed.tls and tls is not None and tls.optional
         if failed.tls:
             self.counting.failed(now, connection, failure.text)
+            if tls is not None and tls.level is TlsLevel.DIRECT:
+                said = {"server": tls.server, "address": connection.address, "reason": failed.reason}
+                self.outputs.append(Log(happened(events.SERVER_NOT_PROVEN, **said)))
         self._close(connection)
         if worked:
             return  # a new connection may work as well; one that was idle may be ended by the next hop
@@ -484,6 +495,17 @@ class NextHops:
                     self._quit(connection)
                 else:
                     self._close(connection)
+
+
+def _unknown_servers(organisation: Organisation, ourselves: Ourselves) -> set[str]:
+    """The other transport servers of ours that no certificate is known of."""
+    return {
+        each.name
+        for each in organisation.servers
+        if Role.TRANSPORT in each.roles
+        and each.fqdn.lower() not in ourselves.names
+        and not known_certificates(each)
+    }
 
 
 def _message_count_max(connection: OutboundConnection) -> int:

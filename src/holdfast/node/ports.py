@@ -55,11 +55,13 @@ class StartTls:
         demand: on a connection of ours to a next hop: what is needed. A handshake that fails, or
             does not satisfy it, is reported by ``connection_lost`` with the reason; one that is
             only reported is told in the facts of ``tls_started``.
+        of_servers: on a client's connection: it is asked for the certificate of a server of ours.
     """
 
     connection_id: ConnectionId
     connector: str = ""
     demand: TlsDemand | None = None
+    of_servers: bool = False
 
 
 @dataclass(slots=True, unsafe_hash=True)

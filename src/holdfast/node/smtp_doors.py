@@ -458,7 +458,8 @@ class SmtpDoors:
                         waiting += self._commit(now, connection, write)
                 case TlsWanted():
                     self.outputs.append(Send(connection_id, session.take_reply()))
-                    self.outputs.append(StartTls(connection_id, connection.connector.name))
+                    name, of_servers = connection.connector.name, session.from_server_address
+                    self.outputs.append(StartTls(connection_id, name, of_servers=of_servers))
                 case PasswordGiven():
                     connection.user = event.user
                     try:

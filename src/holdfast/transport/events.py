@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from holdfast.kernel.events import Severity, declare
 
+SERVER_NOT_PROVEN = declare(
+    "TRN-0340",
+    Severity.ERROR,
+    "what answers at {address} does not prove to be server {server} of ours: {reason}; mail for it waits",
+    "Nothing was sent to it, neither in the clear nor under TLS. Usually that server has a new certificate: "
+    "run `holdfast server certificate` there, compare its SHA-256, and run `holdfast server trust NAME FILE` "
+    "here. If its certificate has not changed, find out who answers in its place.",
+)
+SERVER_WITHOUT_CERTIFICATE = declare(
+    "TRN-0341",
+    Severity.WARNING,
+    "the directory has no certificate of server {server}: mail to it goes as to a stranger, under any TLS",
+    "It is believed to be itself because of its address, and mail between it and this server has no second "
+    "copy and begins its age anew. Run `holdfast server certificate` there and `holdfast server trust NAME "
+    "FILE` here. Said once after each start.",
+)
 MESSAGE_DUPLICATE = declare(
     "TRN-0101",
     Severity.INFO,

@@ -256,7 +256,9 @@ def _client(organisation: Organisation, connector: ReceiveConnector, asked: Aske
             )
         rights = rights_of(connector, ClientKind.USER)
         return Client(ClientKind.USER, rights, found.mailbox_id)
-    kind = kind_of(connector, terms.server_addresses, address)
+    # Whoever comes from there is asked for that server's certificate; here it is taken for the server.
+    server = address if address in terms.certified_addresses else ""
+    kind = kind_of(connector, terms.server_addresses, address, server=server)
     return Client(kind, rights_of(connector, kind))
 
 

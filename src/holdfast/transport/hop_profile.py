@@ -14,12 +14,18 @@ from holdfast.transport.queue import NextHopKey
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """A transport server of ours, and where its internal receive connector listens."""
+    """A transport server of ours, and where its internal receive connector listens.
+
+    Attributes:
+        certificates: those by which it must prove that it is itself, as DER; none where the directory has
+            none, or the connector offers no TLS.
+    """
 
     name: str
     fqdn: str
     address: str
     port: int
+    certificates: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

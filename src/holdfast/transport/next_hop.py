@@ -67,6 +67,8 @@ class Host:
         name_validated: whether DNSSEC proved that the domain leads to this name: its MX, or that it has none.
         addresses_validated: whether DNSSEC proved the addresses.
         declared: named by the administrator: a smart host, or a server of ours.
+        server: the name of the server of ours that it is; empty for hosts of others.
+        certificates: by which that server must prove it, as DER; none when it need not.
     """
 
     name: str
@@ -77,6 +79,8 @@ class Host:
     name_validated: bool = False
     addresses_validated: bool = False
     declared: bool = False
+    server: str = ""
+    certificates: tuple[bytes, ...] = ()
 
     @property
     def validated(self) -> bool:
@@ -154,7 +158,16 @@ def _servers(profile: HopProfile) -> HostList | HopFailure:
     """Servers of ours, the nearest to the destination first (exchange-behaviour RT-6)."""
     groups = tuple(
         tuple(
-            Host(each.fqdn, (each.address,), each.port, preference, each.fqdn, declared=True)
+            Host(
+                each.fqdn,
+                (each.address,),
+                each.port,
+                preference,
+                each.fqdn,
+                declared=True,
+                server=each.name,
+                certificates=each.certificates,
+            )
             for each in group
         )
         for preference, group in enumerate(group for group in profile.server_groups if group)

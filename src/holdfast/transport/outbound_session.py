@@ -247,7 +247,7 @@ class OutboundSession:
         tls = self._tls
         assert tls is not None
         # The driver judges the handshake; this is the door that a slip there would not open.
-        if tls.level in (TlsLevel.VERIFIED, TlsLevel.DANE) and not (facts.verified or tls.only_report):
+        if tls.proof_needed and not facts.verified:
             self._fail(None, f"certificate of the next hop: {facts.problem or 'not verified'}", tls=True)
             return self._take_events()
         self.tls_facts = facts

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from holdfast.directory.listening import parse_binding
 from holdfast.directory.model import Organisation, ReceiveConnector, Role, Server, TlsMode, Usage
+from holdfast.directory.server_certificates import known_certificates
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.iprange import IPAddress, parse_ip_range
 from holdfast.transport.hop_profile import ServerAddress
@@ -96,6 +97,13 @@ def _door(
         if places:
             # Loopback is right only where all servers run on one machine; anything else goes first.
             loopback_last = min(places, key=lambda place: place[0])
-            where = ServerAddress(server.name, server.fqdn, str(loopback_last[1]), loopback_last[2])
-            return ReachedServer(where, connector.tls is not TlsMode.NONE)
+            offers_tls = connector.tls is not TlsMode.NONE
+            where = ServerAddress(
+                server.name,
+                server.fqdn,
+                str(loopback_last[1]),
+                loopback_last[2],
+                known_certificates(server) if offers_tls else (),
+            )
+            return ReachedServer(where, offers_tls)
     return None

@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 
 from holdfast.directory.model import Organisation, PermissionGroup, ReceiveConnector, Usage
+from holdfast.directory.server_certificates import known_certificates
 from holdfast.kernel.ids import MailboxId
 
 
@@ -91,11 +92,14 @@ class Client:
 
     Attributes:
         signed_in: the mailbox that signed in, or None.
+        server: the server of ours that it has proved to be by its certificate; empty otherwise, also where
+            its address alone makes it one.
     """
 
     kind: ClientKind
     rights: Rights
     signed_in: MailboxId | None = None
+    server: str = ""
 
 
 _GROUP_OF_KIND = {
@@ -115,9 +119,24 @@ def groups_of(connector: ReceiveConnector) -> tuple[PermissionGroup, ...]:
 
 
 def server_addresses_of(organisation: Organisation) -> frozenset[str]:
-    """The IP addresses of the servers of ours, in the form that ``str`` of an address has."""
+    """The IP addresses that alone make a server of ours: of those that no certificate is known of.
+
+    In the form that ``str`` of an address has.
+    """
+    return _addresses_of(organisation, certified=False)
+
+
+def certified_addresses_of(organisation: Organisation) -> frozenset[str]:
+    """The IP addresses whose clients are asked for the certificate of a server of ours."""
+    return _addresses_of(organisation, certified=True)
+
+
+def _addresses_of(organisation: Organisation, *, certified: bool) -> frozenset[str]:
     return frozenset(
-        str(ipaddress.ip_address(address)) for server in organisation.servers for address in server.addresses
+        str(ipaddress.ip_address(address))
+        for server in organisation.servers
+        if bool(known_certificates(server)) is certified
+        for address in server.addresses
     )
 
 
@@ -127,19 +146,21 @@ def kind_of(
     client_address: str,
     *,
     certified: bool = False,
+    server: str = "",
 ) -> ClientKind:
     """Say who a client is before it signs in.
 
     Args:
         connector: the one that it came in by.
-        server_addresses: of the servers of ours.
+        server_addresses: of the servers of ours that are known by their address alone.
         client_address: its IP address as text.
         certified: whether it showed a certificate that the connector asks for.
+        server: the server of ours that it has proved to be by its certificate; empty otherwise.
 
-    Source: exchange-behaviour RC-4, RC-5. An address alone makes a server of ours
+    Source: exchange-behaviour RC-4, RC-5, TL-4. An address alone makes a server of ours
     only on a connector that is for servers, since addresses can be lied about on the way in.
     """
-    if connector.externally_secured:
+    if connector.externally_secured or (server and PermissionGroup.SERVERS in groups_of(connector)):
         return ClientKind.SERVER
     if connector.usage is Usage.INTERNAL and client_address in server_addresses:
         return ClientKind.SERVER

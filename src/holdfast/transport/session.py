@@ -116,12 +116,20 @@ class SmtpSession(SessionReading):
             self._terms.server_addresses,
             self._client_address,
             certified=self._certificate_fits,
+            server=tls_facts.server if tls_facts is not None else "",
         )
         self._know(Client(kind, rights_of(self._connector, kind)))
+        if tls_facts is not None and kind is ClientKind.SERVER:
+            self.client.server = tls_facts.server
 
     def _know(self, client: Client) -> None:
         self.client = client
         self._tarpitted = client.kind in _TARPITTED and self._connector.tarpit_s > 0
+
+    @property
+    def from_server_address(self) -> bool:
+        """Whether the client comes from where a server of ours is, and is asked for its certificate."""
+        return self._client_address in self._terms.certified_addresses
 
     # --- what the caller does ------------------------------------------------------------
 

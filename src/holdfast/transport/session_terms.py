@@ -22,7 +22,7 @@ from holdfast.directory.model import (
 from holdfast.kernel.address import Address
 from holdfast.kernel.ids import MailboxId
 from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions
-from holdfast.transport.rights import Client, groups_of, server_addresses_of
+from holdfast.transport.rights import Client, certified_addresses_of, groups_of, server_addresses_of
 from holdfast.transport.shadow_link import Hello
 from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire import smtp
@@ -112,7 +112,9 @@ class Terms:
     Attributes:
         fqdn: our name in greeting, EHLO and trace header.
         users_known: whether signing in gives rights here.
-        server_addresses: of the servers of ours.
+        server_addresses: of the servers of ours that are known by their address alone.
+        certified_addresses: whose clients are asked for the certificate of a server of ours; empty where the
+            connector is not for servers.
         host_names: by which our servers call themselves in Received fields, in lower case.
     """
 
@@ -121,6 +123,8 @@ class Terms:
         self.fqdn = fqdn
         self.users_known = PermissionGroup.USERS in groups_of(connector)
         self.server_addresses = server_addresses_of(organisation)
+        for_servers = PermissionGroup.SERVERS in groups_of(connector)
+        self.certified_addresses = certified_addresses_of(organisation) if for_servers else frozenset()
         names = [server.fqdn for server in organisation.servers]
         names += [each.fqdn for each in organisation.receive_connectors]
         self.host_names = frozenset(name.lower() for name in (*names, fqdn) if name)

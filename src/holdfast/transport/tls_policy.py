@@ -40,6 +40,7 @@ class TlsLevel(enum.Enum):
     ENCRYPTED = "encrypted"  # TLS; any certificate
     VERIFIED = "verified"  # TLS; a valid certificate for one of the names
     DANE = "dane"  # TLS; a certificate that matches the TLSA records
+    DIRECT = "direct"  # TLS; one of the certificates by which the directory knows a server of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,9 @@ class TlsDemand:
         server_name: what is sent as SNI.
         names: for VERIFIED and DANE-TA: the certificate must have one; ``*.`` stands for one label.
         tlsa: for DANE: the usable records.
+        certificates: for DIRECT: as DER (exchange-behaviour TL-4).
+        server: the server of ours that is connected to, which is shown our certificate when it asks; empty
+            for hosts of others.
         why: for people: which rule asks for it, for example ``MTA-STS of example.org``.
         only_report: verification is tried and its failure reported, but mail goes out
             (MTA-STS mode testing).
@@ -65,6 +69,8 @@ class TlsDemand:
     server_name: str
     names: tuple[str, ...] = ()
     tlsa: tuple[TlsaRecord, ...] = ()
+    certificates: tuple[bytes, ...] = ()
+    server: str = ""
     why: str = "opportunistic"
     only_report: bool = False
     policy: PolicyType = PolicyType.NONE
@@ -77,6 +83,12 @@ class TlsDemand:
         """Whether mail goes out in the clear when TLS is not offered or fails (RFC 7435)."""
         return self.level is TlsLevel.OPPORTUNISTIC or self.only_report
 
+    @property
+    def proof_needed(self) -> bool:
+        """Whether the host must have proved who it is before anything is said to it."""
+        proving = (TlsLevel.VERIFIED, TlsLevel.DANE, TlsLevel.DIRECT)
+        return self.level in proving and not self.only_report
+
 
 @dataclass(frozen=True, slots=True)
 class TlsFacts:
@@ -88,6 +100,8 @@ class TlsFacts:
         verified: whether the demand's names or records are satisfied.
         problem: why not, for people; empty when verified or nothing was asked.
         peer_names: names of the peer's certificate, for a mutual TLS partner and for explanations.
+        server: the server of ours that the peer has proved to be, by a certificate that the directory knows;
+            empty when it is none.
     """
 
     version: str
@@ -155,6 +169,8 @@ class TlsPolicies:
                 needed, since the mail of many domains meets there.
             host: whom we connect to.
         """
+        if host.certificates:
+            return _direct(host)
         by_dns = profile.key.delivery_type is DeliveryType.DNS
         required = self.required(domain) if by_dns else None
         wanted, tls_domain, why = _wanted(profile, required)
@@ -167,6 +183,7 @@ class TlsPolicies:
         floor = TlsDemand(
             TlsLevel.OPPORTUNISTIC if wanted is SendTls.OPPORTUNISTIC else TlsLevel.ENCRYPTED,
             server_name,
+            server=host.server,
             why=why,
         )
         published = self._dane_demand(now, profile, domain, host) if self._dane else None
@@ -247,6 +264,17 @@ def _wanted(profile: HopProfile, required: RequiredTls | None) -> tuple[SendTls,
         return profile.tls, "", "opportunistic"
     by = f"send connector {profile.key.connector}" if profile.key.connector else "server of ours"
     return profile.tls, profile.tls_domain, by
+
+
+def _direct(host: Host) -> TlsDemand:
+    """Only the server itself, by the certificates that the directory has (exchange-behaviour TL-3, TL-4)."""
+    return TlsDemand(
+        TlsLevel.DIRECT,
+        host.name,
+        certificates=host.certificates,
+        server=host.server,
+        why=f"the directory, which knows server {host.server} by its certificate,",
+    )
 
 
 def _by_records(answer: Answer, base: str, host: Host, domain: str) -> TlsDemand:
