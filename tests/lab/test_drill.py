@@ -15,6 +15,7 @@ from holdfast.lab.drill_plan import Blow, Orders
 from holdfast.lab.laboratory import Lab
 from holdfast.lab.load import Place
 from holdfast.lab.reading import MailboxAccess, read_mailbox
+from holdfast.lab.stage import LabStage
 
 pytestmark = pytest.mark.process
 
@@ -30,7 +31,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 def drill(lab: Lab, orders: Orders, run: str = "test") -> Drill:
-    return Drill(lab, orders, run, lambda share, text: None)
+    return Drill(LabStage(lab), orders, run, lambda share, text: None)
 
 
 def test_a_killed_server_comes_back_and_everything_promised_is_there(lab: Lab) -> None:

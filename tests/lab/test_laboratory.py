@@ -59,15 +59,16 @@ def test_a_lab_on_loopback_from_up_to_down(lab: Lab, until: Callable[[Callable[[
         client.sendmail("x@outside.example", recipients, "Subject: crossing\n\nhello")
     until(lambda: subjects(lab, "mail2", "mail2.user1@lab.test") == [b"Subject: crossing"])
 
-    assert lab.freeze("mail2") == 5
+    count = lab.freeze("mail2")
+    assert count >= 5  # the supervisor and four roles, and what these start
     until(lambda: lab.status()[1].state == "frozen")
-    assert lab.thaw("mail2") == 5
-    assert lab.kill("mail2") == 5
+    assert lab.thaw("mail2") == count
+    assert lab.kill("mail2") == count
     assert [each.state for each in lab.status()] == ["serving", "down", "down"]
     lab.start("mail2", said.append)
     assert subjects(lab, "mail2", "mail2.user1@lab.test") == [b"Subject: crossing"]
 
-    assert lab.down() == 10
+    assert lab.down() == 2 * count
     assert processes.find(lab.lab_id) == []
     again = Lab(lab.state)
     again.up(None, "lab.csv", loopback=True, say=said.append)

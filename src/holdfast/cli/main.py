@@ -172,7 +172,8 @@ def _lab(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> i
 def _drill(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> int:
     from holdfast.lab import drill_command
 
-    return drill_command.main(read_arguments(verb, arguments).values(), as_json_text=options.json)
+    values = read_arguments(verb, arguments).values()
+    return drill_command.main(values, options.home, as_json_text=options.json)
 
 
 def _completion(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> int:

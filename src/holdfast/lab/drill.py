@@ -28,14 +28,13 @@ from holdfast.lab.accounts import (
     settle,
     without_service,
 )
-from holdfast.lab.declare import addresses_of
 from holdfast.lab.drill_plan import PAST_WORDS, Blow, Orders, Schedule, letters, schedule
-from holdfast.lab.laboratory import Lab
 from holdfast.lab.load import Load, Place, Sent, subject_of
 from holdfast.lab.outcome import DoorLane, LedgerSums, Mark, Outcome
 from holdfast.lab.probes import Door, Watched, watch
 from holdfast.lab.reading import MailboxAccess, read_mailbox
 from holdfast.lab.sheet import Machine
+from holdfast.lab.stage import Stage
 
 READY_TIMEOUT_S = 60.0
 POLL_S = 1.0
@@ -47,31 +46,25 @@ Progress = Callable[[float, str], None]  # from 0 to 1, and what is being done
 
 
 class Drill:
-    """One drill on a lab that is up."""
+    """One drill on servers that are up."""
 
-    def __init__(self, lab: Lab, orders: Orders, run: str, progress: Progress) -> None:
-        """Take a lab whose servers serve.
+    def __init__(self, stage: Stage, orders: Orders, run: str, progress: Progress) -> None:
+        """Take servers that serve.
 
         Args:
             run: marks the letters of this drill; different for each.
             progress: told how far it is.
 
         Raises:
-            Refusal: the orders name a server that does not take part.
+            Refusal: the orders name a server that does not take part, or what cannot be done there.
         """
-        self._lab = lab
+        self._stage = stage
         self._orders = orders
         self._run = run
         self._progress = progress
-        up = {each.name for each in lab.status() if each.process_count}
-        self._machines: tuple[Machine, ...] = tuple(each for each in lab.sheet.machines if each.name in up)
-        names = tuple(each.name for each in self._machines)
-        self._schedule: Schedule = schedule(orders, names)
-        if orders.other:
-            lab.sheet.machine(orders.other)
-        self._mailboxes = {address: each for each in self._machines for address in addresses_of(each)}
-        if not self._mailboxes:
-            raise Refusal("the lab has no mailboxes to send to; give a server the role mailbox")
+        self._machines = stage.machines
+        self._schedule: Schedule = schedule(orders, tuple(each.name for each in stage.machines))
+        stage.check(orders)
         self._marks: list[Mark] = []
         self._notes: list[str] = []
         self._down: list[tuple[str, Gap]] = []
@@ -91,7 +84,8 @@ class Drill:
             if Role.TRANSPORT in each.roles
         )
         luck = random.Random(f"senders {self._orders.seed}")
-        load = Load(places, letters(self._orders, tuple(self._mailboxes)), self._orders.rate, self._run, luck)
+        drawn = letters(self._orders, tuple(self._stage.mailboxes))
+        load = Load(places, drawn, self._orders.rate, self._run, luck)
         watched, stop = Watched(), asyncio.Event()
         self._started = time.monotonic()
         probes = asyncio.ensure_future(watch(self._doors(), watched, stop))
@@ -130,25 +124,17 @@ class Drill:
         if self._orders.blow is Blow.NONE:
             return
         await self._until(plan.blow_at_s)
-        await asyncio.to_thread(self._hit)
+        await asyncio.to_thread(self._stage.hit, plan.server, self._orders)
         self._hit_at_s = self._now()
         self._mark(PAST_WORDS[self._orders.blow])
-        steps = [(plan.lost_at_s, self._declare_lost), (plan.back_at_s, self._undo)]
-        for at_s, step in sorted((at_s, step) for at_s, step in steps if at_s is not None):
+        steps = [
+            (at_s, step)
+            for at_s, step in ((plan.lost_at_s, self._declare_lost), (plan.back_at_s, self._undo))
+            if at_s is not None
+        ]
+        for at_s, step in sorted(steps, key=lambda each: each[0]):
             await self._until(at_s)
             await step()
-
-    def _hit(self) -> None:
-        name = self._schedule.server
-        match self._orders.blow:
-            case Blow.KILL:
-                self._lab.kill(name)
-            case Blow.FREEZE:
-                self._lab.freeze(name)
-            case Blow.CUT:
-                self._lab.cut(name, self._orders.other, one_way=self._orders.one_way)
-            case Blow.NONE:
-                pass
 
     async def _declare_lost(self) -> None:
         """Tell the others that the server will not come back, as an administrator would."""
@@ -158,7 +144,7 @@ class Drill:
                 continue
             try:
                 await asyncio.to_thread(
-                    self._lab.manage, machine.name, "server", "declare-lost", name, "--yes"
+                    self._stage.manage, machine.name, "server", "declare-lost", name, "--yes"
                 )
                 self._mark(f"declared lost on {machine.name}")
             except (Refusal, Unavailable) as error:
@@ -166,19 +152,11 @@ class Drill:
 
     async def _undo(self) -> None:
         name = self._schedule.server
-        match self._orders.blow:
-            case Blow.KILL:
-                await asyncio.to_thread(self._lab.begin, name)
-            case Blow.FREEZE:
-                await asyncio.to_thread(self._lab.thaw, name)
-            case Blow.CUT:
-                await asyncio.to_thread(self._lab.heal, name, self._orders.other)
-            case Blow.NONE:
-                return
+        await asyncio.to_thread(self._stage.undo, name, self._orders)
         deadline = time.monotonic() + READY_TIMEOUT_S
-        while not await asyncio.to_thread(self._lab.serves, name):
+        while not await asyncio.to_thread(self._stage.serves, name):
             if time.monotonic() > deadline:
-                raise Unavailable(f"{name} does not come back; its log is {self._lab.log_file(name)}")
+                raise Unavailable(f"{name} does not come back; {self._stage.where_to_look(name)}")
             await asyncio.sleep(POLL_S / 4)
         self._mark("back")
         self._down.append((name, Gap(self._hit_at_s, self._now())))
@@ -234,7 +212,7 @@ class Drill:
         found, silent = [], []
         for machine in self._machines:
             try:
-                text = await asyncio.to_thread(self._lab.manage, machine.name, "ledger", "--json")
+                text = await asyncio.to_thread(self._stage.manage, machine.name, "ledger", "--json")
             except (Refusal, Unavailable):
                 silent.append(machine.name)
                 continue
@@ -247,9 +225,9 @@ class Drill:
 
     async def _read_all(self) -> dict[str, Counter[int]]:
         found: dict[str, Counter[int]] = {}
-        passwords = self._lab.passwords()
-        for done, (address, machine) in enumerate(self._mailboxes.items()):
-            self._progress(0.9 + 0.1 * done / len(self._mailboxes), f"read {address}")
+        passwords = self._stage.passwords()
+        for done, (address, machine) in enumerate(self._stage.mailboxes.items()):
+            self._progress(0.9 + 0.1 * done / len(self._stage.mailboxes), f"read {address}")
             place = Place(machine.name, machine.address, machine.ports.imap_tls)
             access = MailboxAccess(address, place, passwords[address])
             try:
@@ -328,7 +306,7 @@ class Drill:
 
     async def _rows(self, machine: Machine, words: tuple[str, ...], name: str) -> list[dict[str, object]]:
         try:
-            text = await asyncio.to_thread(self._lab.manage, machine.name, *words, "--json")
+            text = await asyncio.to_thread(self._stage.manage, machine.name, *words, "--json")
         except (Refusal, Unavailable) as error:
             self._notes.append(f"{machine.name} did not say what waits there: {error.text}")
             return []

@@ -11,16 +11,19 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.lab.command import Value, read_text, table
 from holdfast.lab.drill import Drill
-from holdfast.lab.drill_plan import Blow, Orders, parse_minutes, parse_rate
+from holdfast.lab.drill_plan import PAST_WORDS, Blow, Orders, parse_minutes, parse_rate
 from holdfast.lab.laboratory import Lab
+from holdfast.lab.live import LiveStage, ask
 from holdfast.lab.outcome import Outcome, as_json
 from holdfast.lab.report import page
+from holdfast.lab.stage import LabStage
 from holdfast.lab.timeline import draw
 
 if TYPE_CHECKING:
@@ -28,14 +31,16 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 PASSED, BROKEN = 0, 1
+LAB_LOAD, LIVE_LOAD = "100/s", "5/s"
 _BLOWS = (("kill", Blow.KILL), ("freeze", Blow.FREEZE), ("cut", Blow.CUT))
 
 
-def main(given: Mapping[str, Value], *, as_json_text: bool) -> int:
+def main(given: Mapping[str, Value], home: Path, *, as_json_text: bool) -> int:
     """Run one drill.
 
     Args:
         given: the arguments of the verb, checked.
+        home: the state directory of this server, for a drill on it.
         as_json_text: print the outcome as JSON.
 
     Returns:
@@ -46,19 +51,44 @@ def main(given: Mapping[str, Value], *, as_json_text: bool) -> int:
         Unavailable: the lab failed.
     """
     orders = read_orders(given)
-    lab = Lab(Path(str(given["state"])))
     run = f"{orders.seed:x}-{int(time.time()):x}"
-    with lab.alone(), _Shown() as shown, _lab_up(lab, given, shown):
-        if not lab.kept.loopback:
-            lab.enter_outside()
-        outcome = asyncio.run(Drill(lab, orders, run, shown.update).run())
-    folder = Path(str(given["report"])) if given["report"] else lab.state / "reports" / run
+    state = Path(str(given["state"]))
+    outcome = _live(orders, given, home, run) if given["live"] is True else _in_lab(orders, given, state, run)
+    folder = Path(str(given["report"])) if given["report"] else state / "reports" / run
     write_report(outcome, folder)
     if as_json_text:
         sys.stdout.write(as_json(outcome))
     else:
         sys.stdout.write(summary(outcome, folder))
     return PASSED if outcome.passed else BROKEN
+
+
+def _in_lab(orders: Orders, given: Mapping[str, Value], state: Path, run: str) -> Outcome:
+    lab = Lab(state)
+    with lab.alone(), _Shown() as shown, _lab_up(lab, given, shown):
+        if not lab.kept.loopback:
+            lab.enter_outside()
+        return asyncio.run(Drill(LabStage(lab), orders, run, shown.update).run())
+
+
+def _live(orders: Orders, given: Mapping[str, Value], home: Path, run: str) -> Outcome:
+    words = f"{orders.rate:g} letters a second go to a mailbox of the drill's own for {orders.load_s:g} s"
+    if orders.blow is not Blow.NONE:
+        if given["yes"] is not True:
+            raise Refusal(
+                f"--{orders.blow.value} hits a server that is in use; say --yes as well if that is meant"
+            )
+        words += f", and {orders.server or 'a server'} is {PAST_WORDS[orders.blow]}"
+    ask(words, yes=given["yes"] is True)
+    stage = LiveStage(home, run)
+    try:
+        with _Shown() as shown:
+            outcome = asyncio.run(Drill(stage, orders, run, shown.update).run())
+    finally:
+        stage.close()
+    # Nobody but this server can be asked from here; what it says of itself is all there is.
+    own = tuple(each.server for each in outcome.ledgers)
+    return replace(outcome, silent=() if own else outcome.silent, notes=(*outcome.notes, *stage.notes))
 
 
 def read_orders(given: Mapping[str, Value]) -> Orders:
@@ -70,8 +100,12 @@ def read_orders(given: Mapping[str, Value]) -> Orders:
     blows = [(name, blow) for name, blow in _BLOWS if given[name] is not None]
     if len(blows) + (given["no-blow"] is True) > 1:
         raise Refusal("a drill hits one server in one way: give one of --kill, --freeze, --cut and --no-blow")
+    live = given["live"] is True
+    if live and (given["loopback"] is True or given["lab"] is not None):
+        raise Refusal("--live is about the server that runs here; give it without --lab and --loopback")
     blow, server, other = Blow.KILL, "", ""
-    if given["no-blow"] is True:
+    # In a lab a blow is what a drill is for; to a server that is in use it has to be ordered.
+    if given["no-blow"] is True or (live and not blows):
         blow = Blow.NONE
     for name, chosen in blows:
         blow, server = chosen, str(given[name])
@@ -85,7 +119,7 @@ def read_orders(given: Mapping[str, Value]) -> Orders:
         raise Refusal("--no-return and --back-after contradict each other; give one of them")
     seed = given["seed"]
     return Orders(
-        rate=parse_rate(str(given["load"])),
+        rate=parse_rate(str(given["load"] or (LIVE_LOAD if live else LAB_LOAD))),
         load_s=parse_minutes(str(given["minutes"])),
         seed=random.SystemRandom().getrandbits(31) if seed is None else int(_seconds(seed)),
         blow=blow,

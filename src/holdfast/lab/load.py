@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -170,7 +171,8 @@ class Conversation:
 
 
 def _why(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or type(error).__name__
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else type(error).__name__
 
 
 class Load:

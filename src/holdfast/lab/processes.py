@@ -93,6 +93,27 @@ def of_server(lab_id: str, server: str) -> list[Found]:
     return [each for each in find(lab_id) if each.server == server]
 
 
+def below(pid: int, server: str) -> list[Found]:
+    """The living processes of a supervisor that the lab did not start: itself and all that came of it."""
+    parents: dict[int, int] = {}
+    states: dict[int, str] = {}
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit():
+            with contextlib.suppress(OSError):
+                text = (directory / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+                state, parent = text.split()[:2]
+                parents[int(directory.name)], states[int(directory.name)] = int(parent), state
+    found, more = set(), {pid} & parents.keys()
+    while more:
+        found |= more
+        more = {each for each, parent in parents.items() if parent in found} - found
+    return [
+        Found(each, server, states[each] in "Tt", each == pid)
+        for each in sorted(found)
+        if states[each] not in "ZX"
+    ]
+
+
 def look_again(look: Callable[[], list[Found]]) -> list[Found]:
     """Look, and once more before believing that nothing is there.
 
