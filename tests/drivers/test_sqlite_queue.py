@@ -17,7 +17,7 @@ from holdfast.drivers import sqlite_queue
 from holdfast.drivers.queue_frames import Batch, BatchBuilder
 from holdfast.drivers.queue_reader import read_ledger, read_queue, read_tracking
 from holdfast.drivers.queue_schema import SCHEMA
-from holdfast.drivers.sqlite_queue import QueueDatabase, read_recovered
+from holdfast.drivers.sqlite_queue import RESERVED_COUNT, QueueDatabase, read_recovered
 from holdfast.drivers.sqlite_schema import connect, open_for_writing
 from holdfast.drivers.tracking_log import TrackingLog, log_files
 from holdfast.kernel.errors import Unavailable
@@ -164,12 +164,24 @@ def test_a_clean_stop_leaves_only_what_it_hands_on(home: Path) -> None:
     database.close(True, {b"\x01": NetworkMessageId("one")})
     database, recovered = open_queue(home)
     assert recovered.uncertain == {b"\x01": "one"}
-    assert recovered.next_number == 3
+    assert recovered.next_number >= 3
     database.close(True, {})
     database, recovered = open_queue(home)
     assert recovered.uncertain == {}
     database.close(False, {})
     assert [each.number for each in read_queue(home)] == [1, 2]
+
+
+def test_a_number_that_may_have_been_said_is_not_used_again_though_nothing_was_committed(home: Path) -> None:
+    database, first = open_queue(home)
+    home = crash(home, database)
+    database, second = open_queue(home)
+    assert second.next_number >= first.next_number + RESERVED_COUNT
+    write(database, [add(second.next_number + RESERVED_COUNT // 2)])  # half of them are in use
+    home = crash(home, database)
+    database, third = open_queue(home)
+    assert third.next_number >= second.next_number + RESERVED_COUNT + RESERVED_COUNT // 2
+    database.close(False, {})
 
 
 def test_a_read_answer_is_certain_after_a_kill_and_a_lost_one_is_not(home: Path) -> None:

@@ -106,6 +106,7 @@ class Side:
         self.life = 0
         # Whether the disk takes its time, the mailbox database answers, the disk is full.
         self.hold_commits = False
+        self.full_mailboxes: set[str] = set()
         self.stores_up = True
         self.full = False
 
@@ -205,19 +206,24 @@ class Side:
                 row = []
                 for target in delivery.targets:
                     key = (target.mailbox_id, delivery.network_message_id)
+                    if target.mailbox_id in self.full_mailboxes:
+                        row.append(store.Outcome.OVER_QUOTA)
+                        continue
                     row.append(store.Outcome.DUPLICATE if key in self.mail else store.Outcome.DELIVERED)
                     self.mail.setdefault(key, target.prefix + delivery.data)
                 outcomes.append(row)
             self.do(self.node.store_answered, call.number, store.Delivered(outcomes))
 
-    def send(self, *recipients: str, number: int = 1, body: bytes = BODY, port: int = 25) -> bytes:
+    def send(
+        self, *recipients: str, number: int = 1, body: bytes = BODY, sender: str = "x@other.test"
+    ) -> bytes:
         """A whole message from a client, up to its final dot; returns the answer, empty while it waits."""
         if number not in self.said:
             self.said[number] = b""
-            peer = Peer("198.51.100.7", 1234, f"192.0.2.{self.number}", port, tls=False)
+            peer = Peer("198.51.100.7", 1234, f"192.0.2.{self.number}", 25, tls=False)
             self.do(self.node.connection_opened, ConnectionId(number), f"in {self.name}", peer)
             self.say(b"EHLO client.test\r\n", number)
-        lines = ["MAIL FROM:<x@other.test>", *(f"RCPT TO:<{each}>" for each in recipients), "DATA"]
+        lines = [f"MAIL FROM:<{sender}>", *(f"RCPT TO:<{each}>" for each in recipients), "DATA"]
         answers = self.say("".join(f"{each}\r\n" for each in lines).encode(), number)
         assert answers.endswith(b"354 end data with <CRLF>.<CRLF>\r\n"), answers
         return self.say(body + b".\r\n", number)

@@ -231,3 +231,48 @@ def test_a_full_disk_here_takes_the_copy_back() -> None:
     pair.wait(20.0)
     assert mail2.held.copy_count == 0
     assert not mail2.disk.shadows.copies
+
+
+def test_a_report_is_protected_before_its_message_is_discarded() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail1.full_mailboxes = {"user1"}
+    mail1.send(USER1, sender=USER2)
+    pair.no_mail = True  # the report has to wait here
+    pair.wait(3.0)
+    assert not any(event.event_id.value == "HADISCARD" for event in mail2.events()[:-1])
+    held = [each.message.reverse_path for each in mail2.disk.shadows.copies.values()]
+    assert held == [""]  # the report, and the message it is about is gone
+    order = [(event.event_id.value, event.sender) for event in mail2.events()]
+    assert order == [("HARECEIVE", USER2), ("HARECEIVE", ""), ("HADISCARD", USER2)]
+
+
+def test_a_number_that_a_partner_may_have_seen_never_means_another_message() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail1.hold_commits = True
+    mail1.send(USER1)
+    pair.move()
+    mail1.die()
+    mail1.hold_commits = False
+    mail1.start()
+    mail1.send(USER1, body=b"Subject: another\r\n\r\n\r\n")
+    pair.wait(10.0)
+    assert [b"Subject: another" in each for each in mail1.mailbox("user1")] == [True]
+    assert not any("another one than before" in each for each in mail2.log)
+    numbers = [event.internal_message_id for event in mail1.events() if event.event_id.value == "RECEIVE"]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_a_partner_that_takes_copies_and_never_commits_is_believed_later_each_time() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail2.hold_commits = True
+    waits = 0
+    for _ in range(120):
+        mail1.send(USER1)
+        pair.move()
+        waits += mail1.said[1] == b""
+        pair.wait(5.0)
+    assert 4 <= waits < 12  # and not every second one
+    assert len(mail1.mailbox("user1")) == 120

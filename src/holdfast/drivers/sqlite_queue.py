@@ -50,7 +50,9 @@ from holdfast.transport.queue import UNCERTAIN_COUNT_MAX, RecoveredQueue
 UNCERTAIN_S = 2 * 86400.0
 # How long lines may wait in the outbox after they are in the log files.
 CHECKPOINT_S = 1.0
-RESERVED_COUNT = 1000
+# Numbers that are kept ahead: a shadow copy may carry one before it is in the queue, and none of those may
+# ever mean another message. More than there can be clients at a time.
+RESERVED_COUNT = 20_000
 CHECKPOINT_BYTES = 4 << 20
 LOG_RETRY_S = 5.0
 
@@ -79,8 +81,7 @@ class QueueDatabase:
         self._has_extra = True
         # Whether any message may have a copy at another server.
         self._has_holders = True
-        # The number after the last one used, 0 for none; and the one that the database says.
-        self._next_number = 0
+        # No number from this on was ever used.
         self._reserved_number = 0
 
     @classmethod
@@ -125,7 +126,9 @@ class QueueDatabase:
                 "(SELECT fingerprint FROM uncertain ORDER BY at DESC LIMIT -1 OFFSET ?)",
                 (UNCERTAIN_COUNT_MAX,),
             )
-            connection.execute("UPDATE state SET clean = 0")
+            # At once, since the first number may be on its way to a partner before anything is committed.
+            connection.execute("UPDATE state SET clean = 0, next_number = next_number + ?", (RESERVED_COUNT,))
+            (self._reserved_number,) = connection.execute("SELECT next_number FROM state").fetchone()
 
     def close(self, clean: bool, uncertain: Mapping[bytes, str]) -> None:
         """Remember how far the log reaches and let go of all files.
@@ -154,8 +157,6 @@ class QueueDatabase:
                 [(each, known, now) for each, known in handed_on.items() if each not in set(held)],
             )
             connection.execute("UPDATE state SET clean = 1")
-            if self._next_number:
-                connection.execute("UPDATE state SET next_number = ?", (self._next_number,))
 
     # --- committing -----------------------------------------------------------------------------
 
@@ -241,11 +242,10 @@ class QueueDatabase:
             self._has_holders = self._has_holders or bool(batch.holders)
             add_entries(connection, [(row[0], batch.holders.get(row[0]), row[2]) for row in ours])
         next_number = max(row[0] for row in adds) + 1
-        if next_number > self._reserved_number:
+        if next_number + RESERVED_COUNT // 2 > self._reserved_number:
             # Some ahead, so that its page is not written with every commit; a kill leaves a gap.
             self._reserved_number = next_number + RESERVED_COUNT
             connection.execute("UPDATE state SET next_number = ?", (self._reserved_number,))
-        self._next_number = max(self._next_number, next_number)
         now = time.time()
         uncertain = [(row[8].hex(), row[1], now) for row in ours if row[8]]
         if uncertain:
@@ -363,13 +363,13 @@ def read_recovered(connection: sqlite3.Connection) -> RecoveredQueue:
     Raises:
         sqlite3.Error, TypeError, ValueError: it cannot be read, or is not what we write.
     """
-    (next_number,) = connection.execute("SELECT next_number FROM state").fetchone()
+    (reserved_number,) = connection.execute("SELECT next_number FROM state").fetchone()
     rows = connection.execute("SELECT fingerprint, network_message_id FROM uncertain ORDER BY at")
     uncertain = {bytes.fromhex(row[0]): NetworkMessageId(row[1]) for row in rows}
     held_queues = tuple(row[0] for row in connection.execute("SELECT key FROM held_queue ORDER BY key"))
     return RecoveredQueue(
         tuple(read_messages(connection)),
-        next_number,
+        reserved_number - RESERVED_COUNT,
         uncertain,
         held_queues,
         shadows=read_shadows(connection),

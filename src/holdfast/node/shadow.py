@@ -300,7 +300,7 @@ class Shadows:
             protection.advance(now)
         while protection.distrusted:
             name, reason = protection.distrusted.pop()
-            links.drop(now, name, reason)
+            links.distrust(now, name, reason)
         if protection.frames:
             frames, protection.frames = protection.frames, []
             for name, frame in frames:

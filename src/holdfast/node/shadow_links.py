@@ -30,6 +30,8 @@ from holdfast.wire import shadow
 from holdfast.wire.framing import FrameReader
 
 RETRY = Backoff(first_s=0.5, longest_s=10.0)
+# A partner that takes copies and does not answer makes senders wait each time that it is believed again.
+DISTRUST = Backoff(first_s=5.0, longest_s=300.0)
 CONNECT_TIMEOUT_S = 10.0
 SILENT_HEARTBEATS = 3
 UNANSWERED_BYTES_MAX = 16 << 20
@@ -48,6 +50,7 @@ class OutLink:
         heard_at, told_at: when anything last came, and went.
         retry_at: when it is tried again; 0 at once.
         failure_count: in a row.
+        distrust_count: how often in a row it stood, and did not answer what it was given.
         reason: why it does not stand, for people.
         since: since when it stands, or does not.
     """
@@ -62,7 +65,7 @@ class OutLink:
         self.reader = FrameReader()
         self.heard_at = self.told_at = self.since = now
         self.retry_at = 0.0
-        self.failure_count = 0
+        self.failure_count = self.distrust_count = 0
         self.reason = "not tried yet"
         self.logged_reason = ""
         # Frames that wait, with the number of the copy in each, 0 for none.
@@ -75,7 +78,8 @@ class OutLink:
         self._waiting.append((number, frame))
 
     def answered(self, numbers: tuple[int, ...]) -> None:
-        """Copies were answered: there is room for others."""
+        """Copies were answered: there is room for others, and it is believed again."""
+        self.distrust_count = 0
         for number in numbers:
             self._unanswered_bytes -= self._unanswered.pop(number, 0)
 
@@ -228,6 +232,14 @@ class ShadowLinks:
         if link is not None and link.connection_id is not None:
             self.outputs.append(Abort(link.connection_id))
             self._out_gone(now, link, reason)
+
+    def distrust(self, now: float, name: str, reason: str) -> None:
+        """Give up our link to a partner that does not do what it should; later each time."""
+        link = self.out.get(name)
+        if link is not None:
+            link.distrust_count += 1
+            self.drop(now, name, reason)
+            link.retry_at = max(link.retry_at, now + DISTRUST.wait_s(link.distrust_count, self._luck))
 
     def _out_gone(self, now: float, link: OutLink, reason: str) -> None:
         assert link.connection_id is not None

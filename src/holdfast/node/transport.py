@@ -41,6 +41,7 @@ from holdfast.transport.next_hop import Ourselves
 from holdfast.transport.protection import REFUSAL as COPY_REFUSAL
 from holdfast.transport.queue import (
     AddMessage,
+    Entry,
     FinishRecipients,
     HoldQueue,
     MarkMessage,
@@ -378,6 +379,7 @@ class TransportNode:
             self._delivery.outbound.can_write()
             self._log(events.QUEUE_WRITABLE)
         landed = self._delivery.outbound.landed
+        ended: list[tuple[Entry, FinishRecipients]] = []
         for write in writes:
             if isinstance(write, AddMessage):
                 if self._intake.is_pending(write):
@@ -390,7 +392,9 @@ class TransportNode:
             elif isinstance(write, FinishRecipients):
                 landed += self._queue.landed_by(write)
                 self._own.committed(write)
-                self._outcome_committed(now, write)
+                entry = self._outcome_committed(now, write)
+                if not write.remaining:
+                    ended.append((entry, write))
             elif isinstance(write, TrackOnly) and self._intake.is_pending(write):
                 self._doors.accepted(now, write)
             else:
@@ -399,20 +403,22 @@ class TransportNode:
                     self._shadows.committed(write)
                     if isinstance(write, DropCopies) and write.kept:
                         self._safety_net.kept(now)
+        for entry, write in ended:
+            # After all others: the reports on a message are in the queue by now, and not protected yet.
+            reports = self._reports.made_of.pop(write.number, ())
+            self._shadows.finished(entry, kept=write.kept > 0.0, reports=reports)
+            if write.kept:
+                self._safety_net.kept(now)
         self._flush(now)
 
-    def _outcome_committed(self, now: float, write: FinishRecipients) -> None:
+    def _outcome_committed(self, now: float, write: FinishRecipients) -> Entry:
         """What became of recipients is durable."""
         entry, added = self._queue.written(write)
         if added:
             self._delivery.route(now, entry, added)
         if entry.outcomes:
             self._delivery.outcomes.touched.append(entry)
-        if not write.remaining:
-            reports = self._reports.made_of.pop(write.number, ())
-            self._shadows.finished(entry, kept=write.kept > 0.0, reports=reports)
-            if write.kept:
-                self._safety_net.kept(now)
+        return entry
 
     def queue_failed(self, now: float, writes: list[QueueWrite], error: Unavailable) -> None:
         """Writes did not happen (a full disk): 452 to senders, try the rest again later."""

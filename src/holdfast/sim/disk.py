@@ -178,6 +178,10 @@ def store_writer_rates(
     )
 
 
+# A shadow copy may carry a number before it is in the queue: after a crash none of those comes again.
+RESERVED_COUNT = 1000
+
+
 @dataclass(slots=True)
 class QueueDisk:
     """The queue database as it lies on the disk; it survives every crash.
@@ -269,12 +273,14 @@ class QueueDisk:
 
     def recover(self, now: float) -> RecoveredQueue:
         """Read what a starting transport finds."""
+        next_number = self.next_number
+        self.next_number += RESERVED_COUNT
         oldest = now - self.memory_s
         self.uncertain = {key: known for key, known in self.uncertain.items() if known[1] >= oldest}
         waiting = sorted(self.messages.values(), key=lambda message: message.number)
         return RecoveredQueue(
             messages=tuple(dataclasses.replace(message, data=None) for message in waiting),
-            next_number=self.next_number,
+            next_number=next_number,
             uncertain={fingerprint: known[0] for fingerprint, known in self.uncertain.items()},
             held_queues=tuple(self.held_queues),
             in_flight=tuple(dict.fromkeys(self.in_flight)),

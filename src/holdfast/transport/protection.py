@@ -218,9 +218,17 @@ class Protection:
     def _send_copy(self, now: float, write: AddMessage, holder: str, *, required: bool) -> None:
         number = write.message.number
         self._waiting[number] = _Waiting(write, holder, required)
+        self._give(now, holder, copy_of(write.message, sender_may_repeat=True))
+
+    def _give(self, now: float, holder: str, copy: shadow.Copy) -> None:
+        number = copy.number
+        partner = self._partners[holder]
+        if number in partner.discards:
+            # It was finished before and is in the queue again, from the Safety Net.
+            self._forget(partner, [number])
+        partner.given.add(number)
         self._due.append((now + self._wait_s, number, holder))
-        self._partners[holder].given.add(number)
-        self.frames.append((holder, copy_of(write.message, sender_may_repeat=True)))
+        self.frames.append((holder, copy))
 
     def _mark_unprotected(self, now: float, write: AddMessage) -> None:
         write.holder = UNPROTECTED
@@ -507,9 +515,7 @@ class Protection:
 
     def _send_late(self, now: float, message: QueuedMessage, holder: str) -> None:
         self._late[message.number] = holder
-        self._due.append((now + self._wait_s, message.number, holder))
-        self._partners[holder].given.add(message.number)
-        self.frames.append((holder, copy_of(message, sender_may_repeat=False)))
+        self._give(now, holder, copy_of(message, sender_may_repeat=False))
 
     def _late_ended(self, number: int) -> None:
         self._late.pop(number, None)

@@ -475,7 +475,9 @@ class Queue:
         """Keep a message that has just become durable; without its data when memory is full."""
         assert message.number < self._next_number
         assert message.number not in self._entries
-        if self.memory_bytes + message.size_bytes > self._memory_bytes_max:
+        if message.data is None:
+            pass  # taken over from another server, or from the Safety Net: it is on disk
+        elif self.memory_bytes + message.size_bytes > self._memory_bytes_max:
             message = replace(message, data=None)
         else:
             self.memory_bytes += message.size_bytes
