@@ -32,7 +32,17 @@ from holdfast.kernel.errors import Refusal
 
 VERBS = all_verbs()
 MISSING_FILES = tuple(
-    f"cannot read {name}" for name in ("organisation.toml", "mail2.pem", "passwords.csv", "reservations.csv")
+    f"cannot read {name}"
+    for name in (
+        "organisation.toml",
+        "mail2.pem",
+        "passwords.csv",
+        "reservations.csv",
+        "export.xml",
+        "dhcpd.conf",
+        "kea-dhcp4.conf",
+        "main.xml",
+    )
 )
 
 
@@ -97,6 +107,7 @@ GOOD = {
     Kind.BINDING: [("127.0.0.1:25", "127.0.0.1:25"), ("[::1]:25", "[::1]:25")],
     Kind.MOMENT: [("2h", "2h"), ("2026-05-01", "2026-05-01")],
     Kind.FILE: [(["a.toml", "x"], ["a.toml", "x"])],
+    Kind.DATA: [("a.xml\neJwDAAAAAAE=", "a.xml\neJwDAAAAAAE=")],
     Kind.FLAG: [(True, True)],
     Kind.PASSWORD: [("correct horse", "correct horse")],
 }
@@ -111,6 +122,7 @@ BAD = {
     Kind.BINDING: ["25", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000", "999.0.0.1:25", "[::zz]:25"],
     Kind.MOMENT: ["yesterday", "2026-13-01", "99999-01-01"],
     Kind.FILE: ["a.toml", ["a.toml"]],
+    Kind.DATA: ["a.xml", ["a.xml", "x"], "x" * 2000],
     Kind.FLAG: ["yes"],
     Kind.PASSWORD: ["short", "x" * 2000, "tab\tin it..."],
     Kind.TEXT: ["x" * 20_000, "\x1b[31m"],

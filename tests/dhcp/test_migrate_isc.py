@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dhcp.moving_samples import ISC, notes_of, problems_of
-from holdfast.dhcp.migrate_isc import arrive_from_isc
+from holdfast.dhcp.migrate_isc import arrive_from_isc, with_included
 from holdfast.dhcp.moving import Arrival
 from holdfast.directory.dhcp import ClientKind, Condition, ConditionField, DnsUpdates, Match, Policy
 from holdfast.directory.dhcp_options import OptionDefinition, OptionType, OptionValue
@@ -28,7 +28,7 @@ PXE = Policy(
 
 
 def arrive(text: bytes) -> Arrival:
-    return arrive_from_isc(read_configuration(text), name="dhcpd.conf", server="dhcp1")
+    return arrive_from_isc(read_configuration(text), server="dhcp1")
 
 
 def test_the_whole_sample() -> None:
@@ -188,6 +188,27 @@ def test_one_address_more_than_one_subnet() -> None:
     assert [str(each.address) for each in arrival.reservations] == ["192.0.2.5", "198.51.100.1"]
     assert arrival.scopes[1].exclusions == ()
     assert problems_of(arrival) == []
+
+
+def test_files_stand_where_they_are_included() -> None:
+    main = (
+        b'subnet 192.0.2.0 netmask 255.255.255.0 {\n include "/etc/dhcp/hosts.conf";\n} include "gone.conf";'
+    )
+    hosts = (
+        b'\nhost a { hardware ethernet 2:0:0:0:0:1; fixed-address 192.0.2.5; }\nodd;\ninclude "hosts.conf";'
+    )
+    files = {
+        name: read_configuration(text, name=name)
+        for name, text in (("dhcpd.conf", main), ("hosts.conf", hosts), ("more.conf", b"authoritative;"))
+    }
+    arrival = arrive_from_isc(with_included(files), server="dhcp1")
+    assert [str(each.address) for each in arrival.reservations] == ["192.0.2.5"]
+    assert arrival.server.authoritative
+    assert [(each.place, each.what) for each in arrival.notes] == [
+        ("hosts.conf line 3", "odd"),
+        ("hosts.conf line 4", 'include "hosts.conf"'),
+        ("dhcpd.conf line 3", 'include "gone.conf"'),
+    ]
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the conformance data is not here")

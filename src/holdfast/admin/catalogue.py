@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from holdfast.admin.sent_files import check_packed
 from holdfast.kernel.address import parse_address, parse_domain
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.iprange import parse_ip_range, parse_ipv4_address
@@ -57,6 +58,7 @@ class Kind(enum.Enum):
     BINDING = "address:port"
     MOMENT = "date and time"
     FILE = "file"  # read by the asker; travels as [name, text]
+    DATA = "large file"  # any bytes, read by the asker; travels as ``sent_files.pack_file`` makes it
     OUTPUT = "file to write"  # stays with the asker, who writes the result's text there
     PASSWORD = "password"  # noqa: S105  # the kind's name; never on a command line, where other users can see it
 
@@ -239,6 +241,7 @@ NOUNS: dict[str, Noun] = {
         Noun("pressure", "verbs_queue", "Resources that run short, and what is done about it."),
         Noun("certificate", "verbs_certificate", "Certificates that this server shows."),
         Noun("dhcp", "verbs_dhcp", "Leases of addresses: servers, scopes, reservations, options, policies."),
+        Noun("dhcp import", "verbs_dhcp_import", "Move in from Windows, ISC dhcpd or Kea."),
         Noun("dhcp scope", "verbs_dhcp_scope", "Subnets whose addresses are leased."),
         Noun("dhcp reservation", "verbs_dhcp_reservation", "Addresses that one client always gets."),
         Noun("dhcp exclusion", "verbs_dhcp_exclusion", "Parts of a pool that are never leased."),
@@ -338,7 +341,7 @@ def read_value(argument: Argument, given: ArgumentValue) -> ArgumentValue:
         case _:
             if not isinstance(given, str):
                 raise Refusal("give a text")
-            return _read_text(argument, given)
+            return check_packed(given) if argument.kind is Kind.DATA else _read_text(argument, given)
 
 
 def _read_number(kind: Kind, given: ArgumentValue) -> int | float:

@@ -59,6 +59,9 @@ def _home_option() -> click.Option:
     return click.Option(["--home"], metavar="DIR", help=text)
 
 
+_NAMES_OF_FILES = (Kind.FILE, Kind.DATA, Kind.OUTPUT)
+
+
 class _Value(click.ParamType[ArgumentValue]):
     """One value of an argument, read the way the server reads it."""
 
@@ -68,7 +71,7 @@ class _Value(click.ParamType[ArgumentValue]):
         self.name = argument.kind.value
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str) or self._argument.kind in (Kind.FILE, Kind.OUTPUT):
+        if not isinstance(value, str) or self._argument.kind in _NAMES_OF_FILES:
             return value
         try:
             return read_value(self._argument, value)
@@ -80,7 +83,7 @@ class _Value(click.ParamType[ArgumentValue]):
     ) -> list[click.shell_completion.CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        if self._argument.kind in (Kind.FILE, Kind.OUTPUT):
+        if self._argument.kind in _NAMES_OF_FILES:
             return [CompletionItem(incomplete, type="file")]
         return [CompletionItem(each) for each in self._complete(self._argument, incomplete)]
 
@@ -249,11 +252,22 @@ def read_given(verb: Verb, given: dict[str, Any]) -> dict[str, ArgumentValue]:
         value = given[argument.name.replace("-", "_")]
         if value is None or value is False or value == ():
             continue
-        if argument.kind is Kind.FILE:
+        if argument.kind is Kind.DATA:
+            values[argument.name] = [_pack(each) for each in value] if argument.many else _pack(value)
+        elif argument.kind is Kind.FILE:
             values[argument.name] = _read_file(value)
         else:
             values[argument.name] = list(value) if argument.many else value
     return values
+
+
+def _pack(name: str) -> str:
+    from holdfast.admin.sent_files import pack_file
+
+    try:
+        return pack_file(name)
+    except Refusal as refusal:
+        raise click.UsageError(refusal.text) from None
 
 
 def _read_file(name: str) -> list[str]:

@@ -10,8 +10,10 @@ Source: dhcpd.conf(5) of ISC dhcpd 4.4; spec/dhcp.md sections 2 and 4.2.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address
+from pathlib import PurePosixPath
 
 from holdfast.dhcp.foreign_options import isc_data
 from holdfast.dhcp.migrate_isc_classes import IscClasses
@@ -54,31 +56,55 @@ _PASSED_REASONS = {
 }
 
 
-def arrive_from_isc(statements: tuple[Statement, ...], *, name: str, server: str) -> Arrival:
+def with_included(files: Mapping[str, tuple[Statement, ...]]) -> tuple[Statement, ...]:
+    """Several files as one: each stands where another includes it, else behind those before it.
+
+    Args:
+        files: by name, in their order. An ``include`` means the file that is called so, in whatever folder.
+    """
+    by_name = {PurePosixPath(name).name: statements for name, statements in files.items()}
+    used: set[str] = set()
+
+    def inlined(statements: tuple[Statement, ...], above: frozenset[str]) -> Iterator[Statement]:
+        for each in statements:
+            wanted = (
+                PurePosixPath(each.words[1].text).name if each.head == "include" and each.words[1:] else ""
+            )
+            if wanted in by_name and wanted not in above:
+                used.add(wanted)
+                yield from inlined(by_name[wanted], above | {wanted})
+            elif each.block:
+                yield replace(each, block=tuple(inlined(each.block, above)))
+            else:
+                yield each
+
+    whole = {name: tuple(inlined(each, frozenset((name,)))) for name, each in by_name.items()}
+    return tuple(each for name, statements in whole.items() if name not in used for each in statements)
+
+
+def arrive_from_isc(statements: tuple[Statement, ...], *, server: str) -> Arrival:
     """Turn a configuration into our words.
 
     Args:
         statements: the file.
-        name: what it is called, for notes.
         server: the server of ours that takes it over.
 
     Raises:
         Refusal: a subnet, range or reservation is malformed; with the line.
     """
-    return _Reader(name, Arrival(DhcpServer(server, authoritative=False))).read(statements)
+    return _Reader(Arrival(DhcpServer(server, authoritative=False))).read(statements)
 
 
 class _Reader:
-    def __init__(self, name: str, arrival: Arrival) -> None:
-        self.name = name
+    def __init__(self, arrival: Arrival) -> None:
         self.arrival = arrival
-        self.options = IscOptions(name, arrival)
-        self.classes = IscClasses(name, arrival)
+        self.options = IscOptions(arrival)
+        self.classes = IscClasses(arrival)
         self.hosts: list[tuple[Statement, Surroundings]] = []
         self.dns = DnsUpdates.ON_REQUEST
 
     def place(self, statement: Statement) -> str:
-        return f"{self.name} line {statement.line}"
+        return statement.place
 
     def left(self, statement: Statement, reason: str) -> None:
         self.arrival.left(self.place(statement), statement.text, reason)

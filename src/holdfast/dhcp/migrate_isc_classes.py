@@ -38,14 +38,13 @@ class _Class:
 class IscClasses:
     """The classes of a file, by name."""
 
-    def __init__(self, name: str, arrival: Arrival) -> None:
-        """Start with none; ``name`` is the file's, for notes."""
-        self._name = name
+    def __init__(self, arrival: Arrival) -> None:
+        """Start with none."""
         self._arrival = arrival
         self._classes: dict[str, _Class] = {}
 
     def _left(self, statement: Statement, reason: str) -> None:
-        self._arrival.left(f"{self._name} line {statement.line}", statement.text, reason)
+        self._arrival.left(statement.place, statement.text, reason)
 
     def add(self, statement: Statement) -> None:
         """Take note of a ``class`` or ``subclass``."""
@@ -109,7 +108,7 @@ class IscClasses:
             return None
 
     def _note_once(self, statement: Statement, reason: str) -> None:
-        place = f"{self._name} line {statement.line}"
+        place = statement.place
         if not any(each.place == place for each in self._arrival.notes):
             self._left(statement, reason)
 

@@ -47,9 +47,8 @@ class Surroundings:
 class IscOptions:
     """The options that a file defines and sets."""
 
-    def __init__(self, name: str, arrival: Arrival) -> None:
-        """``name`` is the file's, for notes."""
-        self.name = name
+    def __init__(self, arrival: Arrival) -> None:
+        """Start with the options that dhcpd knows."""
         self.arrival = arrival
         self._codes: dict[str, tuple[int, OptionDefinition | None]] = {
             each: (code, None) for each, code in CODES.items()
@@ -58,7 +57,7 @@ class IscOptions:
 
     def place(self, statement: Statement) -> str:
         """Where a statement stands."""
-        return f"{self.name} line {statement.line}"
+        return statement.place
 
     def left(self, statement: Statement, reason: str) -> None:
         """Note a statement that is not taken over."""

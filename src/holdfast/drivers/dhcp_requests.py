@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from holdfast.dhcp.moving import MovedLease
 from holdfast.drivers.transport_requests import Nothing, RequestKind
 
 DHCP = "dhcp"
@@ -140,6 +141,35 @@ class LeasesRemoved(msgspec.Struct, frozen=True):
     unknown: tuple[str, ...]
 
 
+class ImportLeases(msgspec.Struct, frozen=True):
+    """Leases that arrive from another server, in parts; with the last part all are taken over, or none.
+
+    Attributes:
+        batch: names the import, so that parts of two are not mixed up.
+        part: counted from 0; part 0 forgets what an import that broke off had sent.
+        last: whether this is the last part.
+        leases: instants are those of the wall clock.
+    """
+
+    batch: str
+    part: int
+    last: bool
+    leases: tuple[MovedLease, ...]
+
+
+class LeasesImported(msgspec.Struct, frozen=True):
+    """What was made durable; nothing before the last part.
+
+    Attributes:
+        imported_count: leases that are here now.
+        kept: addresses that another client has from us already: those leases stay as they are.
+    """
+
+    imported_count: int
+    kept: tuple[str, ...]
+
+
+IMPORT_LEASES = RequestKind("lease.import", ImportLeases, LeasesImported, DHCP)
 LIST_LEASES = RequestKind("lease.list", LeaseQuestion, Leases, DHCP)
 SHOW_POOL = RequestKind("pool.show", PoolQuestion, PoolState, DHCP)
 COUNT_SCOPES = RequestKind("scope.counts", Nothing, AllScopeCounts, DHCP)

@@ -58,11 +58,18 @@ class Statement:
         words: at least one, except for a block without a head.
         line: where it begins.
         block: what stands between its braces; None when it ends with a semicolon.
+        file: the name of the file that it stands in.
     """
 
     words: tuple[Word, ...]
     line: int
     block: tuple[Statement, ...] | None = None
+    file: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for people."""
+        return f"{self.file} line {self.line}"
 
     @property
     def text(self) -> str:
@@ -149,10 +156,10 @@ def read_configuration(
             if len(stack) == 1:
                 raise Refusal(f"{name} line {word.line}: this brace closes a block that was not opened")
             head, line, block = stack.pop()
-            stack[-1][2].append(Statement(head, line, tuple(block)))
+            stack[-1][2].append(Statement(head, line, tuple(block), name))
         elif mark == b";":
             if words:  # a semicolon alone says nothing
-                stack[-1][2].append(Statement(tuple(words), words[0].line))
+                stack[-1][2].append(Statement(tuple(words), words[0].line, None, name))
                 words = []
         else:
             words.append(word)
