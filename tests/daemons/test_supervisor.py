@@ -17,7 +17,7 @@ from typing import Protocol
 
 import pytest
 
-from holdfast.daemons.supervisor import RESTART, ROLES, STOP_ORDER, _how_it_ended
+from holdfast.daemons.supervisor import DECLARED_ROLES, RESTART, ROLES, STOP_ORDER, _how_it_ended
 
 pytestmark = pytest.mark.process
 
@@ -41,7 +41,7 @@ class Server(Protocol):
 
 
 def test_every_role_is_stopped_exactly_once() -> None:
-    assert sorted(name for names in STOP_ORDER for name in names) == sorted(ROLES)
+    assert sorted(name for names in STOP_ORDER for name in names) == sorted((*ROLES, *DECLARED_ROLES))
     assert RESTART.first_s < 1
 
 
@@ -236,3 +236,36 @@ def test_passwords_of_the_demonstration_are_kept_private(make_server: Callable[[
     path = server.home / "demo-credentials.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert set(json.loads(path.read_text())) == {"alice@example.test", "bob@example.test"}
+
+
+def test_the_dhcp_role_runs_exactly_while_it_is_declared(
+    server: Server, tmp_path: Path, until: Until
+) -> None:
+    from dataclasses import replace
+
+    from dhcp_service import free_udp_port
+    from holdfast.directory.dhcp import DhcpServer
+    from holdfast.directory.model import Role
+    from holdfast.directory.toml_format import write_organisation
+    from holdfast.drivers.role_link import read_organisation
+
+    def declare(roles: tuple[Role, ...], *settings: DhcpServer) -> None:
+        organisation = read_organisation(server.home)
+        ours = replace(organisation.servers[0], roles=roles)
+        changed = replace(organisation, servers=(ours,), dhcp_servers=settings)
+        path = tmp_path / "organisation.toml"
+        path.write_text(write_organisation(changed), encoding="utf-8")
+        imported = server.holdfast("organisation", "import", str(path), "--yes")
+        assert imported.returncode == 0, imported.stderr
+
+    before = read_organisation(server.home).servers[0].roles
+    assert server.role_pids("dhcp") == []
+    name = read_organisation(server.home).servers[0].name
+    declare((*before, Role.DHCP), DhcpServer(name, interfaces=("lo",), port=free_udp_port()))
+    until((server.home / "leases.sqlite").exists)
+    (pid,) = server.role_pids("dhcp")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: server.role_pids("dhcp") not in ([], [pid]))
+    declare(before)
+    until(lambda: server.role_pids("dhcp") == [])
+    assert all(len(server.role_pids(role)) == 1 for role in ROLES)

@@ -10,7 +10,7 @@ from holdfast.directory.model import Organisation, Role, Server
 from holdfast.kernel.errors import Refusal, Unavailable
 
 # Roles of the model that have a process of their own today.
-_WITH_PROCESS = (Role.TRANSPORT, Role.MAILBOX, Role.ACCESS)
+_WITH_PROCESS = (Role.TRANSPORT, Role.MAILBOX, Role.ACCESS, Role.DHCP)
 # The supervisor counts how often each role was started again, and says so under this name.
 _RESTARTS = "restart_count_"
 DOES_NOT_ANSWER = "does not answer"  # as admin.roles says it

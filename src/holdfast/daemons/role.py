@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.drivers import loop
+from holdfast.drivers.capabilities import NET_BIND_SERVICE, keep_only
 from holdfast.drivers.log_sink import LogSink
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import happened
@@ -182,6 +183,8 @@ async def _serve(
     asyncio.get_running_loop().set_exception_handler(broken_handler(process))
     try:
         await process.take_lock()
+        if role != "dhcp":
+            keep_only(NET_BIND_SERVICE)
         return await serve(process)
     except (Refusal, Unavailable) as error:
         process.log.write(happened(ROLE_CANNOT_SERVE, role=role, reason=error.text))

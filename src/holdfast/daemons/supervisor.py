@@ -23,6 +23,7 @@ from pathlib import Path
 
 from holdfast.daemons import first_start
 from holdfast.daemons.role import EXIT_REFUSED
+from holdfast.directory.model import Organisation, Role
 from holdfast.drivers import loop
 from holdfast.drivers.events import ROLE_ENDED, ROLE_READY
 from holdfast.drivers.log_sink import LogSink
@@ -32,7 +33,9 @@ from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import happened
 
 ROLES = ("management", "mailbox", "transport", "access")
-STOP_ORDER = (("transport", "access"), ("mailbox",), ("management",))
+# Those that run only where the organisation gives the server the role.
+DECLARED_ROLES = {"dhcp": Role.DHCP}
+STOP_ORDER = (("transport", "access", "dhcp"), ("mailbox",), ("management",))
 # A role that keeps ending is tried often all the same: mail waits for it, and a start is cheap.
 RESTART = Backoff(first_s=0.1, longest_s=5.0)
 # A role that has lived this long starts its back-off anew.
@@ -51,6 +54,7 @@ class RoleState:
     restart_count: int = 0
     failure_count: int = 0
     started_at: float = 0.0
+    wanted: bool = True
 
 
 class Supervisor:
@@ -70,16 +74,39 @@ class Supervisor:
     def start(self) -> None:
         """Start every role at once; each waits by itself for what it needs."""
         for state in self.roles.values():
-            self._watchers[state.name] = asyncio.get_running_loop().create_task(self._keep_running(state))
+            if state.name not in self._watchers:
+                self._watchers[state.name] = asyncio.get_running_loop().create_task(self._keep_running(state))
+
+    def follow(self, organisation: Organisation) -> None:
+        """Start and stop the roles that the organisation gives to this server or takes from it."""
+        server = organisation.own_server(self._server_name)
+        for name, role in DECLARED_ROLES.items():
+            wanted = server is not None and role in server.roles and not self._stopping
+            state = self.roles.get(name)
+            if wanted and (state is None or not state.wanted):
+                state = self.roles[name] = RoleState(name)
+                before = self._watchers.get(name)
+                self._watchers[name] = asyncio.get_running_loop().create_task(
+                    self._keep_running_after(before, state)
+                )
+            elif not wanted and state is not None and state.wanted:
+                state.wanted = False
+                self._signal_all((name,), signal.SIGTERM)
+
+    async def _keep_running_after(self, before: asyncio.Task[None] | None, state: RoleState) -> None:
+        """Run a role whose process of an earlier life may still be ending."""
+        if before is not None:
+            await asyncio.wait([before])
+        await self._keep_running(state)
 
     async def until_ready(self) -> None:
         """Wait until every role has said that it serves."""
         await asyncio.gather(*(state.ready.wait() for state in self.roles.values()))
 
     async def _keep_running(self, state: RoleState) -> None:
-        while True:
+        while state.wanted:
             await self._run_once(state)
-            if self._stopping:
+            if self._stopping or not state.wanted:
                 return
             code = state.process.returncode if state.process else None
             if code == EXIT_REFUSED:
@@ -152,11 +179,11 @@ class Supervisor:
 
     def reload(self) -> None:
         """Pass SIGHUP on to every role."""
-        self._signal_all(ROLES, signal.SIGHUP)
+        self._signal_all(tuple(self.roles), signal.SIGHUP)
 
     def _signal_all(self, names: tuple[str, ...], number: signal.Signals) -> None:
         for name in names:
-            process = self.roles[name].process
+            process = self.roles[name].process if name in self.roles else None
             if process is not None and process.returncode is None:
                 process.send_signal(number)
 
@@ -165,7 +192,7 @@ class Supervisor:
         self._stopping = True
         for names in STOP_ORDER:
             self._signal_all(names, signal.SIGTERM)
-            waits = [self._ended(self.roles[name]) for name in names]
+            waits = [self._ended(self.roles[name]) for name in names if name in self.roles]
             await asyncio.gather(*waits)
         for task in self._watchers.values():
             task.cancel()
@@ -239,8 +266,10 @@ async def _run(home: Path, server_name: str, made: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         running.add_signal_handler(number, stop.set)
     running.add_signal_handler(signal.SIGHUP, supervisor.reload)
+    link = RoleLink(home, "supervisor", supervisor.follow, lambda: b"", supervisor.state, log=log)
+    with contextlib.suppress(Refusal, Unavailable):  # the roles say so, and the link tries again
+        supervisor.follow(link.read_organisation())
     supervisor.start()
-    link = RoleLink(home, "supervisor", lambda _: None, lambda: b"", supervisor.state, log=log)
     linked = running.create_task(link.run())
     ready = running.create_task(supervisor.until_ready())
     stopped = running.create_task(stop.wait())

@@ -52,7 +52,7 @@ def boot(desk: Desk, now: float, asking: Asking) -> None:
     block = desk.blocks.block(state.served, met, reservation, asking.facts)
     packed = address.to_bytes(4, "big")
     data = desk.writer.granted(asking.message, Granted(0, asking.server_id, packed, None, block))
-    desk.waiting.append(way(asking.message, asking.link, packed, data))
+    desk.waiting.append(way(asking.message, asking.link, packed, data, asking.relay_port))
     desk.counts["BOOTP"] += 1
 
 

@@ -37,6 +37,7 @@ class Asking:
         server_id: what the client calls us: four bytes.
         scopes: those of its wire, its own first.
         facts: for policies and classes.
+        relay_port: where the relay wants its answer (RFC 8357); 0 for the usual port.
     """
 
     message: Message
@@ -47,6 +48,7 @@ class Asking:
     server_id: bytes
     scopes: list[ScopeState]
     facts: Facts
+    relay_port: int = 0
 
 
 class Choice(NamedTuple):

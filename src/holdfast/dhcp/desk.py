@@ -40,12 +40,14 @@ class Arrival(NamedTuple):
         link: the number of the interface that it came in by.
         source: the IP address that it came from, four bytes.
         unicast: whether it was sent to us alone.
+        port: the UDP port that it came from.
     """
 
     data: bytes
     link: int
     source: bytes
     unicast: bool
+    port: int = 67
 
 
 @dataclass(frozen=True, slots=True)

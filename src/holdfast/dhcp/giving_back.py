@@ -95,7 +95,7 @@ def inform(desk: Desk, asking: Asking, arrival: Arrival) -> None:
     data = desk.writer.granted(message, Granted(dhcp4.ACK, asking.server_id, NO_ADDRESS, None, block))
     if message.ciaddr != NO_ADDRESS:
         message = message._replace(giaddr=NO_ADDRESS)  # straight to the client, also past a relay
-    desk.replies.append(way(message, asking.link, NO_ADDRESS, data))
+    desk.replies.append(way(message, asking.link, NO_ADDRESS, data, asking.relay_port))
     desk.counts["INFORM"] += 1
 
 

@@ -66,6 +66,7 @@ class Reply(NamedTuple):
         address: the IP address that it goes to, four bytes.
         hardware: the hardware address, where it goes by that.
         data: the message.
+        port: the relay's port, where it is not the usual one; else 0.
     """
 
     link: int
@@ -73,6 +74,7 @@ class Reply(NamedTuple):
     address: bytes
     hardware: bytes
     data: bytes
+    port: int = 0
 
 
 class Times:
@@ -231,10 +233,18 @@ def size_max(asked: Message) -> int:
     return min(max(told, _LEAST_SIZE_MAX), _MOST_SIZE_MAX) - _HEADERS_BYTES
 
 
-def way(asked: Message, link: int, address: bytes, data: bytes) -> Reply:
-    """Say where an OFFER or ACK goes (RFC 2131 section 4.1)."""
+def way(asked: Message, link: int, address: bytes, data: bytes, relay_port: int = 0) -> Reply:
+    """Say where an OFFER or ACK goes (RFC 2131 section 4.1).
+
+    Args:
+        asked: what it answers.
+        link: the number of the interface that the client is reached by.
+        address: what the client is given.
+        data: the answer.
+        relay_port: where the relay wants it (RFC 8357 section 4); 0 for the usual port.
+    """
     if asked.giaddr != NO_ADDRESS:
-        return Reply(link, Where.RELAY, asked.giaddr, b"", data)
+        return Reply(link, Where.RELAY, asked.giaddr, b"", data, relay_port)
     if asked.ciaddr != NO_ADDRESS:
         return Reply(link, Where.CLIENT, asked.ciaddr, b"", data)
     if asked.flags & BROADCAST_FLAG or len(asked.hardware) != 6 or address == NO_ADDRESS:
@@ -242,8 +252,8 @@ def way(asked: Message, link: int, address: bytes, data: bytes) -> Reply:
     return Reply(link, Where.HARDWARE, address, asked.hardware, data)
 
 
-def refusal_way(asked: Message, link: int, data: bytes) -> Reply:
+def refusal_way(asked: Message, link: int, data: bytes, relay_port: int = 0) -> Reply:
     """Say where a NAK goes: by the relay, else to everybody (RFC 2131 section 4.1)."""
     if asked.giaddr != NO_ADDRESS:
-        return Reply(link, Where.RELAY, asked.giaddr, b"", data)
+        return Reply(link, Where.RELAY, asked.giaddr, b"", data, relay_port)
     return Reply(link, Where.EVERYBODY, BROADCAST, b"", data)

@@ -49,7 +49,7 @@ from holdfast.wire.dhcp4_values import (
     REQUESTED_ADDRESS,
     SERVER_ID,
 )
-from holdfast.wire.relay_agent import SERVER_ID_OVERRIDE
+from holdfast.wire.relay_agent import RELAY_SOURCE_PORT, SERVER_ID_OVERRIDE
 
 
 class LeaseServer(Desk):
@@ -85,8 +85,11 @@ class LeaseServer(Desk):
             message, client_id or hardware, hardware, client_id, link.number, link.address.to_bytes(4, "big"),
             self.scopes_of(message, link, facts, arrival), facts,
         )  # fmt: skip
-        if message.giaddr != NO_ADDRESS and SERVER_ID_OVERRIDE in facts.relay:
-            asking.server_id = facts.relay[SERVER_ID_OVERRIDE]  # RFC 5107 section 4
+        if OPTION_RELAY_AGENT in message.options and message.giaddr != NO_ADDRESS:
+            if SERVER_ID_OVERRIDE in facts.relay:
+                asking.server_id = facts.relay[SERVER_ID_OVERRIDE]  # RFC 5107 section 4
+            if RELAY_SOURCE_PORT in facts.relay:
+                asking.relay_port = arrival.port  # RFC 8357 section 4
         filters = self.served.filters
         if filters.is_on and not filters.lets_in(message.hardware):
             self.drop("filtered")
@@ -215,7 +218,7 @@ class LeaseServer(Desk):
             asking.message,
             Granted(dhcp4.OFFER, asking.server_id, address, lease_s, block, self._name(asking, state)),
         )
-        reply = way(asking.message, asking.link, address, data)
+        reply = way(asking.message, asking.link, address, data, asking.relay_port)
         self.counts["OFFER"] += 1
         if state.served.scope.delay_ms:
             self.delayed.append(Delayed(now + state.served.scope.delay_ms / 1000, reply))
@@ -350,7 +353,7 @@ class LeaseServer(Desk):
             dhcp4.ACK, asking.server_id, packed, lease_s, block, more + self._name(asking, choice.state)
         )
         data = self.writer.granted(asking.message, granted)
-        self.waiting.append(way(asking.message, asking.link, packed, data))
+        self.waiting.append(way(asking.message, asking.link, packed, data, asking.relay_port))
         self.counts["ACK"] += 1
 
     def _lease_s(self, now: float, asking: Asking, choice: Choice, met: tuple[int, ...]) -> int:
@@ -370,7 +373,7 @@ class LeaseServer(Desk):
 
     def _refuse(self, now: float, asking: Asking, address: int, reason: str) -> None:
         data = self.writer.refused(asking.message, asking.server_id, reason)
-        self.replies.append(refusal_way(asking.message, asking.link, data))
+        self.replies.append(refusal_way(asking.message, asking.link, data, asking.relay_port))
         self.counts["NAK"] += 1
         self.records.append(self.record(records.DENIED, asking, address))
         self.said.sometimes(

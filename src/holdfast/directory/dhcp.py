@@ -344,6 +344,16 @@ class DhcpServer:
         default=(),
         metadata=about("where it listens; none means every interface with an IPv4 address", unit="names"),
     )
+    port: int = field(
+        default=67,
+        metadata=about(
+            "where it listens, and where relays are answered; clients are answered at the next. Another one "
+            "than 67 is for tests",
+            unit="UDP port",
+            source="RFC 2131 section 4.1",
+            most=65534,
+        ),
+    )
     authoritative: bool = field(
         default=True,
         metadata=about(

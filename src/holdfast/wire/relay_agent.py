@@ -1,7 +1,8 @@
 """Read and write what a relay agent adds to a client's message: option 82 and its sub-options.
 
 Source: RFC 3046 section 2; RFC 3527 for link selection; RFC 5107 for the server
-identifier override; RFC 6925 for the relay's own identifier.
+identifier override; RFC 6925 for the relay's own identifier; RFC 8357 for a
+relay's port.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ LINK_SELECTION = 5
 SUBSCRIBER_ID = 6  # RFC 3993
 SERVER_ID_OVERRIDE = 11
 RELAY_ID = 12
+RELAY_SOURCE_PORT = 19
 
 _ADDRESS_BYTES = 4
 

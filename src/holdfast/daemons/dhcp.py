@@ -1,0 +1,100 @@
+"""The dhcp role: leases addresses on the interfaces of this server.
+
+It asks for two rights and keeps no other: ports below 1024, and frames to
+clients that have no address yet.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+
+from prometheus_client import generate_latest
+
+from holdfast.daemons.role import RoleProcess, run_role
+from holdfast.dhcp.events import SERVING
+from holdfast.directory.dhcp import DhcpServer
+from holdfast.directory.model import Organisation
+from holdfast.drivers.audit_log import AUDIT_DIRECTORY, AuditLog
+from holdfast.drivers.capabilities import NET_BIND_SERVICE, NET_RAW, keep_only
+from holdfast.drivers.dhcp_metrics import show_dhcp
+from holdfast.drivers.dhcp_runner import DhcpRunner
+from holdfast.drivers.lease_clock import LeaseClock, read_boot_id
+from holdfast.drivers.role_link import RoleLink
+from holdfast.drivers.sqlite_leases import LEASE_FILE, LeaseStore
+from holdfast.kernel.events import happened
+from holdfast.node.dhcp import DhcpNode
+
+# A lease lives long and makes no cycles: looking through a million of them would stop the answers for a
+# while. What is young is still looked through; what stayed is not, until the process ends.
+GARBAGE_THRESHOLDS = (20_000, 50, 1_000_000)
+
+
+class DhcpRole:
+    """The role of one process."""
+
+    def __init__(self, process: RoleProcess) -> None:
+        self._process = process
+        self._link = RoleLink(
+            process.home, "dhcp", self._organisation_changed, generate_latest, self._state, log=process.log
+        )
+        organisation = self._link.read_organisation()
+        started = time.monotonic()
+        gc.disable()
+        store = LeaseStore.open(process.home / LEASE_FILE)
+        clock = LeaseClock(store.read_mark(), read_boot_id())
+        leases = store.read()
+        settings = self._settings(organisation)
+        node = DhcpNode(organisation, settings.server, leases)
+        audit = AuditLog(process.home / AUDIT_DIRECTORY, process.log.write)
+        self._runner = DhcpRunner(node, store, clock, audit, process.log, settings.port)
+        self._runner.metrics = show_dhcp(node)
+        self._started_with = (len(node.server.table.scopes), len(leases), time.monotonic() - started)
+        del leases
+        gc.freeze()
+        gc.set_threshold(*GARBAGE_THRESHOLDS)
+        gc.enable()
+        self._runner.start(settings)
+        keep_only(NET_BIND_SERVICE, NET_RAW)
+        self._link.on_request = self._runner.answers.answer
+
+    async def serve(self) -> int:
+        """Serve until told to stop."""
+        process = self._process
+        process.watch_signals(self._link.reload)
+        process.start(self._link.run())
+        scope_count, lease_count, read_s = self._started_with
+        process.log.write(
+            happened(SERVING, scope_count=scope_count, lease_count=lease_count, read_s=round(read_s, 2))
+        )
+        process.tell_ready(self._runner.serves_on())
+        await process.stop.wait()
+        self._runner.close()
+        return 0
+
+    def _settings(self, organisation: Organisation) -> DhcpServer:
+        server = organisation.own_server(self._process.server_name)
+        return organisation.dhcp_server(self._process.server_name if server is None else server.name)
+
+    def _organisation_changed(self, organisation: Organisation) -> None:
+        self._runner.follow(organisation, self._settings(organisation))
+
+    def _state(self) -> dict[str, str | int | float]:
+        leased = sum(state.counts[2] + state.counts[0] for state in self._runner.node.server.table.scopes)
+        return self._process.state(
+            {
+                "ports": ", ".join(self._runner.serves_on()),
+                "leases": leased,
+                "durable": "yes" if self._runner.node.durable else "no",
+            }
+        )
+
+
+async def serve(process: RoleProcess) -> int:
+    """Serve until told to stop; what was acknowledged is durable already."""
+    return await DhcpRole(process).serve()
+
+
+if __name__ == "__main__":
+    sys.exit(run_role("dhcp", serve))

@@ -1,0 +1,211 @@
+"""Does in the dhcp role what management asks of it about leases (``dhcp_requests``).
+
+A look through a million leases is done in pieces, and clients are served
+between them; what changes meanwhile may be seen or not, but each lease once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import ipaddress
+from collections.abc import Callable
+
+import msgspec
+
+from holdfast.dhcp.lease import ABANDONED, ACTIVE, FREE, NEVER, RESERVED, STATUS_NAMES, Lease, address_text
+from holdfast.dhcp.lease_table import ScopeState
+from holdfast.drivers.dhcp_requests import (
+    COUNT_SCOPES,
+    LEASE_COUNT_MAX,
+    LIST_LEASES,
+    REMOVE_LEASES,
+    SHOW_POOL,
+    AllScopeCounts,
+    LeaseQuestion,
+    Leases,
+    LeasesRemoved,
+    LeaseState,
+    PoolRun,
+    PoolState,
+    ScopeCounts,
+)
+from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.node.dhcp import DhcpNode
+
+PIECE_COUNT = 5000
+OFFERED = "offered"
+
+
+class DhcpAnswers:
+    """Answers management."""
+
+    def __init__(self, node: DhcpNode, drain: Callable[[], None], now: Callable[[], float]) -> None:
+        """Answer for a node.
+
+        Args:
+            node: what decides.
+            drain: does what the node wants done; its commits are done when it returns.
+            now: the clock of leases.
+        """
+        self._node = node
+        self._drain = drain
+        self._now = now
+        # Wall clock minus the clock of leases, kept up to date by the runner.
+        self.clock_offset_s = 0.0
+
+    async def answer(self, verb: str, body: bytes) -> bytes:
+        """Do one request.
+
+        Raises:
+            Refusal: it is not known, or not well formed.
+            Unavailable: it could not be made durable.
+        """
+        match verb:
+            case LIST_LEASES.name:
+                return msgspec.msgpack.encode(await self._list(LIST_LEASES.read(body)))
+            case SHOW_POOL.name:
+                return msgspec.msgpack.encode(self._show_pool(SHOW_POOL.read(body).scope))
+            case COUNT_SCOPES.name:
+                return msgspec.msgpack.encode(self._count())
+            case REMOVE_LEASES.name:
+                return msgspec.msgpack.encode(self._remove(REMOVE_LEASES.read(body).addresses))
+            case _:
+                raise Refusal(f'the dhcp role does not know the request "{verb}"; it runs another version')
+
+    async def _list(self, question: LeaseQuestion) -> Leases:
+        wanted = _Wanted(question)
+        count_max = min(max(1, question.count_max), LEASE_COUNT_MAX)
+        table = self._node.server.table
+        if question.addresses:
+            addresses = [number for text in question.addresses if (number := _number(text))]
+        else:
+            offered = {address for state in table.scopes for address in state.offers.by_address}
+            addresses = list(offered.union(table.leases))
+        found: list[LeaseState] = []
+        numbers: list[tuple[int, int]] = []
+        for start in range(0, len(addresses), PIECE_COUNT):
+            for address in addresses[start : start + PIECE_COUNT]:
+                if address > wanted.after:
+                    state = table.scope_of(address)
+                    shown = self._shown(address, state)
+                    if shown is not None and wanted.meets(shown):
+                        numbers.append((address, len(found)))
+                        found.append(shown)
+            if len(found) > 4 * count_max + PIECE_COUNT:
+                numbers = heapq.nsmallest(count_max + 1, numbers)
+                found = [found[at] for _, at in numbers]
+                numbers = [(address, at) for at, (address, _) in enumerate(numbers)]
+            await asyncio.sleep(0)
+        chosen = heapq.nsmallest(count_max + 1, numbers)
+        return Leases(tuple(found[at] for _, at in chosen[:count_max]), more=len(chosen) > count_max)
+
+    def _shown(self, address: int, state: ScopeState | None) -> LeaseState | None:
+        """What is told of an address; None when there is nothing to tell."""
+        lease = self._node.server.table.leases.get(address)
+        client = None if state is None else state.offers.by_address.get(address)
+        name = "" if state is None else state.served.name
+        if client is not None and state is not None and (lease is None or lease.status != ACTIVE):
+            until = state.offers.by_client[client].until + self.clock_offset_s
+            is_mac = client[:1] == b"\x01" and len(client) == 7
+            return LeaseState(
+                address_text(address), name, OFFERED, client[1:].hex(":") if is_mac else "", client.hex(":"),
+                "", 0.0, until, 0.0,
+            )  # fmt: skip
+        if lease is None:
+            return None
+        return _state_of(lease, name, self.clock_offset_s)
+
+    def _show_pool(self, scope: str) -> PoolState:
+        table = self._node.server.table
+        state = next((each for each in table.scopes if each.served.name == scope), None)
+        if state is None:
+            raise Refusal(f'this server does not lease scope "{scope}"')
+        states = {
+            address: STATUS_NAMES[lease.status]
+            for address, lease in table.leases.items()
+            if lease.status != FREE and state.served.first <= address <= state.served.last
+        }
+        for address in state.offers.by_address:
+            if states.get(address) != STATUS_NAMES[ACTIVE]:
+                states[address] = OFFERED
+        runs: list[PoolRun] = []
+        for address in sorted(states):
+            last = runs[-1] if runs else None
+            if last is not None and last.last == address - 1 and last.state == states[address]:
+                runs[-1] = PoolRun(last.first, address, last.state)
+            else:
+                runs.append(PoolRun(address, address, states[address]))
+        return PoolState(tuple(runs))
+
+    def _count(self) -> AllScopeCounts:
+        return AllScopeCounts(
+            tuple(
+                ScopeCounts(
+                    state.served.name,
+                    state.counts[ACTIVE] + state.counts[0],
+                    len(state.offers),
+                    state.counts[ABANDONED],
+                    state.free_count,
+                )
+                for state in self._node.server.table.scopes
+            )
+        )
+
+    def _remove(self, texts: tuple[str, ...]) -> LeasesRemoved:
+        numbers = {number: text for text in texts if (number := _number(text))}
+        removed = set(self._node.take_away(self._now(), list(numbers)))
+        self._drain()
+        if removed and not self._node.durable:
+            raise Unavailable("leases cannot be written now; nothing was removed: see the log")
+        return LeasesRemoved(
+            tuple(text for number, text in numbers.items() if number in removed),
+            tuple(text for text in texts if _number(text) not in removed),
+        )
+
+
+def _state_of(lease: Lease, scope: str, offset_s: float) -> LeaseState:
+    return LeaseState(
+        address=address_text(lease.address),
+        scope=scope,
+        state=STATUS_NAMES[lease.status],
+        mac=lease.hardware[1:].hex(":"),
+        client_id=lease.client_id.hex(":"),
+        host_name=lease.host_name.decode("utf-8", "replace"),
+        started_at=lease.started_at + offset_s,
+        ends_at=None if lease.expires_at >= NEVER else lease.expires_at + offset_s,
+        seen_at=lease.seen_at + offset_s,
+        relay=lease.relay.hex(":"),
+        reserved=bool(lease.flags & RESERVED),
+        hardware_type=lease.hardware[0] if lease.hardware else 1,
+    )
+
+
+class _Wanted:
+    """A question, made ready to be asked of many leases."""
+
+    def __init__(self, question: LeaseQuestion) -> None:
+        self._scopes = frozenset(question.scopes)
+        self._states = frozenset(question.states)
+        self._mac, self._client_id = question.mac, question.client_id
+        self._host_name = question.host_name
+        self.after = _number(question.after)
+
+    def meets(self, lease: LeaseState) -> bool:
+        if self._scopes and lease.scope not in self._scopes:
+            return False
+        if lease.state not in self._states if self._states else lease.state == STATUS_NAMES[FREE]:
+            return False
+        return (
+            lease.mac.replace(":", "").startswith(self._mac)
+            and lease.client_id.replace(":", "").startswith(self._client_id)
+            and lease.host_name.lower().startswith(self._host_name)
+        )
+
+
+def _number(text: str) -> int:
+    """An address as a number; 0 for what is none."""
+    try:
+        return int(ipaddress.IPv4Address(text))
+    except ValueError:
+        return 0

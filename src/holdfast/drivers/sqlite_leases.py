@@ -1,0 +1,139 @@
+"""The lease database: every address of which something is known, durable before its client hears of it.
+
+One writer, which is the dhcp role itself: what arrived together is committed in
+one transaction, between deciding and answering. A thread of its own was tried
+and gains nothing on one core (docs/decisions/0021). A row is a ``Lease`` as it is.
+
+The file also says by which clock its instants were written (``lease_clock``).
+
+Source: docs/decisions/0021; https://sqlite.org/wal.html.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from holdfast.dhcp.lease import Lease
+from holdfast.drivers.lease_clock import Mark
+from holdfast.drivers.sqlite_schema import Schema, damaged, open_for_reading, open_for_writing, translated
+from holdfast.kernel.errors import Unavailable
+
+LEASE_FILE = "leases.sqlite"
+SCHEMA = Schema(
+    "lease database",
+    application_id=0x48464C53,  # "HFLS"
+    migrations=(
+        (
+            """CREATE TABLE lease (
+                address INTEGER PRIMARY KEY, status INTEGER NOT NULL, flags INTEGER NOT NULL,
+                hardware BLOB NOT NULL, client_id BLOB NOT NULL, started_at INTEGER NOT NULL,
+                expires_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, seen_at INTEGER NOT NULL,
+                host_name BLOB NOT NULL, relay BLOB NOT NULL, dns BLOB NOT NULL,
+                potential_sent INTEGER NOT NULL, potential_acked INTEGER NOT NULL,
+                potential_received INTEGER NOT NULL
+            )""",
+            """CREATE TABLE mark (
+                one INTEGER PRIMARY KEY CHECK (one = 1), node_at REAL NOT NULL, wall_at REAL NOT NULL,
+                monotonic_at REAL NOT NULL, boot_id TEXT NOT NULL
+            )""",
+        ),
+    ),
+    when_damaged="move it away with its -wal file and keep both; clients then get their addresses anew, "
+    "which they keep where nobody else asks for them first",
+    pragmas=(
+        "journal_size_limit = 67108864",
+        "wal_autocheckpoint = 2000",
+        "cache_size = -32768",
+        "temp_store = MEMORY",
+    ),
+)
+_PUT = "INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_MARK = "INSERT OR REPLACE INTO mark VALUES (1, ?, ?, ?, ?)"
+
+
+class LeaseStore:
+    """The open database of one dhcp role."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    @classmethod
+    def open(cls, path: Path) -> LeaseStore:
+        """Open the database, made or brought to our version.
+
+        Raises:
+            Refusal: it is of a newer version, or another program's.
+            Unavailable: it is damaged, locked, or the disk does not let us.
+        """
+        return cls(open_for_writing(path, SCHEMA), path)
+
+    def read(self) -> list[Lease]:
+        """Read every lease.
+
+        Raises:
+            Unavailable: the database is damaged or cannot be read.
+        """
+        with translated(self._path, SCHEMA):
+            rows = self._connection.execute("SELECT * FROM lease").fetchall()
+        leases = list(map(Lease._make, rows))
+        for lease in leases:
+            if not (isinstance(lease.hardware, bytes) and isinstance(lease.expires_at, int)):
+                raise damaged(self._path, SCHEMA, f"lease of address {lease.address}")
+        return leases
+
+    def read_mark(self) -> Mark | None:
+        """By which clock the instants were written last; None in a new file.
+
+        Raises:
+            Unavailable: the database is damaged or cannot be read.
+        """
+        with translated(self._path, SCHEMA):
+            row = self._connection.execute(
+                "SELECT node_at, wall_at, monotonic_at, boot_id FROM mark"
+            ).fetchone()
+        return None if row is None else Mark(*row)
+
+    def commit(self, leases: Sequence[Lease], mark: Mark | None = None) -> None:
+        """Make leases durable, all or none; later ones of an address take the place of earlier ones.
+
+        Raises:
+            Unavailable: the disk does not let us; nothing was changed.
+        """
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            if leases:
+                connection.executemany(_PUT, leases)
+            if mark is not None:
+                connection.execute(_MARK, mark)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                # What is in the transaction is lost with the connection, which its next use says.
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.ProgrammingError | sqlite3.IntegrityError):
+                raise  # our own fault
+            raise Unavailable(f"cannot use the lease database {self._path} now: {error}") from None
+
+    def close(self) -> None:
+        """Close the file; a clean close leaves no -wal behind."""
+        self._connection.close()
+
+
+def read_leases(path: Path) -> list[Lease]:
+    """Read the leases of a database that a role may be writing.
+
+    Raises:
+        Refusal: it is of a newer version, or another program's.
+        Unavailable: it is not there, or cannot be read.
+    """
+    store = LeaseStore(open_for_reading(path, SCHEMA), path)
+    try:
+        return store.read()
+    finally:
+        store.close()

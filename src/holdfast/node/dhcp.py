@@ -1,0 +1,243 @@
+"""The dhcp role of one server: what arrives, what is to be made durable, what is sent when.
+
+A driver hands over what it read from its sockets at once, in one batch; does
+the outputs in order; and says when a commit is done or has failed. What arrives
+while a commit is under way waits, bounded. See ``node.ports`` for how a node is
+driven; ``now`` is the clock of leases, which nobody sets and which goes on over
+restarts (``drivers.lease_clock``).
+
+Invariants: one commit at a time; an answer that rests on a lease is in a
+``SendReplies`` after the commit of that lease and in none before; while nothing
+can be made durable nothing is offered, and it is tried again every second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from holdfast.dhcp import events
+from holdfast.dhcp.authority import Authority
+from holdfast.dhcp.desk import Arrival, Link
+from holdfast.dhcp.giving_back import take_away
+from holdfast.dhcp.lease import Lease
+from holdfast.dhcp.probing import Probe
+from holdfast.dhcp.records import Record
+from holdfast.dhcp.replies import Reply
+from holdfast.dhcp.served import Served, make_served
+from holdfast.dhcp.server import LeaseServer
+from holdfast.directory.model import Organisation
+from holdfast.kernel.events import LogEvent, happened
+
+RETRY_S = 1.0
+INBOX_COUNT_MAX = 4096
+
+
+@dataclass(slots=True)
+class CommitLeases:
+    """Make leases durable, all or none; ``leases_committed`` or ``commit_failed`` reports.
+
+    Without any lease it is a question whether the disk takes writes again.
+    """
+
+    leases: list[Lease]
+
+
+@dataclass(slots=True)
+class SendReplies:
+    """Send answers."""
+
+    replies: list[Reply]
+
+
+@dataclass(slots=True)
+class WriteRecords:
+    """Write lines of the audit log."""
+
+    records: list[Record]
+
+
+@dataclass(slots=True)
+class AskAddress:
+    """Find out whether somebody uses an address; ``probe_answered`` reports, always, in bounded time."""
+
+    probe: Probe
+
+
+@dataclass(slots=True)
+class DhcpLog:
+    """Write an event of the catalogue to the log."""
+
+    event: LogEvent
+
+
+DhcpOutput = CommitLeases | SendReplies | WriteRecords | AskAddress | DhcpLog
+
+
+class DhcpNode:
+    """Everything that the dhcp role of one server decides."""
+
+    def __init__(
+        self,
+        organisation: Organisation,
+        server_name: str,
+        leases: list[Lease],
+        *,
+        authorities: dict[str, Authority] | None = None,
+    ) -> None:
+        """Make the node of a server.
+
+        Args:
+            organisation: what it goes by.
+            server_name: its name there.
+            leases: what its lease database has.
+            authorities: by scope, for those that are shared with a partner.
+        """
+        self.outputs: list[DhcpOutput] = []
+        self._server_name = server_name
+        served = make_served(organisation, server_name)
+        self.server = LeaseServer(served, authorities=authorities)
+        self.server.load(leases)
+        self._say_problems(served)
+        self._committing = False
+        self._inbox: list[Arrival] = []
+        self._probe_inbox: list[tuple[int, bool]] = []  # no longer than the probes that were asked
+        self._next_served: Served | None = None
+        self._retry_at: float | None = None
+
+    @property
+    def durable(self) -> bool:
+        """Whether leases can be made durable, as far as we know."""
+        return self._retry_at is None
+
+    # What comes in
+
+    def datagrams_received(self, now: float, arrivals: list[Arrival]) -> None:
+        """Messages arrived together."""
+        if self._committing:
+            room = INBOX_COUNT_MAX - len(self._inbox)
+            self._inbox += arrivals[:room]
+            if len(arrivals) > room:
+                self.server.dropped["overload"] += len(arrivals) - room
+            return
+        self.server.receive(now, arrivals)
+        self._pass_on()
+
+    def leases_committed(self, now: float) -> None:
+        """The last ``CommitLeases`` is durable."""
+        assert self._committing
+        self._committing = False
+        self.server.committed(now)
+        if self._retry_at is not None:
+            self._retry_at = None
+            self.server.may_offer = True
+            self.outputs.append(DhcpLog(happened(events.LEASES_DURABLE)))
+        self._go_on(now)
+
+    def commit_failed(self, now: float, reason: str) -> None:
+        """The last ``CommitLeases`` changed nothing."""
+        assert self._committing
+        self._committing = False
+        reply_count = self.server.commit_failed()
+        if self._retry_at is None:
+            event = happened(events.LEASES_NOT_DURABLE, reason=reason, reply_count=reply_count)
+            self.outputs.append(DhcpLog(event))
+        self._retry_at = now + RETRY_S
+        self.server.may_offer = False
+        self._go_on(now)
+
+    def probe_answered(self, now: float, number: int, *, in_use: bool) -> None:
+        """What an ``AskAddress`` found."""
+        if self._committing:
+            self._probe_inbox.append((number, in_use))
+            return
+        self.server.probe_answered(now, number, in_use=in_use)
+        self._pass_on()
+
+    def organisation_changed(self, now: float, organisation: Organisation) -> None:
+        """Go by another organisation, from the next message on."""
+        served = make_served(organisation, self._server_name)
+        self._say_problems(served)
+        if self._committing:
+            self._next_served = served
+        else:
+            self.server.follow(served)
+
+    def links_changed(self, links: list[Link]) -> None:
+        """Serve on these interfaces."""
+        self.server.serve_on(links)
+
+    def take_away(self, now: float, addresses: list[int]) -> list[int]:
+        """An administrator removes leases; those that there were. Durable with the next commit.
+
+        Only while no commit is under way; the driver's commits are done when it returns.
+        """
+        assert not self._committing
+        found = [each for each in addresses if take_away(self.server, now, each) is not None]
+        self._pass_on()
+        return found
+
+    # Time
+
+    def deadline(self) -> float | None:
+        """When ``timer`` wants to be called next."""
+        if self._committing:
+            return None
+        instants = [self.server.deadline(), self._retry_at]
+        known = [each for each in instants if each is not None]
+        return min(known) if known else None
+
+    def timer(self, now: float) -> None:
+        """Do what is due."""
+        if self._committing:
+            return
+        if self._retry_at is not None:
+            if self._retry_at > now:
+                return  # nothing can be written now; what is due is still due then
+            self._committing = True
+            self.outputs.append(CommitLeases([]))
+            return
+        self.server.timer(now)
+        self._pass_on()
+
+    def idle(self) -> bool:
+        """Whether nothing waits for the disk."""
+        return not self._committing and not self._inbox
+
+    # What goes out
+
+    def _go_on(self, now: float) -> None:
+        if self._next_served is not None:
+            served, self._next_served = self._next_served, None
+            self.server.follow(served)
+        self._pass_on()
+        while self._probe_inbox and not self._committing:
+            number, in_use = self._probe_inbox.pop(0)
+            self.server.probe_answered(now, number, in_use=in_use)
+            self._pass_on()
+        if self._inbox and not self._committing:
+            arrivals, self._inbox = self._inbox, []
+            self.server.receive(now, arrivals)
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Hand what the server decided to the driver, answers that wait for nothing first."""
+        server, outputs = self.server, self.outputs
+        if server.replies:
+            outputs.append(SendReplies(server.replies))
+            server.replies = []
+        if server.probes:
+            outputs += map(AskAddress, server.probes)
+            server.probes = []
+        if server.said.events:
+            outputs += map(DhcpLog, server.said.events)
+            server.said.events = []
+        if server.records:
+            outputs.append(WriteRecords(server.records))
+            server.records = []
+        if server.writes:
+            self._committing = True
+            outputs.append(CommitLeases(server.writes))
+
+    def _say_problems(self, served: Served) -> None:
+        for problem in served.problems:
+            self.outputs.append(DhcpLog(happened(events.NOT_SERVED, problem=problem)))

@@ -1,0 +1,76 @@
+"""The lease database: what is committed is there, what is not is not."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from holdfast.dhcp.lease import ACTIVE, FREE, NEVER, Lease
+from holdfast.drivers.lease_clock import Mark
+from holdfast.drivers.sqlite_leases import SCHEMA, LeaseStore, read_leases
+from holdfast.kernel.errors import Refusal, Unavailable
+
+LEASE = Lease(
+    0xFFFFFFFE, ACTIVE, 3, b"\x01\xff", b"\0id", 1, NEVER, 2, 3, b"host\xff", b"relay", b"dns", 4, 5, 6
+)  # fmt: skip
+
+
+def test_a_lease_is_read_as_it_was_written(tmp_path: Path) -> None:
+    store = LeaseStore.open(tmp_path / "leases.sqlite")
+    assert (store.read(), store.read_mark()) == ([], None)
+    store.commit([LEASE, LEASE._replace(address=1), LEASE._replace(status=FREE)], Mark(1.5, 2.5, 3.5, "boot"))
+    # Another process sees what is committed.
+    assert read_leases(tmp_path / "leases.sqlite") == [LEASE._replace(address=1), LEASE._replace(status=FREE)]
+    store.close()
+    store = LeaseStore.open(tmp_path / "leases.sqlite")
+    assert store.read_mark() == Mark(1.5, 2.5, 3.5, "boot")
+    store.close()
+
+
+def test_the_file_is_ours_alone_and_synced(tmp_path: Path) -> None:
+    path = tmp_path / "leases.sqlite"
+    store = LeaseStore.open(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    connection = store._connection
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    store.close()
+
+
+def test_a_full_disk_changes_nothing_and_recovers(tmp_path: Path) -> None:
+    store = LeaseStore.open(tmp_path / "leases.sqlite")
+    store.commit([LEASE])
+    # SQLite's own bound on the file stands for the disk's.
+    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    many = [LEASE._replace(address=number, host_name=b"x" * 200) for number in range(1000)]
+    with pytest.raises(Unavailable, match="full"):
+        store.commit(many)
+    assert store.read() == [LEASE]
+    store._connection.execute("PRAGMA max_page_count = 100000")
+    store.commit(many)
+    assert len(store.read()) == 1001
+    store.close()
+
+
+def test_a_file_of_a_newer_version_or_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "leases.sqlite"
+    LeaseStore.open(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {len(SCHEMA.migrations) + 1}")
+    connection.close()
+    with pytest.raises(Refusal, match="newer Holdfast"):
+        LeaseStore.open(path)
+    with pytest.raises(Unavailable, match="there is no lease database"):
+        read_leases(tmp_path / "none.sqlite")
+
+
+def test_a_row_that_is_no_lease_is_damage(tmp_path: Path) -> None:
+    store = LeaseStore.open(tmp_path / "leases.sqlite")
+    store.commit([LEASE])
+    store._connection.execute("UPDATE lease SET hardware = 'text'")
+    with pytest.raises(Unavailable, match="damaged"):
+        store.read()
+    store.close()
