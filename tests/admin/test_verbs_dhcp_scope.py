@@ -80,11 +80,11 @@ def test_what_cannot_be_is_refused(call: Call) -> None:
 def test_list_and_show_without_the_role_say_so(call: Call, world: World) -> None:
     (row,) = call("dhcp scope list").scopes
     assert (row.subnet, row.pool, row.address_count) == ("192.0.2.0/24", "192.0.2.10-192.0.2.29", 15)
-    assert (row.leased_count, row.free_count) == (None, None)
+    assert (row.leased, row.free) == (None, None)
     assert "how many addresses are leased is not known: the dhcp role is not running" in world.warnings[0]
     shown = call("dhcp scope show", name="office")
     assert not shown.live
-    assert (shown.address_count, shown.free_count, shown.excluded_count) == (20, 15, 5)
+    assert (shown.address_count, shown.free, shown.excluded) == (20, 15, 5)
     assert "which addresses are leased is not known" in world.warnings[0]
 
 
@@ -95,12 +95,12 @@ def test_list_and_show_with_the_role(call: Call, world: World) -> None:
         lease("192.0.2.10"), lease("192.0.2.11", state="declined"), lease("192.0.2.13", state="expired")
     )
     (row,) = call("dhcp scope list").scopes
-    assert (row.leased_count, row.free_count, row.reservation_count) == (1, 7, 2)
+    assert (row.leased, row.free, row.reservation_count) == (1, 7, 2)
     shown = call("dhcp scope show", name="office")
     assert world.warnings == []
     assert shown.live
-    assert (shown.leased_count, shown.declined_count, shown.reserved_count) == (1, 1, 1)
-    assert (shown.reservation_count, shown.outside_count) == (2, 1)
+    assert (shown.leased, shown.declined, shown.reserved) == (1, 1, 1)
+    assert (shown.reservation_count, shown.reserved_outside) == (2, 1)
     assert [(each.first, each.last, each.state, each.address_count) for each in shown.ranges] == [
         ("192.0.2.10", "192.0.2.10", "leased", 1),
         ("192.0.2.11", "192.0.2.11", "declined", 1),
@@ -132,8 +132,8 @@ def test_scope_goes_with_its_reservations_and_after_its_leases_were_told(
     with pytest.raises(Refusal) as caught:
         call("dhcp scope remove", name="office")
     assert [each.text for each in caught.value.problems] == [
-        'scope "office" and its 1 reservation is removed: its clients get no answer when they renew, and '
-        "lose their addresses when their leases end",
+        'scope "office" is removed, and its 1 reservation with it: its clients get no answer when they '
+        "renew, and lose their addresses when their leases end",
         '2 clients have a lease of scope "office" now',
     ]
     call("dhcp scope remove", name="office", yes=True)

@@ -26,14 +26,14 @@ def _shown(**changes: object) -> ScopeShown:
         "enabled": True,
         "live": True,
         "address_count": 70,
-        "free_count": 65,
-        "leased_count": 2,
-        "offered_count": 0,
-        "declined_count": 0,
-        "reserved_count": 1,
-        "excluded_count": 2,
+        "free": 65,
+        "leased": 2,
+        "offered": 0,
+        "declined": 0,
+        "reserved": 1,
+        "excluded": 2,
         "reservation_count": 1,
-        "outside_count": 0,
+        "reserved_outside": 0,
         "policies": [],
         "settings": [],
         "options": [],
@@ -97,7 +97,7 @@ def test_terminal_gets_coloured_blocks() -> None:
 def test_large_pool_says_how_much_a_sign_is() -> None:
     output = io.StringIO()
     ranges = [PoolRangeRow("10.0.0.0", "10.0.255.255", FREE, 65536)]
-    draw(_shown(address_count=65536, free_count=65536, ranges=ranges), Console(file=output, width=200))
+    draw(_shown(address_count=65536, free=65536, ranges=ranges), Console(file=output, width=200))
     assert "one sign is 32 addresses" in output.getvalue()
     assert len(output.getvalue().splitlines()) == 3 + ROW_COUNT_MAX
 

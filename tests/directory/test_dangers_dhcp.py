@@ -46,7 +46,7 @@ CASES: dict[str, tuple[Organisation, Organisation, list[str]]] = {
     "scope is removed with its reservations": (
         RESERVED,
         with_scopes(),
-        ['scope "office" and its 2 reservations is removed'],
+        ['scope "office" is removed, and its 2 reservations with it: its clients'],
     ),
     "scope is disabled": (BASE, with_office(enabled=False), ['scope "office" is disabled: its clients get']),
     "scope is enabled": (with_office(enabled=False), BASE, []),

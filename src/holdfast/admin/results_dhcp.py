@@ -64,8 +64,8 @@ class ScopeRow(Result, frozen=True):
     lease_s: float | None
     reservation_count: int
     address_count: int
-    leased_count: int | None
-    free_count: int | None
+    leased: int | None
+    free: int | None
 
 
 class ScopeList(Result, frozen=True):
@@ -99,14 +99,14 @@ class ScopeShown(Result, frozen=True):
     enabled: bool
     live: bool
     address_count: int
-    free_count: int
-    leased_count: int
-    offered_count: int
-    declined_count: int
-    reserved_count: int
-    excluded_count: int
+    free: int
+    leased: int
+    offered: int
+    declined: int
+    reserved: int
+    excluded: int
     reservation_count: int
-    outside_count: int
+    reserved_outside: int
     policies: list[str]
     settings: list[SettingRow]
     options: list[OptionRow]

@@ -105,8 +105,8 @@ def _list(context: Context, arguments: Arguments) -> ScopeList:
                 lease_s=None if scope.lease_unlimited else scope.lease_s,
                 reservation_count=len(reserved.get(scope.name, ())),
                 address_count=sum(each.address_count for each in leased_ranges(scope)),
-                leased_count=None if state is None else state.active_count,
-                free_count=None if state is None else state.free_count,
+                leased=None if state is None else state.active_count,
+                free=None if state is None else state.free_count,
             )
         )
     return ScopeList(rows)
@@ -133,14 +133,14 @@ def _show(context: Context, arguments: Arguments) -> ScopeShown:
         enabled=scope.enabled,
         live=state is not None,
         address_count=sum(counts.values()),
-        free_count=counts[pool_map.FREE],
-        leased_count=counts[pool_map.LEASED],
-        offered_count=counts[pool_map.OFFERED],
-        declined_count=counts[pool_map.DECLINED],
-        reserved_count=counts[pool_map.RESERVED],
-        excluded_count=counts[pool_map.EXCLUDED],
+        free=counts[pool_map.FREE],
+        leased=counts[pool_map.LEASED],
+        offered=counts[pool_map.OFFERED],
+        declined=counts[pool_map.DECLINED],
+        reserved=counts[pool_map.RESERVED],
+        excluded=counts[pool_map.EXCLUDED],
         reservation_count=len(reservations),
-        outside_count=sum(scope.pool is None or each.address not in scope.pool for each in reservations),
+        reserved_outside=sum(scope.pool is None or each.address not in scope.pool for each in reservations),
         policies=[each.name for each in scope.policies],
         settings=_settings(scope),
         options=effective_rows(

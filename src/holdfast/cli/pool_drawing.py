@@ -38,12 +38,12 @@ Run = tuple[int, int, str]
 def draw(shown: ScopeShown, console: Console) -> None:
     """Print the pool of a scope; nothing when it has none."""
     counts = {
-        FREE: shown.free_count,
-        LEASED: shown.leased_count,
-        OFFERED: shown.offered_count,
-        DECLINED: shown.declined_count,
-        RESERVED: shown.reserved_count,
-        EXCLUDED: shown.excluded_count,
+        FREE: shown.free,
+        LEASED: shown.leased,
+        OFFERED: shown.offered,
+        DECLINED: shown.declined,
+        RESERVED: shown.reserved,
+        EXCLUDED: shown.excluded,
     }
     if not shown.address_count:
         return

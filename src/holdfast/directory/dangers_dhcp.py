@@ -38,9 +38,9 @@ def find_dhcp_dangers(before: Organisation, after: Organisation) -> Iterator[str
 
 def _removed(scope: Scope, before: Organisation) -> str:
     count = len(before.reservations_by_scope.get(scope.name, ()))
-    reservations = f" and its {_counted(count, 'reservation')}" if count else ""
+    reservations = f", and its {_counted(count, 'reservation')} with it" if count else ""
     return (
-        f'scope "{scope.name}"{reservations} is removed: its clients get no answer when they renew, '
+        f'scope "{scope.name}" is removed{reservations}: its clients get no answer when they renew, '
         "and lose their addresses when their leases end"
     )
 

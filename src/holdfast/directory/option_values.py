@@ -194,8 +194,10 @@ def _decode_addresses(kind: OptionType, data: bytes) -> tuple[str, bytes]:
 
 
 def _encode_domain(kind: OptionType, text: str) -> bytes:
-    labels = [label.encode() for label in text.removesuffix(".").split(".")]
-    if not text.isprintable() or " " in text or not all(0 < len(each) <= LABEL_BYTES_MAX for each in labels):
+    # A lone surrogate is not printable, and would not become bytes.
+    shown = text.removesuffix(".") if text.isprintable() and " " not in text else ""
+    labels = [label.encode() for label in shown.split(".")]
+    if not all(0 < len(each) <= LABEL_BYTES_MAX for each in labels):
         raise Refusal(f'"{_shown(text)}" is not {_WORDS[kind]}')
     name = b"".join(bytes((len(each),)) + each for each in labels) + b"\0"
     if len(name) > NAME_BYTES_MAX:
