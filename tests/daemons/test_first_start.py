@@ -6,13 +6,15 @@ import json
 import shlex
 import sqlite3
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from holdfast.daemons.first_start import CREDENTIALS_FILE, prepare, welcome
 from holdfast.directory.checks import check_organisation
-from holdfast.directory.model import Mailbox
+from holdfast.directory.model import ImapListener, Mailbox
+from holdfast.directory.plan import plan_change
 from holdfast.drivers.passwords import verify_password
 from holdfast.drivers.sqlite_directory import DirectoryStore
 from holdfast.kernel.errors import Refusal, Unavailable
@@ -86,6 +88,30 @@ def test_a_port_that_another_process_holds_is_not_claimed_as_ours(tmp_path: Path
     line = next(line for line in text.splitlines() if "127.0.0.1:2525" in line)
     assert "NOT OPEN" in line
     assert "smtplib" not in text
+
+
+def test_the_doors_of_other_servers_are_not_told_as_ours(tmp_path: Path) -> None:
+    # It happened: with two servers declared, each start said that the other's doors are not open.
+    home = tmp_path / "home"
+    prepare(home, demonstration=True)
+    store = DirectoryStore.open(home / "directory.sqlite", writable=True)
+    before = store.read()
+    other = replace(
+        before.servers[0], name="other", fqdn="other.example.test", metrics="127.0.0.2:2090",
+        imap=(ImapListener("127.0.0.2:2143"),),
+    )  # fmt: skip
+    plan = plan_change(before, replace(before, servers=(*before.servers, other)))
+    assert not plan.problems
+    store.apply(plan, who="test", why="", at=0.0)
+    store.close()
+
+    def text(server_name: str) -> str:
+        return welcome(home, new=False, open_bindings=frozenset(), server_name=server_name)
+
+    assert "127.0.0.2" not in text("demo")
+    assert "127.0.0.2:2143" in text("other")
+    assert "127.0.0.1:2143" not in text("other")
+    assert "say which server this is with --server; there are demo, other" in text("")
 
 
 def test_a_path_too_long_for_the_databases_is_told(tmp_path: Path) -> None:

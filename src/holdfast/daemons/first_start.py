@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
-from holdfast.directory.model import Organisation, TlsMode, Usage
+from holdfast.directory.model import Organisation, Server, TlsMode, Usage
 from holdfast.directory.plan import plan_change
 from holdfast.drivers.files import write_private
 from holdfast.drivers.passwords import hash_password, new_password
@@ -86,13 +86,14 @@ def _set_passwords(store: DirectoryStore, passwords: dict[MailboxId, str]) -> No
         store.set_secret(mailbox_id, hash_password(password))
 
 
-def welcome(home: Path, *, new: bool, open_bindings: frozenset[str]) -> str:
+def welcome(home: Path, *, new: bool, open_bindings: frozenset[str], server_name: str = "") -> str:
     """What listens where, how to send a first message and how to read it.
 
     Args:
         home: the state directory.
         new: whether the demonstration organisation was made now.
         open_bindings: where the roles really listen, as ``address:port``.
+        server_name: which server of the organisation this is, where it has several.
     """
     store = DirectoryStore.open(home / "directory.sqlite", writable=False)
     try:
@@ -100,7 +101,7 @@ def welcome(home: Path, *, new: bool, open_bindings: frozenset[str]) -> str:
     finally:
         store.close()
     lines = [f'Holdfast is ready: organisation "{organisation.name}", state in {home}', ""]
-    lines += _listening(organisation, open_bindings)
+    lines += _listening(organisation, organisation.own_server(server_name), open_bindings)
     if (home / CREDENTIALS_FILE).exists():
         lines += _first_message(organisation, home / CREDENTIALS_FILE, open_bindings)
         if new:
@@ -112,18 +113,22 @@ def welcome(home: Path, *, new: bool, open_bindings: frozenset[str]) -> str:
     return "\n".join(lines)
 
 
-def _listening(organisation: Organisation, open_bindings: frozenset[str]) -> list[str]:
+def _listening(organisation: Organisation, own: Server | None, open_bindings: frozenset[str]) -> list[str]:
+    if own is None:
+        known = ", ".join(each.name for each in organisation.servers)
+        if known:
+            return [f"  Nothing listens: say which server this is with --server; there are {known}."]
+        return ["  Nothing listens yet: declare it with `holdfast organisation import FILE.toml`."]
     what = {Usage.CLIENT: "submission"}
     doors = [
         (what.get(each.usage, "SMTP"), binding, f"receive connector {each.name}, TLS: {each.tls.value}")
         for each in organisation.receive_connectors
-        if each.enabled
+        if each.enabled and each.server == own.name
         for binding in each.bindings
     ]
-    for server in organisation.servers:
-        doors += [("IMAP", each.bind, f"TLS: {each.tls.value}") for each in server.imap]
-        if server.metrics:
-            doors.append(("metrics", server.metrics, f"http://{server.metrics}/metrics"))
+    doors += [("IMAP", each.bind, f"TLS: {each.tls.value}") for each in own.imap]
+    if own.metrics:
+        doors.append(("metrics", own.metrics, f"http://{own.metrics}/metrics"))
     if not doors:
         return ["  Nothing listens yet: declare it with `holdfast organisation import FILE.toml`."]
     not_open = "NOT OPEN, the log says why (DRV-0001)"

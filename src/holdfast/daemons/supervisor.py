@@ -276,7 +276,8 @@ async def _run(home: Path, server_name: str, made: bool) -> int:
     refused = running.create_task(supervisor.refused.wait())
     await asyncio.wait({ready, stopped, refused}, return_when=asyncio.FIRST_COMPLETED)
     if ready.done():
-        _say(first_start.welcome(home, new=made, open_bindings=supervisor.open_bindings()))
+        bindings = supervisor.open_bindings()
+        _say(first_start.welcome(home, new=made, open_bindings=bindings, server_name=server_name))
         _tell_service_manager("READY=1")
         await asyncio.wait({stopped, refused}, return_when=asyncio.FIRST_COMPLETED)
     _say("Holdfast stops: what was acknowledged is finished first.\n")
