@@ -45,6 +45,7 @@ class World:
     """What the tests may set of the world around the verbs."""
 
     def __init__(self) -> None:
+        self.server_name = "demo"
         self.usages: dict[MailboxId, Usage] | None = {}
         self.roles: list[RoleState] = []
         self.warnings: list[str] = []
@@ -80,7 +81,7 @@ def call(store: DirectoryStore, world: World, tmp_path: Path) -> Callable[..., m
         assert verb is not None
         assert verb.perform is not None
         arguments = read_arguments(verb, {key.replace("_", "-"): value for key, value in given.items()})
-        surroundings = Surroundings(tmp_path, "demo", lambda: world.roles, world.usage, world.ask)
+        surroundings = Surroundings(tmp_path, world.server_name, lambda: world.roles, world.usage, world.ask)
 
         def progress(done: int, total: int, text: str) -> None:
             world.progress.append((done, total, text))

@@ -36,6 +36,9 @@ def test_json_is_what_the_type_says() -> None:
         "dropped": 0,
         "unaccounted": 0,
         "missing": [],
+        "protected_message_count": 0,
+        "unprotected_message_count": 0,
+        "unprotected_since_at": None,
     }
 
 

@@ -401,7 +401,10 @@ class UnaccountedRow(Result, frozen=True):
 
 
 class Ledger(Result, frozen=True):
-    """accepted = delivered + relayed + queued + bounced + dropped, counted in recipients."""
+    """accepted = delivered + relayed + queued + bounced + dropped, counted in recipients.
+
+    Of the messages behind ``queued``: how many another server has, too, and how many should be and are not.
+    """
 
     accepted: int
     delivered: int
@@ -411,6 +414,9 @@ class Ledger(Result, frozen=True):
     dropped: int
     unaccounted: int
     missing: list[UnaccountedRow]
+    protected_message_count: int = 0
+    unprotected_message_count: int = 0
+    unprotected_since_at: float | None = None
 
 
 class RoleRow(Result, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from holdfast.admin.results import Result
+from holdfast.admin.results_protection import ShadowQueueRow
 
 
 class QueueRow(Result, frozen=True):
@@ -19,11 +20,16 @@ class QueueRow(Result, frozen=True):
 
 
 class QueueList(Result, frozen=True):
-    """All queues. ``live`` is false when the transport role was not asked but the database read."""
+    """All queues. ``live`` is false when the transport role was not asked but the database read.
+
+    Shadow queues are apart: their messages are other servers', so they count in no sum and nothing can be
+    done to them (exchange-behaviour SR13-9).
+    """
 
     message_count: int
     live: bool
     queues: list[QueueRow]
+    shadow_queues: list[ShadowQueueRow]
 
 
 class WaitingRow(Result, frozen=True):

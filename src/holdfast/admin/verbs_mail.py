@@ -9,6 +9,8 @@ from holdfast.admin.context import Context
 from holdfast.admin.results import Ledger, Tracked, TrackedRow, UnaccountedRow
 from holdfast.admin.results_queue import Exported
 from holdfast.admin.verbs_explain import VERBS as EXPLAIN_VERBS
+from holdfast.admin.verbs_protection import VERBS as PROTECTION_VERBS
+from holdfast.admin.verbs_protection import has_partner
 from holdfast.transport.tracking import TrackingCriteria, TrackingEvent
 
 PROGRESS_EVERY = 10_000  # lines between two words about how far the search is
@@ -83,6 +85,7 @@ def _ledger(context: Context, arguments: Arguments) -> Ledger:
             "accepted recipients are unaccounted for: this must not be; keep the state directory "
             "as it is and report it"
         )
+    copies = ledger.copies.with_partner() if has_partner(context) else ledger.copies
     return Ledger(
         accepted=ledger.accepted_count,
         delivered=ledger.delivered_count,
@@ -92,6 +95,9 @@ def _ledger(context: Context, arguments: Arguments) -> Ledger:
         dropped=ledger.dropped_count,
         unaccounted=len(ledger.unaccounted),
         missing=[UnaccountedRow(*each) for each in ledger.unaccounted],
+        protected_message_count=copies.protected_count,
+        unprotected_message_count=copies.unprotected_count,
+        unprotected_since_at=copies.unprotected_since,
     )
 
 
@@ -99,6 +105,7 @@ _LIMIT = Argument("limit", Kind.COUNT, "how many at most", default=1000)
 
 VERBS = (
     *EXPLAIN_VERBS,
+    *PROTECTION_VERBS,
     Verb(
         "message",
         "track",
@@ -138,7 +145,8 @@ VERBS = (
         "holdfast ledger",
         Ledger,
         detail="Counted in recipients, from the queue database and the tracking log. Relayed: a next hop has "
-        "taken it. Unaccounted must be 0.",
+        "taken it. Unaccounted must be 0. Of the messages that wait, protected ones are at another server as "
+        "well; what is unprotected would be late or lost with this server.",
         perform=_ledger,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from holdfast.admin import verbs_server_certificate
+from holdfast.admin import verbs_protection, verbs_server_certificate
 from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
 from holdfast.admin.context import Context, Usage, not_found
 from holdfast.admin.results import (
@@ -246,6 +246,7 @@ VERBS = (
         perform=_show_server,
     ),
     *verbs_server_certificate.VERBS,
+    *verbs_protection.VERBS,
     Verb(
         "domain",
         "add",

@@ -21,6 +21,7 @@ from holdfast.admin.results_queue import (
     ResourceRow,
     WaitingRow,
 )
+from holdfast.admin.verbs_protection import DELIVERY_TYPE, shadow_queue_row, stored_shadow_queues
 from holdfast.kernel.errors import Problem, Refusal, Unavailable
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ _HOST_AND_PORT = re.compile(r"(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(
 
 
 def _list(context: Context, arguments: Arguments) -> QueueList:
-    from holdfast.drivers.transport_requests import LIST_QUEUES, Nothing
+    from holdfast.drivers.transport_requests import LIST_QUEUES, SHOW_PROTECTION, Nothing
 
+    ask = context.surroundings.ask
     try:
-        states = LIST_QUEUES.ask(context.surroundings.ask, Nothing()).states
+        states = LIST_QUEUES.ask(ask, Nothing()).states
+        shadows = SHOW_PROTECTION.ask(ask, Nothing()).queues
     except Unavailable as error:
         context.warnings.append(
             f"{error.text}; this is what the queue database holds, by the way it would go now"
@@ -52,6 +55,7 @@ def _list(context: Context, arguments: Arguments) -> QueueList:
         message_count=sum(each.message_count for each in states),
         live=True,
         queues=[_row(each) for each in states],
+        shadow_queues=[shadow_queue_row(each) for each in shadows],
     )
 
 
@@ -92,6 +96,7 @@ def _from_database(context: Context) -> QueueList:
             )
             for each in found
         ],
+        shadow_queues=stored_shadow_queues(context),
     )
 
 
@@ -168,6 +173,11 @@ def _key(arguments: Arguments) -> str:
     key = arguments.optional_text("queue")
     if not key:
         raise Refusal("name a queue (holdfast queue list shows them) or a message (--message NUMBER)")
+    if key.lower().startswith(f"{DELIVERY_TYPE}:"):
+        raise Refusal(
+            f'"{key}" holds copies of messages that another server answers for: look at them there; see '
+            "holdfast message protection"
+        )
     return key
 
 
@@ -360,8 +370,8 @@ VERBS = (
         "List the queues: one per next hop, with what it does, when it is tried next and why it waits.",
         "holdfast queue list",
         QueueList,
-        detail="A message with recipients in two queues counts in both. Without the transport role the queue "
-        "database is read.",
+        detail="A message with recipients in two queues counts in both. Shadow queues hold copies of "
+        "messages that other servers answer for. Without the transport role the queue database is read.",
         perform=_list,
     ),
     Verb(

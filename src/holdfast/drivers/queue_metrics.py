@@ -1,4 +1,4 @@
-"""Gauges of the queues and of back pressure, read when somebody asks for metrics.
+"""Gauges of the queues, of shadow copies and of back pressure, read when somebody asks for metrics.
 
 Labels are few: the delivery types and the resources. A gauge per queue would
 grow with every domain that mail is sent to; ``holdfast queue list`` shows those.
@@ -12,6 +12,7 @@ from prometheus_client import Gauge
 
 from holdfast.directory.model import Resource
 from holdfast.node.administration import Administration
+from holdfast.node.shadow_report import ShadowReport
 from holdfast.transport.queue import DeliveryType
 
 QUEUED_PARTS = Gauge(
@@ -33,6 +34,33 @@ MAIL_REFUSED = Gauge(
     "holdfast_back_pressure_refuses",
     "Whom back pressure refuses mail from: 0 nobody, 1 outside, 2 everybody.",
 )
+UNPROTECTED = Gauge(
+    "holdfast_messages_unprotected", "Messages in the queue that should have a shadow copy and have none."
+)
+PROTECTED = Gauge("holdfast_messages_protected", "Messages in the queue that have a shadow copy.")
+COPIES_HELD = Gauge("holdfast_shadow_copies_held", "Messages of other servers whose shadow copy is here.")
+TAKEN_OVER = Gauge(
+    "holdfast_messages_taken_over",
+    "Messages of lost servers that are delivered from here, since the start.",
+)
+REFUSED_UNPROTECTED = Gauge(
+    "holdfast_messages_refused_unprotected",
+    "Messages that were put off with 451 4.4.0 for want of a shadow copy, since the start.",
+)
+SENT_BY_BOTH = Gauge(
+    "holdfast_messages_sent_by_both",
+    "Messages since the start that may have gone to hosts outside from here and from who took them over.",
+)
+
+
+def show_shadows(report: ShadowReport) -> None:
+    """Have the gauges tell of one transport role's copies."""
+    UNPROTECTED.set_function(lambda: report.unprotected_count)
+    PROTECTED.set_function(lambda: report.protected_count)
+    COPIES_HELD.set_function(lambda: report.held_count)
+    TAKEN_OVER.set_function(lambda: report.taken_over_count)
+    REFUSED_UNPROTECTED.set_function(lambda: report.refused_count)
+    SENT_BY_BOTH.set_function(lambda: report.sent_by_both_count)
 
 
 def show_administration(administration: Administration) -> None:

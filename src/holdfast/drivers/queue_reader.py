@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.drivers.protection_reader import count_copies
 from holdfast.drivers.queue_schema import SCHEMA, read_messages
 from holdfast.drivers.sqlite_schema import open_for_reading, transaction
 from holdfast.drivers.tracking_log import LogPosition, read_log
 from holdfast.kernel.errors import Unavailable
-from holdfast.transport.ledger import Ledger, LedgerBuilder
+from holdfast.transport.ledger import NO_COPIES, CopyCounts, Ledger, LedgerBuilder
 from holdfast.transport.queue import QueuedMessage
 from holdfast.transport.tracking import TrackingEvent, parse_lines
 
@@ -50,22 +52,32 @@ def read_message(home: Path, name: str) -> bytes | None:
     return bytes(row[0]) if row is not None else None
 
 
-def _read_snapshot(home: Path) -> tuple[list[QueuedMessage], list[str], LogPosition]:
-    """Queue, outbox and the log's remembered position, of one instant."""
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """Queue, copies, outbox and the log's remembered position, of one instant."""
+
+    messages: list[QueuedMessage]
+    copies: CopyCounts
+    outbox: list[str]
+    position: LogPosition
+
+
+def _read_snapshot(home: Path) -> _Snapshot:
     path = home / "queue.sqlite"
     if not path.exists():
-        return [], [], LogPosition("", 0)
+        return _Snapshot([], NO_COPIES, [], LogPosition("", 0))
     connection = open_for_reading(path, SCHEMA)
     try:
         with transaction(connection, "DEFERRED"):
             position = LogPosition(*connection.execute("SELECT log_name, log_offset FROM state").fetchone())
             messages = list(read_messages(connection))
+            copies = count_copies(connection)
             outbox = [row[0].decode() for row in connection.execute("SELECT lines FROM outbox ORDER BY id")]
     except (sqlite3.Error, OSError) as error:
         raise Unavailable(f"queue database {path} cannot be read: {error}") from None
     finally:
         connection.close()
-    return messages, outbox, position
+    return _Snapshot(messages, copies, outbox, position)
 
 
 def read_queue(home: Path) -> list[QueuedMessage]:
@@ -75,12 +87,12 @@ def read_queue(home: Path) -> list[QueuedMessage]:
         Refusal: the database is of a newer version, or another program's.
         Unavailable: it cannot be read.
     """
-    return _read_snapshot(home)[0]
+    return _read_snapshot(home).messages
 
 
-def _tracking_text(home: Path, outbox: list[str], position: LogPosition) -> Iterator[str]:
-    yield from read_log(home / "tracking", position)
-    yield from outbox
+def _tracking_text(home: Path, snapshot: _Snapshot) -> Iterator[str]:
+    yield from read_log(home / "tracking", snapshot.position)
+    yield from snapshot.outbox
 
 
 def read_tracking(home: Path) -> Iterator[TrackingEvent]:
@@ -90,8 +102,7 @@ def read_tracking(home: Path) -> Iterator[TrackingEvent]:
         Refusal: the database is of a newer version, or another program's.
         Unavailable: it cannot be read.
     """
-    _, outbox, position = _read_snapshot(home)
-    for text in _tracking_text(home, outbox, position):
+    for text in _tracking_text(home, _read_snapshot(home)):
         yield from parse_lines(text)
 
 
@@ -102,8 +113,9 @@ def read_ledger(home: Path) -> Ledger:
         Refusal: the database is of a newer version, or another program's.
         Unavailable: it cannot be read.
     """
-    messages, outbox, position = _read_snapshot(home)
+    snapshot = _read_snapshot(home)
     builder = LedgerBuilder()
-    for text in _tracking_text(home, outbox, position):
+    for text in _tracking_text(home, snapshot):
         builder.add_lines(text)
-    return builder.finish((each.network_message_id, each.recipients) for each in messages)
+    waiting = ((each.network_message_id, each.recipients) for each in snapshot.messages)
+    return builder.finish(waiting, snapshot.copies)

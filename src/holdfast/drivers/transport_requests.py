@@ -18,6 +18,7 @@ from holdfast.drivers import clock
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.administration import QueueTarget, ShownQueue
 from holdfast.node.hop_description import HopDescription
+from holdfast.node.shadow_report import ProtectionState
 from holdfast.transport.back_pressure import Pressure, ResourceState
 from holdfast.transport.queue import DeliveryType, HoldQueue, MarkMessage, NextHopKey
 from holdfast.transport.queue_operations import Done
@@ -145,6 +146,12 @@ class PressureState(msgspec.Struct, frozen=True):
     level_spans_s: tuple[float, ...]
 
 
+class TakenOver(msgspec.Struct, frozen=True):
+    """How many messages of a server that was declared lost are delivered from here."""
+
+    message_count: int
+
+
 LIST_QUEUES = RequestKind("queue.list", Nothing, QueueStates)
 SHOW_QUEUE = RequestKind("queue.show", QueueTarget, ShownQueue)
 SHOW_MESSAGE = RequestKind("message.show", Name, WaitingMessage)
@@ -156,6 +163,8 @@ REMOVE = RequestKind("queue.remove", Remove, Done)
 REDIRECT = RequestKind("queue.redirect", Redirect, Done)
 DESCRIBE_HOP = RequestKind("hop.describe", Hop, HopAnswer)
 SHOW_PRESSURE = RequestKind("pressure.show", Nothing, PressureState)
+SHOW_PROTECTION = RequestKind("protection.show", Nothing, ProtectionState)
+DECLARE_LOST = RequestKind("server.declare_lost", Name, TakenOver)
 
 
 class TransportRequests:
@@ -182,6 +191,7 @@ class TransportRequests:
             REMOVE.name: self._remove,
             REDIRECT.name: self._redirect,
             SHOW_PRESSURE.name: self._show_pressure,
+            SHOW_PROTECTION.name: lambda now, _: self._node.shadow_report.state(now),
         }
 
     async def answer(self, verb: str, body: bytes) -> bytes:
@@ -193,6 +203,8 @@ class TransportRequests:
         """
         if verb == DESCRIBE_HOP.name:
             return msgspec.msgpack.encode(await self._describe_hop(DESCRIBE_HOP.read(body)))
+        if verb == DECLARE_LOST.name:
+            return msgspec.msgpack.encode(await self._declare_lost(DECLARE_LOST.read(body).name))
         perform = self._kinds.get(verb)
         if perform is None:
             raise Refusal(f'the transport role does not know the request "{verb}"; it runs another version')
@@ -214,15 +226,26 @@ class TransportRequests:
                 return HopAnswer(hop)
             await asyncio.sleep(HOP_POLL_S)
 
+    async def _declare_lost(self, name: str) -> TakenOver:
+        """Take over from a server; returns when its first messages are ours whatever happens to us now."""
+        report = self._node.shadow_report
+        before = report.taken_over_count
+        count = report.declare_lost(clock.steady(), name)
+        self._node.administered(clock.steady())
+        self._drain()
+        for _ in range(int(DURABLE_TIMEOUT_S / DURABLE_POLL_S)):
+            if not count or report.taken_over_count > before:
+                return TakenOver(count)
+            await asyncio.sleep(DURABLE_POLL_S)
+        raise _not_written()
+
     async def _until_durable(self, writes: list[MarkMessage | HoldQueue]) -> None:
         """Wait until a crash would change nothing of what was done."""
         for _ in range(int(DURABLE_TIMEOUT_S / DURABLE_POLL_S)):
             if self._node.is_written_down(writes):
                 return
             await asyncio.sleep(DURABLE_POLL_S)
-        raise Unavailable(
-            "it is done, but not yet written down: the queue database takes no writes now; see the log"
-        )
+        raise _not_written()
 
     def _remove(self, now: float, body: bytes) -> Done:
         asked = REMOVE.read(body)
@@ -239,3 +262,9 @@ class TransportRequests:
             states,
             tuple(now - each.since if each.value is not None else 0.0 for each in states),
         )
+
+
+def _not_written() -> Unavailable:
+    return Unavailable(
+        "it is done, but not yet written down: the queue database takes no writes now; see the log"
+    )

@@ -23,7 +23,7 @@ from holdfast.drivers.metrics import (
 from holdfast.drivers.mta_sts_fetch import PolicyFetcher
 from holdfast.drivers.outbound import OutboundConnections
 from holdfast.drivers.queue_journal import InFlightFile, note_crash
-from holdfast.drivers.queue_metrics import show_administration
+from holdfast.drivers.queue_metrics import show_administration, show_shadows
 from holdfast.drivers.queue_writer import QueueWriter
 from holdfast.drivers.resolver import Resolver
 from holdfast.drivers.runner import NodeRunner
@@ -76,6 +76,7 @@ class TransportRunner(NodeRunner[TransportOutput]):
         MESSAGES_DOUBTFUL.set_function(lambda: node.doubtful_message_count)
         CONNECTIONS_OUT.set_function(lambda: node.outbound_connection_count)
         show_administration(node.administration)
+        show_shadows(node.shadow_report)
         self._requests = TransportRequests(node, self.drain)
 
     async def request(self, verb: str, body: bytes) -> bytes:

@@ -29,6 +29,7 @@ from holdfast.node.ports import (
 from holdfast.node.reports import Reports
 from holdfast.node.safety_net import SafetyNet
 from holdfast.node.shadow import Shadows
+from holdfast.node.shadow_report import ShadowReport
 from holdfast.node.smtp_doors import SmtpDoors
 from holdfast.node.tls_reporting import TlsReporting
 from holdfast.transport import events
@@ -100,6 +101,7 @@ class TransportNode:
         self._shadows = Shadows(
             self._queue, self._delivery, self._intake, self._tracking, luck, self._next_hops.take_id
         )
+        self.shadow_report = ShadowReport(self._shadows)
         self._doors.link_wanted = self._shadows.links.wanted
         self._doors.link_begun = self._shadows.links.begun
         self._organisation = organisation

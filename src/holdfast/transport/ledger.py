@@ -26,6 +26,34 @@ from holdfast.transport.tracking import EventId, comparable, read_outcome
 
 
 @dataclass(frozen=True, slots=True)
+class CopyCounts:
+    """How many of the messages that wait another server has, too (docs/decisions/0016).
+
+    Attributes:
+        protected_count: have a shadow copy at a partner.
+        unprotected_count: should have one, and have none ...
+        unprotected_since: ... the first of them since this instant; None without any.
+        alone_count: are of a time when there was no partner ...
+        alone_since: ... the first of them since this instant.
+    """
+
+    protected_count: int = 0
+    unprotected_count: int = 0
+    unprotected_since: float | None = None
+    alone_count: int = 0
+    alone_since: float | None = None
+
+    def with_partner(self) -> CopyCounts:
+        """The same where there is a partner by now: then what has no copy is unprotected."""
+        since = [each for each in (self.unprotected_since, self.alone_since) if each is not None]
+        count = self.unprotected_count + self.alone_count
+        return CopyCounts(self.protected_count, count, min(since, default=None))
+
+
+NO_COPIES = CopyCounts()
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """The sums at one instant; ``accepted_count`` is always the sum of the others and ``unaccounted``.
 
@@ -39,6 +67,7 @@ class Ledger:
         unaccounted: network message id and recipient of each that is nowhere.
         message_count: messages that were opened.
         unmatched_count: lines about a recipient that was not open.
+        copies: of the messages that wait, at the same instant.
     """
 
     accepted_count: int
@@ -50,6 +79,7 @@ class Ledger:
     unaccounted: tuple[tuple[str, str], ...]
     message_count: int
     unmatched_count: int
+    copies: CopyCounts = NO_COPIES
 
     @property
     def unaccounted_count(self) -> int:
@@ -128,11 +158,12 @@ class LedgerBuilder:
             del self._open[network_message_id]
         return count
 
-    def finish(self, queued: Iterable[tuple[str, tuple[str, ...]]]) -> Ledger:
+    def finish(self, queued: Iterable[tuple[str, tuple[str, ...]]], copies: CopyCounts = NO_COPIES) -> Ledger:
         """Close the ledger with the queue of the same instant.
 
         Args:
             queued: network message id and waiting recipients of each queued message.
+            copies: how many of these messages another server has.
         """
         queued_count = 0
         for network_message_id, recipients in queued:
@@ -153,4 +184,5 @@ class LedgerBuilder:
             ),
             message_count=self._message_count,
             unmatched_count=self._unmatched_count,
+            copies=copies,
         )

@@ -66,3 +66,27 @@ def shadow_demands(organisation: Organisation) -> dict[str, TlsDemand]:
         for each in organisation.servers
         if known_certificates(each)
     }
+
+
+def why_no_partner(organisation: Organisation, own: Server, other: Server) -> str:
+    """Why a server of ours is not asked to keep copies, and what to do about it; empty when it is."""
+    if any(each.name == other.name for each in shadow_partners(organisation, own)):
+        return ""
+    if Role.TRANSPORT not in own.roles:
+        return "this server has no transport role"
+    if Role.TRANSPORT not in other.roles:
+        return "it has no transport role"
+    preference = organisation.shadow_preference
+    if preference is ShadowPreference.OFF:
+        return "shadow_preference is off"
+    for each in (own, other):
+        if not known_certificates(each):
+            return f"the certificate of {each.name} is not known: holdfast server trust {each.name} FILE"
+    if preference in (ShadowPreference.LOCAL_ONLY, ShadowPreference.REMOTE_ONLY):
+        here = "this" if other.site == own.site else "another"
+        if (preference is ShadowPreference.LOCAL_ONLY) != (other.site == own.site):
+            return f"it is in {here} site, and shadow_preference is {preference.value}"
+    reached = OwnServers(organisation).reached((other,))
+    if not reached:
+        return "none of its receive connectors takes mail of servers: see holdfast connector list"
+    return "its receive connector for servers offers no TLS"

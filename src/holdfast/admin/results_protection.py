@@ -1,0 +1,74 @@
+"""What the verbs about shadow copies, lost servers and the Safety Net give back; see ``admin.results``."""
+
+from __future__ import annotations
+
+from holdfast.admin.results import Result
+
+
+class PartnerRow(Result, frozen=True):
+    """A server that could keep copies of our messages.
+
+    ``copies_held_count`` are copies of what is in our queue; ``discards_untold_count`` finished messages of
+    which it has not heard.
+    """
+
+    partner: str
+    takes_copies: str
+    for_s: float | None
+    reason: str
+    copies_held_count: int
+    discards_untold_count: int
+
+
+class ShadowQueueRow(Result, frozen=True):
+    """The copies that are held here for one server, its primary. ``status``: ready while it is connected."""
+
+    queue: str
+    delivery_type: str
+    status: str
+    message_count: int
+    size_bytes: int
+    oldest_at: float | None
+    silent_s: float | None
+    taken_over_untold_count: int
+
+
+class UnprotectedRow(Result, frozen=True):
+    """A message in our queue that no other server has."""
+
+    number: int
+    unprotected_since_at: float
+    sender: str
+    recipients: list[str]
+    size_bytes: int
+    network_message_id: str
+
+
+class ProtectionShown(Result, frozen=True):
+    """Who else has the messages of this server, and what it has of others.
+
+    ``live`` is false when the transport role was not asked but the database read: then what only that role
+    knows is null. Counts of what happened are since its start.
+    """
+
+    live: bool
+    protected_message_count: int
+    unprotected_message_count: int
+    unprotected_since_at: float | None
+    waiting_for_a_copy_count: int | None
+    refused_for_want_of_a_copy_count: int | None
+    taken_over_message_count: int | None
+    sent_by_both_message_count: int | None
+    safety_net_message_count: int
+    safety_net_size_bytes: int
+    safety_net_since_at: float | None
+    partners: list[PartnerRow]
+    shadow_queues: list[ShadowQueueRow]
+    unprotected: list[UnprotectedRow]
+
+
+class DeclaredLost(Result, frozen=True):
+    """How many messages of a lost server are delivered from here now."""
+
+    server: str
+    taken_over_message_count: int
