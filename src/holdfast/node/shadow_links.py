@@ -223,7 +223,13 @@ class ShadowLinks:
         link.beginning = LinkBeginning(self.ehlo_name, hello)
         partner = link.partner
         self.outputs.append(
-            Connect(link.connection_id, partner.address, partner.port, timeout_s=CONNECT_TIMEOUT_S)
+            Connect(
+                link.connection_id,
+                partner.address,
+                partner.port,
+                partner.source_address,
+                timeout_s=CONNECT_TIMEOUT_S,
+            )
         )
 
     def drop(self, now: float, name: str, reason: str) -> None:

@@ -11,7 +11,9 @@ Source: exchange-behaviour RC-2, RC-3, RT-3.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from holdfast.directory.listening import parse_binding
 from holdfast.directory.model import Organisation, ReceiveConnector, Role, Server, TlsMode, Usage
@@ -58,6 +60,18 @@ class OwnServers:
     def reached(self, servers: tuple[Server, ...]) -> tuple[ReachedServer, ...]:
         """Those of some servers that can be sent to."""
         return tuple(self._reached[server.name] for server in servers if server.name in self._reached)
+
+
+def loopback_source(own: Server, addresses: Iterable[str]) -> str:
+    """Our own loopback address, where all servers are on one machine and only it tells us apart.
+
+    The system would take the first one of the machine for all of them. Empty where that is not so.
+    """
+    loopback = [each for each in _addresses(own) if each.version == 4 and each.is_loopback]
+    reached = [ip_address(each) for each in addresses]
+    if loopback and all(each.version == 4 and each.is_loopback for each in reached):
+        return str(loopback[0])
+    return ""
 
 
 def _addresses(server: Server) -> list[IPAddress]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import assert_never
 
 from holdfast.directory.model import (
@@ -34,7 +33,7 @@ from holdfast.kernel.quantities import format_size
 from holdfast.transport.categorize import Categorizer
 from holdfast.transport.connector_choice import Candidate, ConnectorChoice, size_reason
 from holdfast.transport.hop_profile import HopProfile, ServerAddress, Unreachable
-from holdfast.transport.own_servers import OwnServers, ReachedServer
+from holdfast.transport.own_servers import OwnServers, ReachedServer, loopback_source
 from holdfast.transport.queue import DeliveryType, Failure, NextHopKey
 from holdfast.transport.site_paths import SitePath, SitePaths
 
@@ -363,7 +362,9 @@ class Router:
             key=key,
             ehlo_name=self._fqdn,
             server_groups=tuple(tuple(each.address for each in group) for group in groups),
-            source_address=_loopback_source(self.own, groups),
+            source_address=loopback_source(
+                self.own, (each.address.address for group in groups for each in group)
+            ),
             tls=SendTls.ENCRYPTED if encrypted else SendTls.OPPORTUNISTIC,
         )
 
@@ -427,18 +428,6 @@ class Router:
             for each in self._choice.ranked(domain)
         ]
         return tuple(sorted(judged, key=Candidate.rank))
-
-
-def _loopback_source(own: Server, groups: list[tuple[ReachedServer, ...]]) -> str:
-    """Our own loopback address, where all servers are on one machine and only it tells us apart.
-
-    The system would take the first one of the machine for all of them.
-    """
-    loopback = [each for each in map(ip_address, own.addresses) if each.version == 4 and each.is_loopback]
-    reached = [ip_address(each.address.address) for group in groups for each in group]
-    if loopback and all(each.version == 4 and each.is_loopback for each in reached):
-        return str(loopback[0])
-    return ""
 
 
 def _domain_of(recipient: str) -> str | None:

@@ -14,18 +14,19 @@ from dataclasses import dataclass
 
 from holdfast.directory.model import Organisation, Role, Server, ShadowPreference
 from holdfast.directory.server_certificates import known_certificates
-from holdfast.transport.own_servers import OwnServers
-from holdfast.transport.tls_policy import TlsDemand, TlsLevel
+from holdfast.transport.own_servers import OwnServers, loopback_source
+from holdfast.transport.tls_policy import TlsDemand, direct_demand
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowPartner:
-    """A server that is asked to keep copies, and where it is reached."""
+    """A server that is asked to keep copies, where it is reached, and from where (empty: any address)."""
 
     name: str
     fqdn: str
     address: str
     port: int
+    source_address: str = ""
 
 
 def shadow_partners(organisation: Organisation, own: Server | None) -> tuple[ShadowPartner, ...]:
@@ -52,7 +53,9 @@ def shadow_partners(organisation: Organisation, own: Server | None) -> tuple[Sha
             wanted = remote + local
     reached = {each.address.name: each for each in OwnServers(organisation).reached(wanted)}
     return tuple(
-        ShadowPartner(where.name, where.fqdn, where.address, where.port)
+        ShadowPartner(
+            where.name, where.fqdn, where.address, where.port, loopback_source(own, (where.address,))
+        )
         for each in wanted
         if each.name in reached and reached[each.name].offers_tls
         for where in (reached[each.name].address,)
@@ -62,9 +65,9 @@ def shadow_partners(organisation: Organisation, own: Server | None) -> tuple[Sha
 def shadow_demands(organisation: Organisation) -> dict[str, TlsDemand]:
     """The TLS that a link to each server of ours needs: the certificates by which it is known."""
     return {
-        each.name: TlsDemand(TlsLevel.ENCRYPTED, each.fqdn)
+        each.name: direct_demand(each.name, each.fqdn, certificates)
         for each in organisation.servers
-        if known_certificates(each)
+        if (certificates := known_certificates(each))
     }
 
 

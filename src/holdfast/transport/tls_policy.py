@@ -170,7 +170,7 @@ class TlsPolicies:
             host: whom we connect to.
         """
         if host.certificates:
-            return _direct(host)
+            return direct_demand(host.server, host.name, host.certificates)
         by_dns = profile.key.delivery_type is DeliveryType.DNS
         required = self.required(domain) if by_dns else None
         wanted, tls_domain, why = _wanted(profile, required)
@@ -266,14 +266,20 @@ def _wanted(profile: HopProfile, required: RequiredTls | None) -> tuple[SendTls,
     return profile.tls, profile.tls_domain, by
 
 
-def _direct(host: Host) -> TlsDemand:
-    """Only the server itself, by the certificates that the directory has (exchange-behaviour TL-3, TL-4)."""
+def direct_demand(server: str, fqdn: str, certificates: tuple[bytes, ...]) -> TlsDemand:
+    """Only a server of ours itself, by the certificates that the directory has (TL-3, TL-4).
+
+    Args:
+        server: its name.
+        fqdn: what is sent as SNI.
+        certificates: as DER.
+    """
     return TlsDemand(
         TlsLevel.DIRECT,
-        host.name,
-        certificates=host.certificates,
-        server=host.server,
-        why=f"the directory, which knows server {host.server} by its certificate,",
+        fqdn,
+        certificates=certificates,
+        server=server,
+        why=f"the directory, which knows server {server} by its certificate,",
     )
 
 
