@@ -6,7 +6,7 @@ HOME_DIR ?= .holdfast
 CONFORMANCE := $(or $(HOLDFAST_CONFORMANCE),../shared/conformance)
 export HOLDFAST_CONFORMANCE := $(CONFORMANCE)
 
-.PHONY: run demo test test-only lint bench bench-mail crash-test interop simulate reference requirements clean
+.PHONY: run demo test test-only lint bench bench-mail bench-shadow crash-test interop simulate reference requirements clean
 
 run: $(VENV)/.run-ready
 	@exec $(BIN)/holdfast up --home $(HOME_DIR)
@@ -33,6 +33,9 @@ interop: $(VENV)/.dev-ready
 
 bench-mail: $(VENV)/.dev-ready
 	$(BIN)/python benchmarks/relay.py
+
+bench-shadow: $(VENV)/.dev-ready
+	$(BIN)/python benchmarks/shadow.py
 
 bench: $(VENV)/.dev-ready
 	$(BIN)/python benchmarks/mail.py

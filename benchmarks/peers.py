@@ -52,6 +52,7 @@ class Holdfast:
     """Ourselves, under ``holdfast up``, as a user starts it."""
 
     name = "Holdfast"
+    address = "127.0.0.1"
 
     def __init__(self, directory: Path) -> None:
         names = ("smtp", "submission", "submission_tls", "imap", "imap_tls", "metrics")
@@ -89,6 +90,7 @@ class Postfix:
     """Debian's Postfix, delivering into a maildir by virtual(8). Needs root."""
 
     name = "Postfix"
+    address = "127.0.0.1"
 
     def __init__(self, directory: Path) -> None:
         if shutil.which("postfix", path=f"{os.environ['PATH']}:/usr/sbin") is None:

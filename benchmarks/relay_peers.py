@@ -65,6 +65,7 @@ class Relay(Protocol):
     """A server that relays to its sink, or keeps what it takes while it is told to."""
 
     name: str
+    address: str
     port: int
     sink: Sink
 
@@ -171,6 +172,7 @@ class Aiosmtpd:
     """aiosmtpd with its maildir handler, which syncs each file before the 250."""
 
     name = "aiosmtpd"
+    address = "127.0.0.1"
 
     def __init__(self, directory: Path) -> None:
         self.port = free_ports(1)[0]
@@ -190,11 +192,11 @@ class Aiosmtpd:
 Load = tuple[int, int, int, bool]
 
 
-def send(port: int, load: Load) -> float:
+def send(port: int, load: Load, host: str = "127.0.0.1") -> float:
     """Send messages with smtp-source; seconds until the last 250."""
     sessions, size, count, lasting = load
     words = [postfix_program("smtp-source"), "-s", str(sessions), "-m", str(count), "-l", str(size)]
-    words += ["-f", SENDER, "-t", RECIPIENT, f"127.0.0.1:{port}"]
+    words += ["-f", SENDER, "-t", RECIPIENT, f"{host}:{port}"]
     if lasting:
         words.insert(1, "-d")
     started = time.monotonic()
@@ -207,7 +209,7 @@ def relay_on(server: Relay, load: Load) -> float:
     count = load[2]
     wanted = server.sink.message_count + count
     started = time.monotonic()
-    send(server.port, load)
+    send(server.port, load, server.address)
     while server.sink.message_count < wanted:
         if time.monotonic() - started > _PATIENCE_S:
             missing = wanted - server.sink.message_count
@@ -220,12 +222,17 @@ def accept_only(server: Relay, load: Load) -> float:
     """Messages per second into the durable queue, while nothing is handed on."""
     server.keep()
     try:
-        return load[2] / send(server.port, load)
+        return load[2] / send(server.port, load, server.address)
     finally:
         server.empty()
         server.hand_on()
 
 
+def first_messages(server: Relay) -> None:
+    """Hand on a few, so that every server has the queue that it is to keep later."""
+    relay_on(server, (1, 1000, 5, True))
+
+
 def accept_into_maildir(server: Aiosmtpd, load: Load) -> float:
     """Messages per second into the synced maildir."""
-    return load[2] / send(server.port, load)
+    return load[2] / send(server.port, load, server.address)
