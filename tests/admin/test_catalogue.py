@@ -41,7 +41,7 @@ MISSING_FILES = tuple(
         "export.xml",
         "dhcpd.conf",
         "kea-dhcp4.conf",
-        "main.xml",
+        "dhcpd.leases",
     )
 )
 

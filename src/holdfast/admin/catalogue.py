@@ -242,6 +242,8 @@ NOUNS: dict[str, Noun] = {
         Noun("certificate", "verbs_certificate", "Certificates that this server shows."),
         Noun("dhcp", "verbs_dhcp", "Leases of addresses: servers, scopes, reservations, options, policies."),
         Noun("dhcp import", "verbs_dhcp_import", "Move in from Windows, ISC dhcpd or Kea."),
+        Noun("dhcp export", "verbs_dhcp_export", "Write what another server reads."),
+        Noun("dhcp migrate", "verbs_dhcp_migrate", "Make one scope of two halves."),
         Noun("dhcp scope", "verbs_dhcp_scope", "Subnets whose addresses are leased."),
         Noun("dhcp reservation", "verbs_dhcp_reservation", "Addresses that one client always gets."),
         Noun("dhcp exclusion", "verbs_dhcp_exclusion", "Parts of a pool that are never leased."),

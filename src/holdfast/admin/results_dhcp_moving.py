@@ -49,8 +49,25 @@ class Moved(Result, frozen=True):
     next_step: str
 
 
-class Exported(Result, frozen=True):
-    """What was written for another server; ``text`` is the file, ``notes`` what it cannot hold."""
+class MergedScopeRow(Result, frozen=True):
+    """One scope made of two halves; ``lease_count`` came from the source."""
 
-    text: str
+    scope: str
+    subnet: str
+    pool: str
+    exclusions: list[str]
+    reservation_count: int
+    lease_count: int
+
+
+class Merged(Result, frozen=True):
+    """What merging did, or would do when ``applied`` is false; ``backup`` is what undo goes by."""
+
+    applied: bool
+    revision: int
+    backup: str
+    scopes: list[MergedScopeRow]
+    dangers: list[str]
+    conflicts: list[ProblemRow]
     notes: list[NoteRow]
+    next_step: str

@@ -235,10 +235,12 @@ class _Reader:
             raise Refusal(f'{self.place(node)}: subnet "{text[:60]}": {error}') from None
         subnet = IPRange(network[0], network[-1])
         merged = outside | members
+        name, description = self.comment(members)
         scope = Scope(
-            self.arrival.new_scope_name(self.comment(members) or str(network), subnet),
+            self.arrival.new_scope_name(name or str(network), subnet),
             subnet,
             self.arrival.server.server,
+            description=description,
             superscope=superscope,
             options=self.options.values(members.get("option-data"), outside.get("option-data")),
         )
@@ -278,12 +280,13 @@ class _Reader:
             case _:
                 self.unknown(key, value)
 
-    def comment(self, members: dict[str, Node]) -> str:
+    def comment(self, members: dict[str, Node]) -> tuple[str, str]:
+        """A name and a description, as far as the file has them: Kea itself knows neither."""
         context = members.get("user-context", Node({}, 0)).members
-        for key in ("name", "comment", "description"):
-            if key in context and context[key].text:
-                return context[key].text
-        return members["comment"].text if "comment" in members else ""
+        texts = [context[key].text for key in ("name", "comment", "description") if key in context]
+        texts += [members["comment"].text] if "comment" in members else []
+        texts = [each for each in texts if each]
+        return (texts[0] if texts else ""), " ".join(texts[1:])
 
     def boot(self, members: dict[str, Node]) -> tuple[str, str, str]:
         next_server, server_name, boot_file = (members[key].text if key in members else "" for key in _BOOT)
@@ -451,7 +454,7 @@ class _Reader:
                 mac=mac.hex(":"),
                 client_id=client_id.hex(":"),
                 name=members["hostname"].text if "hostname" in members else "",
-                description=self.comment(members),
+                description=" ".join(each for each in self.comment(members) if each),
                 options=self.options.values(members.get("option-data")),
                 next_server=next_server,
                 server_name=server_name,

@@ -11,7 +11,15 @@ from dataclasses import replace
 from holdfast.dhcp.foreign_options import CODES, encapsulated, kea_data, kea_definition
 from holdfast.dhcp.migrate_conditions import conditions_of, kea_terms
 from holdfast.dhcp.moving import Arrival, free_policy_name, merged_options
-from holdfast.directory.dhcp import UNLIMITED_LEASE_S, Condition, Match, Policy
+from holdfast.directory.dhcp import (
+    UNLIMITED_LEASE_S,
+    Condition,
+    ConditionField,
+    FilterAction,
+    MacFilter,
+    Match,
+    Policy,
+)
 from holdfast.directory.dhcp_options import OptionDefinition, OptionType, OptionValue
 from holdfast.directory.option_table import BUILT_IN
 from holdfast.kernel.errors import Refusal
@@ -149,6 +157,8 @@ class KeaClasses:
         for each in node.items:
             name = each.members["name"].text if "name" in each.members else ""
             self._nodes[name] = each
+            if name == "DROP" and self._dropped(each):
+                continue
             conditions = self._conditions(name)
             if conditions is None:
                 continue
@@ -157,6 +167,23 @@ class KeaClasses:
             if filled != policy:
                 found.append(filled)
         return tuple(found)
+
+    def _dropped(self, node: Node) -> bool:
+        """The class whose members are not served, as a deny list of hardware addresses; whether it is one."""
+        arrival = self._options.arrival
+        try:
+            terms, match = kea_terms(node.members["test"].text if "test" in node.members else "")
+        except Refusal:
+            return False
+        if (match is Match.ALL and len(terms) > 1) or not all(
+            each.looks_at is ConditionField.MAC and each.equal for each in terms
+        ):
+            return False
+        for each in terms:
+            pattern = each.data.hex(":") + ("" if each.whole else "*")
+            arrival.filters.append(MacFilter(pattern, FilterAction.DENY, (arrival.server.server,)))
+        arrival.server = replace(arrival.server, deny_filter=True)
+        return True
 
     def pool_policy(self, name: str, ends: IPRange, node: Node, others: tuple[Policy, ...]) -> Policy | None:
         """A policy that gives a range to a class; None, with a note, when it cannot be said."""

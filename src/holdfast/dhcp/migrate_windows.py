@@ -37,7 +37,7 @@ _UNLIMITED_DAYS = 10_000_000
 _SPAN = re.compile(r"(?:(\d{1,9})\.)?(\d{1,2}):(\d{2}):(\d{2})(?:\.\d+)?")
 _OCTETS = re.compile(r"[0-9A-Fa-f]{2}(?:-?[0-9A-Fa-f]{2}){0,254}")
 _CLIENT_KINDS = {"Dhcp": ClientKind.DHCP, "Bootp": ClientKind.BOOTP, "Both": ClientKind.BOTH}
-_DUID_TYPES = frozenset((b"\0\1", b"\0\2", b"\0\3", b"\0\4"))  # RFC 8415 section 11
+DUID_TYPES = frozenset((b"\0\1", b"\0\2", b"\0\3", b"\0\4"))  # RFC 8415 section 11
 _NO_LIMIT = 4294967295  # of BOOTP clients
 # What says nothing of how clients are served, or follows from what else is there.
 _PASSED_OVER = frozenset({"NapEnable", "NapProfile", "NapEnabled", "NpsUnreachableAction", "ScopeId"})
@@ -291,7 +291,7 @@ class _Reader:
         data = bytes.fromhex(text.replace("-", ""))
         if len(data) <= 6:
             return data, b""
-        if data[4:6] in _DUID_TYPES and len(data) > 8:
+        if data[4:6] in DUID_TYPES and len(data) > 8:
             return b"", b"\xff" + data
         if note:
             self.arrival.changed(
