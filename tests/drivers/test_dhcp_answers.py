@@ -9,15 +9,20 @@ import msgspec
 import pytest
 
 from dhcp.conversations import NOW, Client, World, organisation, reservation, scope
+from holdfast.dhcp.moving import LeaseState as ArrivingState
+from holdfast.dhcp.moving import MovedLease
 from holdfast.drivers import dhcp_answers
 from holdfast.drivers.dhcp_answers import DhcpAnswers
 from holdfast.drivers.dhcp_requests import (
     COUNT_SCOPES,
+    IMPORT_LEASES,
     LIST_LEASES,
     REMOVE_LEASES,
     SHOW_POOL,
+    ImportLeases,
     LeaseQuestion,
     Leases,
+    LeasesImported,
     PoolQuestion,
     RemoveLeases,
 )
@@ -141,3 +146,39 @@ def test_what_is_not_known_is_refused() -> None:
         asyncio.run(role.answers.answer("nonsense", b""))
     with pytest.raises(Refusal, match="not a request"):
         asyncio.run(role.answers.answer(LIST_LEASES.name, msgspec.msgpack.encode(7)))
+
+
+def arriving(*addresses: int) -> tuple[MovedLease, ...]:
+    """Leases to clients that nobody here knows, until a thousand seconds from now by the wall clock."""
+    return tuple(
+        MovedLease(each, ArrivingState.ACTIVE, 1, bytes((6, 0, 0, 0, 0, each & 255)), b"", 0.0, NOW + 1100.0)
+        for each in addresses
+    )
+
+
+def test_leases_arrive_in_parts_and_all_at_once() -> None:
+    role = Role()
+    first, second = 0x0A000050, 0x0A050050
+    assert role.ask(IMPORT_LEASES, ImportLeases("a", 0, False, arriving(first))) == LeasesImported(0, ())
+    assert role.ask(LIST_LEASES, LeaseQuestion(addresses=("10.0.0.80",))).leases == ()
+    taken = next(iter(role.node.server.table.leases))
+    last = ImportLeases("a", 1, True, arriving(second, taken))
+    done = role.ask(IMPORT_LEASES, last)
+    assert (done.imported_count, len(done.kept)) == (2, 1)
+    (shown,) = role.ask(LIST_LEASES, LeaseQuestion(addresses=("10.0.0.80",))).leases
+    assert (shown.state, shown.mac, shown.ends_at) == ("active", "06:00:00:00:00:50", NOW + 1100.0)
+    with pytest.raises(Refusal, match="a part of the import is missing"):
+        role.ask(IMPORT_LEASES, last)
+
+
+def test_leases_that_cannot_be_written_do_not_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    role = Role()
+    role.disk_is_full = True
+    question = ImportLeases("a", 0, True, arriving(0x0A000050))
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="leases cannot be written now"):
+            role.ask(IMPORT_LEASES, question)
+    assert 0x0A000050 not in role.node.server.table.leases
+    monkeypatch.setattr(dhcp_answers, "IMPORT_COUNT_MAX", 0)
+    with pytest.raises(Refusal, match="import scope by scope"):
+        role.ask(IMPORT_LEASES, question)

@@ -71,7 +71,7 @@ class Departure:
 
 
 def class_names(departure: Departure) -> dict[tuple[str, str], str]:
-    """A name for the class of each policy, by scope ("" for the server) and name: its own where it is alone."""
+    """A name for the class of each policy, by scope (empty for the server) and name."""
     places = [("", each.name) for each in departure.server.policies]
     places += [
         (scope.name, each.name) for scope in departure.scopes for each in scope.policies if each.ranges

@@ -15,15 +15,19 @@ import msgspec
 
 from holdfast.dhcp.lease import ABANDONED, ACTIVE, FREE, NEVER, RESERVED, STATUS_NAMES, Lease, address_text
 from holdfast.dhcp.lease_table import ScopeState
+from holdfast.dhcp.moving import MovedLease
 from holdfast.drivers.dhcp_requests import (
     COUNT_SCOPES,
+    IMPORT_LEASES,
     LEASE_COUNT_MAX,
     LIST_LEASES,
     REMOVE_LEASES,
     SHOW_POOL,
     AllScopeCounts,
+    ImportLeases,
     LeaseQuestion,
     Leases,
+    LeasesImported,
     LeasesRemoved,
     LeaseState,
     PoolRun,
@@ -34,6 +38,7 @@ from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.dhcp import DhcpNode
 
 PIECE_COUNT = 5000
+IMPORT_COUNT_MAX = 2_000_000
 OFFERED = "offered"
 
 
@@ -53,6 +58,8 @@ class DhcpAnswers:
         self._now = now
         # Wall clock minus the clock of leases, kept up to date by the runner.
         self.clock_offset_s = 0.0
+        # An import of which parts are here: its name, the next part, the leases so far.
+        self._arriving: tuple[str, int, list[MovedLease]] = ("", 0, [])
 
     async def answer(self, verb: str, body: bytes) -> bytes:
         """Do one request.
@@ -70,6 +77,8 @@ class DhcpAnswers:
                 return msgspec.msgpack.encode(self._count())
             case REMOVE_LEASES.name:
                 return msgspec.msgpack.encode(self._remove(REMOVE_LEASES.read(body).addresses))
+            case IMPORT_LEASES.name:
+                return msgspec.msgpack.encode(self._import(IMPORT_LEASES.read(body)))
             case _:
                 raise Refusal(f'the dhcp role does not know the request "{verb}"; it runs another version')
 
@@ -162,6 +171,29 @@ class DhcpAnswers:
             tuple(text for number, text in numbers.items() if number in removed),
             tuple(text for text in texts if _number(text) not in removed),
         )
+
+    def _import(self, question: ImportLeases) -> LeasesImported:
+        """Gather the parts of an import; the last one makes all of them durable, in one commit."""
+        batch, expected, leases = self._arriving
+        if question.part == 0:
+            batch, expected, leases = question.batch, 0, []
+        if (question.batch, question.part) != (batch, expected):
+            raise Refusal("a part of the import is missing here, as the role was started anew; import again")
+        leases += question.leases
+        if len(leases) > IMPORT_COUNT_MAX:
+            self._arriving = ("", 0, [])
+            raise Refusal(f"more than {IMPORT_COUNT_MAX} leases arrive at once: import scope by scope")
+        if not question.last:
+            self._arriving = (batch, expected + 1, leases)
+            return LeasesImported(0, ())
+        self._arriving = ("", 0, [])
+        if not self._node.durable:
+            raise Unavailable("leases cannot be written now: see the log")
+        kept = self._node.arrive(self._now(), leases, self.clock_offset_s)
+        self._drain()
+        if not self._node.durable:
+            raise Unavailable("leases cannot be written now: see the log")
+        return LeasesImported(len(leases) - len(kept), tuple(map(address_text, kept)))
 
 
 def _state_of(lease: Lease, scope: str, offset_s: float) -> LeaseState:

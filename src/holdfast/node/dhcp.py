@@ -16,10 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from holdfast.dhcp import events
+from holdfast.dhcp.arriving import arrive
 from holdfast.dhcp.authority import Authority
 from holdfast.dhcp.desk import Arrival, Link
 from holdfast.dhcp.giving_back import take_away
 from holdfast.dhcp.lease import Lease
+from holdfast.dhcp.moving import MovedLease
 from holdfast.dhcp.probing import Probe
 from holdfast.dhcp.records import Record
 from holdfast.dhcp.replies import Reply
@@ -175,6 +177,16 @@ class DhcpNode:
         found = [each for each in addresses if take_away(self.server, now, each) is not None]
         self._pass_on()
         return found
+
+    def arrive(self, now: float, leases: list[MovedLease], clock_offset_s: float) -> list[int]:
+        """Leases come over from another server; those addresses that others have from us, who keep them.
+
+        Only while no commit is under way; the driver's commits are done when it returns.
+        """
+        assert not self._committing
+        kept = arrive(self.server, now, leases, clock_offset_s)
+        self._pass_on()
+        return kept
 
     # Time
 
