@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.admin.conftest import World
+from tests.admin.dhcp_answers import DhcpRole, lease
 
 from holdfast.kernel.errors import Refusal
 
@@ -34,6 +36,13 @@ def test_exclusion_tells_that_clients_lose_addresses(call: Call) -> None:
     with pytest.raises(Refusal) as caught:
         call("dhcp exclusion add", range="192.0.2.100-192.0.2.109")
     assert "no longer leases 192.0.2.100-192.0.2.109" in str(caught.value.problems[0])
+
+
+def test_exclusion_tells_how_many_clients_have_its_addresses(call: Call, world: World) -> None:
+    world.dhcp = DhcpRole(lease("192.0.2.100"), lease("192.0.2.101"), lease("192.0.2.102", state="offered"))
+    with pytest.raises(Refusal) as caught:
+        call("dhcp exclusion add", range="192.0.2.101-192.0.2.109")
+    assert [each.text for each in caught.value.problems][1:] == ["1 client has one of these addresses now"]
 
 
 def test_part_of_an_exclusion_is_leased_again(call: Call) -> None:

@@ -77,6 +77,28 @@ def test_reservation_for_who_has_the_address_now(call: Call, store: DirectorySto
         call("dhcp reservation add", address="192.0.2.14", from_lease=True)
 
 
+def test_reservation_of_an_address_that_another_client_has_is_told(call: Call, world: World) -> None:
+    world.dhcp = DhcpRole(
+        lease("192.0.2.12", "02:00:00:00:00:0c", host_name="desk"),
+        lease("192.0.2.13", "00:1a:2b:3c:4d:5e"),
+        lease("192.0.2.14", "02:00:00:00:00:0e", state="declined"),
+    )
+    with pytest.raises(Refusal) as caught:
+        _add(call, "192.0.2.12")
+    assert [each.text for each in caught.value.problems] == [
+        "192.0.2.12 is leased to desk (02:00:00:00:00:0c) now, which must take another address when it renews"
+    ]
+    _add(call, "192.0.2.13")  # it is its own
+    with pytest.raises(Refusal) as caught:
+        call("dhcp reservation set", address="192.0.2.13", to="192.0.2.12")
+    assert "192.0.2.12 is leased to desk" in caught.value.problems[-1].text
+    assert call("dhcp reservation set", address="192.0.2.13", to="192.0.2.14", plan=True).dangers == [
+        '192.0.2.13 in scope "office" is no longer reserved: its client may get another address, and '
+        "others may get this one"
+    ]
+    assert world.warnings == []
+
+
 def test_reservation_changes_and_moves_with_its_options(call: Call, store: DirectoryStore) -> None:
     _add(call, name="printer")
     call("dhcp option set", option="host-name", value=["p"], reservation="192.0.2.12")

@@ -64,6 +64,14 @@ def test_scope_changes(call: Call, store: DirectoryStore) -> None:
     assert store.read().scopes[0].enabled
 
 
+def test_smaller_pool_tells_how_many_clients_have_its_addresses(call: Call, world: World) -> None:
+    world.dhcp = DhcpRole(lease("192.0.2.10"), lease("192.0.2.28"), lease("192.0.2.29"))
+    with pytest.raises(Refusal) as caught:
+        call("dhcp scope set", name="office", pool="192.0.2.10-192.0.2.27")
+    assert [each.text for each in caught.value.problems][1:] == ["2 clients have one of these addresses now"]
+    assert call("dhcp scope set", name="office", lease="1h").dangers == []
+
+
 def test_what_cannot_be_is_refused(call: Call) -> None:
     with pytest.raises(Refusal, match="there already; change it with: holdfast dhcp scope set Office"):
         call("dhcp scope add", name="Office", subnet="198.51.100.0/24")

@@ -9,8 +9,10 @@ from ipaddress import IPv4Address
 from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
 from holdfast.admin.context import Context
 from holdfast.admin.dhcp_places import SCOPE, scope_of
+from holdfast.admin.dhcp_role import clients_in
 from holdfast.admin.results import Changed
 from holdfast.admin.results_dhcp import ExclusionList, ExclusionRow
+from holdfast.directory.dangers_dhcp import lost_ranges
 from holdfast.directory.dhcp import Scope
 from holdfast.directory.dhcp_ranges import without_ranges
 from holdfast.directory.edit import find_object, with_object
@@ -52,7 +54,9 @@ def _wanted(arguments: Arguments) -> IPRange:
 
 def _change(context: Context, arguments: Arguments, scope: Scope, exclusions: Iterable[IPRange]) -> Changed:
     ordered = tuple(sorted(exclusions, key=lambda each: int(each.first)))
-    return context.change(arguments, with_object(context.organisation, replace(scope, exclusions=ordered)))
+    after = replace(scope, exclusions=ordered)
+    clients = clients_in(context, scope.name, lost_ranges(scope, after))
+    return context.change(arguments, with_object(context.organisation, after), more_dangers=clients)
 
 
 def _list(context: Context, arguments: Arguments) -> ExclusionList:

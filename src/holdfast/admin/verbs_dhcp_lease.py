@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LIST_COUNT = 1000
 STATES = ("active", "offered", "declined", "expired", "released")
 # What one request asks at most, so that clients are answered meanwhile.
-STEP_COUNT = 1000
+STEP_COUNT = 5000
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[:.-]?)+[0-9A-Fa-f]{0,2}")
 _MAC_DIGITS = 12
 

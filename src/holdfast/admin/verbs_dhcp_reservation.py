@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
 from holdfast.admin.context import Context
 from holdfast.admin.dhcp_places import SCOPE, effective_rows, find_reservation, scope_of
-from holdfast.admin.dhcp_role import lease_of
+from holdfast.admin.dhcp_role import lease_of, other_client
 from holdfast.admin.results import Changed, SettingRow
 from holdfast.admin.results_dhcp import ReservationList, ReservationRow, ReservationShown
 from holdfast.admin.setting_arguments import default_argument, given_settings, setting_arguments
@@ -37,7 +37,10 @@ def _add(context: Context, arguments: Arguments) -> Changed:
     given = given_settings(arguments, Reservation) | {"scope": scope.name, "address": address}
     if arguments.flag("from-lease"):
         given = _of_lease(context, str(address)) | given
-    return context.change(arguments, with_object(organisation, _tidy(Reservation(**given))))
+    made = _tidy(Reservation(**given))
+    return context.change(
+        arguments, with_object(organisation, made), more_dangers=other_client(context, made)
+    )
 
 
 def _refuse_reserved(organisation: Organisation, scope: Scope, address: IPv4Address) -> None:
@@ -94,8 +97,9 @@ def _set(context: Context, arguments: Arguments) -> Changed:
     address = IPv4Address(moved)
     _refuse_reserved(organisation, organisation.scopes_by_name[before.scope], address)
     others = tuple(each for each in organisation.reservations if each is not before)
-    changed = replace(organisation, reservations=(*others, replace(after, address=address)))
-    return context.change(arguments, changed)
+    moved_to = replace(after, address=address)
+    changed = replace(organisation, reservations=(*others, moved_to))
+    return context.change(arguments, changed, more_dangers=other_client(context, moved_to))
 
 
 def _remove(context: Context, arguments: Arguments) -> Changed:

@@ -9,10 +9,11 @@ from holdfast.admin import pool_map
 from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
 from holdfast.admin.context import Context
 from holdfast.admin.dhcp_places import effective_rows, the_dhcp_server
-from holdfast.admin.dhcp_role import pool_state, scope_counts
+from holdfast.admin.dhcp_role import clients_in, clients_of, pool_state, scope_counts
 from holdfast.admin.results import Changed, SettingRow
 from holdfast.admin.results_dhcp import PoolRangeRow, ScopeList, ScopeRow, ScopeShown
 from holdfast.admin.setting_arguments import default_argument, given_settings, setting_arguments
+from holdfast.directory.dangers_dhcp import lost_ranges
 from holdfast.directory.dhcp import Scope
 from holdfast.directory.dhcp_options import OptionValue
 from holdfast.directory.dhcp_ranges import leased_ranges
@@ -53,7 +54,9 @@ def _set(context: Context, arguments: Arguments) -> Changed:
     values = given_settings(arguments, Scope) | {"name": scope.name}
     if "server" in values:
         values["server"] = the_dhcp_server(context.organisation, values["server"])
-    return context.change(arguments, with_object(context.organisation, replace(scope, **values)))
+    after = replace(scope, **values)
+    clients = clients_in(context, scope.name, lost_ranges(scope, after))
+    return context.change(arguments, with_object(context.organisation, after), more_dangers=clients)
 
 
 def _enable(context: Context, arguments: Arguments) -> Changed:
@@ -64,7 +67,7 @@ def _enable(context: Context, arguments: Arguments) -> Changed:
 def _disable(context: Context, arguments: Arguments) -> Changed:
     scope = find_object(context.organisation, Scope, arguments.text("name"))
     after = with_object(context.organisation, replace(scope, enabled=False))
-    return context.change(arguments, after, more_dangers=_leased_now(context, scope.name))
+    return context.change(arguments, after, more_dangers=clients_of(context, scope.name))
 
 
 def _remove(context: Context, arguments: Arguments) -> Changed:
@@ -75,16 +78,7 @@ def _remove(context: Context, arguments: Arguments) -> Changed:
         scopes=tuple(each for each in organisation.scopes if each is not scope),
         reservations=tuple(each for each in organisation.reservations if each.scope != scope.name),
     )
-    return context.change(arguments, after, more_dangers=_leased_now(context, scope.name))
-
-
-def _leased_now(context: Context, scope: str) -> list[str]:
-    """How many clients a change would leave without an answer, as far as it is known now."""
-    found = scope_counts(context).get(scope)
-    if found is None or not found.active_count:
-        return []
-    clients = "1 client has" if found.active_count == 1 else f"{found.active_count} clients have"
-    return [f'{clients} a lease of scope "{scope}" now']
+    return context.change(arguments, after, more_dangers=clients_of(context, scope.name))
 
 
 def _list(context: Context, arguments: Arguments) -> ScopeList:

@@ -59,7 +59,7 @@ def _scope(old: Scope, new: Scope) -> Iterator[str]:
             f'{subject} changes from server "{old.server}" to "{new.server}": its leases stay there, '
             "and the new one may give their addresses to others"
         )
-    gone = _gone(old, new)
+    gone = lost_ranges(old, new)
     if gone:
         yield (
             f"{subject} no longer leases {_listed(gone)}: clients that have one of these addresses cannot "
@@ -72,14 +72,14 @@ def _scope(old: Scope, new: Scope) -> Iterator[str]:
         )
 
 
-def _gone(old: Scope, new: Scope) -> list[str]:
+def lost_ranges(old: Scope, new: Scope) -> list[IPRange]:
+    """What a scope leased before a change, and leases no longer after it."""
     if old.pool == new.pool and old.exclusions == new.exclusions:
         return []
+    if not _sound(old):
+        return []
     left = leased_ranges(new) if _sound(new) else ()
-    parts = (
-        [part for each in leased_ranges(old) for part in without_ranges(each, left)] if _sound(old) else []
-    )
-    return [str(each.first) if each.first == each.last else f"{each.first}-{each.last}" for each in parts]
+    return [part for each in leased_ranges(old) for part in without_ranges(each, left)]
 
 
 def _sound(scope: Scope) -> bool:
@@ -196,9 +196,13 @@ def _router(router: IPv4Address, scope: Scope, leased: Iterable[IPRange]) -> Ite
         yield f'scope "{scope.name}" leases {router}, the address of its own router: exclude it'
 
 
-def _listed(texts: list[str]) -> str:
-    more = f" and {_counted(len(texts) - SHOWN_COUNT, 'other range')}" if len(texts) > SHOWN_COUNT else ""
-    return ", ".join(texts[:SHOWN_COUNT]) + more
+def _listed(ranges: list[IPRange]) -> str:
+    more = f" and {_counted(len(ranges) - SHOWN_COUNT, 'other range')}" if len(ranges) > SHOWN_COUNT else ""
+    texts = [
+        str(each.first) if each.first == each.last else f"{each.first}-{each.last}"
+        for each in ranges[:SHOWN_COUNT]
+    ]
+    return ", ".join(texts) + more
 
 
 def _counted(count: int, thing: str) -> str:
