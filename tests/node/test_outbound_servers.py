@@ -18,7 +18,8 @@ from holdfast.directory.model import (
 from holdfast.directory.server_certificates import write_certificates
 from holdfast.kernel.ids import MailboxId
 from holdfast.transport.tls_policy import TlsFacts
-from node.next_hops import ORGANISATION, Hop, Talk, World, data_of, queued
+from holdfast.transport.tracking import EventId, parse_lines
+from node.next_hops import ORGANISATION, SENDER, Hop, Talk, World, data_of, queued
 
 CERTIFICATE = b"\x30\x01a"
 MAIL2 = Server("mail2", "mail2.example.test", "here", addresses=("192.0.2.2",))
@@ -90,3 +91,49 @@ def test_a_server_without_a_certificate_gets_its_mail_as_before_and_that_is_told
     assert bool(world.disk) is (offers == "nothing")
     world.do(world.node.organisation_changed, replace(organisation, name="renamed"))
     assert world.log.count("TRN-0341") == 1
+
+
+class KnowsUs(OtherServer):
+    """Offers what is for servers of ours, under TLS."""
+
+    def command(self, talk: Talk, line: str) -> bytes:
+        if line.startswith("EHLO") and "STARTTLS" in self.said:
+            self.said.append(line)
+            return b"250-mail2.example.test\r\n250-PIPELINING\r\n250 XHOLDFAST 7\r\n"
+        return super().command(talk, line)
+
+
+def test_a_message_goes_on_as_the_same_one_with_its_age() -> None:
+    message = queued(1, BOB, "carol@elsewhere.test", at=1_699_990_000.0)
+    world = World(message, organisation=two_servers(KNOWN))
+    world.tls_facts = TlsFacts("TLSv1.3", "AES", verified=True, server="mail2")
+    hops: dict[str, Hop] = {}
+    world.make_hop = lambda connect: hops.setdefault(
+        connect.address, KnowsUs() if connect.address == "192.0.2.2" else Hop()
+    )
+    world.settle()
+    world.wait(10.0)
+    assert not world.disk
+    (mail,) = [each for each in hops["192.0.2.2"].said if each.startswith("MAIL")]
+    assert mail == f"MAIL FROM:<{SENDER}> XHOLDFAST-ID=nmid-1 XHOLDFAST-RECEIVED=1699990000000"
+    # To others nothing of it is said.
+    (mail,) = [each for each in hops["192.0.2.9"].said if each.startswith("MAIL")]
+    assert mail == f"MAIL FROM:<{SENDER}>"
+    details = {
+        event.recipients: event.custom_data.partition(";")[0]
+        for text in world.tracking
+        for event in parse_lines(text)
+        if event.event_id is EventId.SEND
+    }
+    assert details[(BOB,)] == "S:TransferredTo=mail2"
+    assert details[("carol@elsewhere.test",)].startswith("S:RemoteHost=")
+
+
+def test_a_server_that_knows_nothing_of_it_gets_the_mail_all_the_same() -> None:
+    world = World(queued(1, BOB), organisation=two_servers(KNOWN))
+    world.tls_facts = TlsFacts("TLSv1.3", "AES", verified=True, server="mail2")
+    hop = OtherServer()
+    world.make_hop = lambda _: hop
+    world.settle()
+    assert hop.taken == [data_of(1)]
+    assert not any("XHOLDFAST" in each for each in hop.said)

@@ -14,9 +14,11 @@ from holdfast.kernel.ids import ConnectionId, MailboxId, NetworkMessageId
 from holdfast.transport.envelope import EnvelopeOptions
 from holdfast.transport.intake import UNREAD_S, Intake, Origin, fingerprint_of
 from holdfast.transport.queue import AddMessage, Queue, RecoveredQueue, SettleAnswers, TrackOnly
+from holdfast.transport.rights import Client, ClientKind, Rights
 from holdfast.transport.session_terms import MessageReceived
 from holdfast.transport.tracking import TrackingWriter, parse_line
 from holdfast.wire.headers import HeaderBlock
+from holdfast.wire.transfer import Transfer
 
 ORIGIN = Origin("198.51.100.7", "in", "mail.example.test")
 DAY_S = 86400.0
@@ -78,6 +80,33 @@ def test_the_envelope_and_tls_are_kept() -> None:
     assert write.message.options is options
     assert write.message.data is not None
     assert b"\r\n (TLSv1.3 X)\r\n by mail.example.test with ESMTPS id " in write.message.data
+
+
+def test_a_message_of_another_server_of_ours_goes_on_as_the_same_one() -> None:
+    client = Client(ClientKind.SERVER, Rights(submit=True), server="mail1")
+    for received_at, expected in ((400.0, 400.0), (5000.0, 1000.0)):  # a clock there that is ahead
+        transfer = Transfer("5a0c7c4e-6d3a-4b7c-9f10-3f1d5f6a7b8c", received_at, received_at < 1000.0)
+        write = intake().receive(1000.0, ONE, message(transfer=transfer, client=client), ORIGIN)
+        assert isinstance(write, AddMessage)
+        assert write.message.network_message_id == transfer.network_message_id
+        assert write.message.received_at == expected
+        assert write.message.marks.delay_told is transfer.delay_told
+        event = parse_line(write.tracking)
+        assert event.custom_data == "S:TransferredFrom=mail1"
+        assert event.network_message_id == transfer.network_message_id
+    own = intake().receive(1000.0, ONE, message(client=client), ORIGIN)
+    assert isinstance(own, AddMessage)
+    assert (own.message.received_at, parse_line(own.tracking).custom_data) == (1000.0, "")
+
+
+def test_a_second_try_of_another_server_has_one_copy() -> None:
+    taken = intake()
+    transfer = Transfer("5a0c7c4e-6d3a-4b7c-9f10-3f1d5f6a7b8c", 0.0)
+    first = take(taken, 0.0, ONE, received=message(transfer=transfer))
+    taken.connection_lost(1.0, ONE)
+    again = take(taken, 2.0, TWO, received=message(transfer=transfer))
+    assert isinstance(first, AddMessage)
+    assert isinstance(again, TrackOnly)
 
 
 def test_the_fingerprint_is_of_envelope_and_message() -> None:

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.transport.ledger import LedgerBuilder
-from holdfast.transport.tracking import EventId, LineDetails, MessageFacts, TrackingWriter, file_header
+from holdfast.transport.tracking import (
+    EventId,
+    LineDetails,
+    MessageFacts,
+    TrackingWriter,
+    file_header,
+    sent_details,
+    transferred_details,
+    transferred_from,
+)
 
 Queued = Sequence[tuple[str, tuple[str, ...]]]
 
@@ -177,3 +186,21 @@ def test_a_group_of_very_many_goes_over_several_lines() -> None:
     builder.add_lines(many)
     ledger = builder.finish(())
     assert (ledger.message_count, ledger.accepted_count) == (2, 2501)
+
+
+def test_what_goes_from_one_server_of_ours_to_another_is_accounted_for_by_both() -> None:
+    def facts(event: EventId, details: LineDetails, *recipients: str) -> str:
+        return WRITER.line(0.0, event, "SMTP", MessageFacts(1, "", "1", 100, "", "a@x"), recipients, details)
+
+    sent = sent_details("", "mail2", "192.0.2.2", "250 ok")
+    first = LedgerBuilder()
+    first.add_lines(line(R, "1", "a", "b", "c") + line(D, "1", "a") + line(S, "1", "c"))
+    first.add_lines(facts(S, transferred_details(sent, "mail2"), "b"))
+    ledger = first.finish(())
+    assert (ledger.accepted_count, ledger.delivered_count, ledger.relayed_count) == (3, 1, 1)
+    assert (ledger.transferred_out_count, ledger.transferred_in_count, ledger.unaccounted_count) == (1, 0, 0)
+    second = LedgerBuilder()
+    second.add_lines(facts(R, LineDetails(custom_data=transferred_from("mail1")), "b") + line(D, "1", "b"))
+    ledger = second.finish(())
+    assert (ledger.accepted_count, ledger.delivered_count, ledger.relayed_count) == (1, 1, 0)
+    assert (ledger.transferred_out_count, ledger.transferred_in_count, ledger.unaccounted_count) == (0, 1, 0)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from holdfast.kernel.errors import Refusal
 from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
 from holdfast.transport.outbound_envelope import Envelope, check_line_ends, write_envelope
+from holdfast.transport.outbound_words import Transaction
 from holdfast.wire.smtp_reply import NO_EXTENSIONS, Extensions
 
 DATA = b"Subject: x\r\n\r\nbody\r\n"
@@ -20,7 +21,7 @@ def write(
     options: EnvelopeOptions = PLAIN_ENVELOPE,
     extensions: Extensions = NO_EXTENSIONS,
 ) -> Envelope:
-    return write_envelope(sender, recipients, data, options, extensions)
+    return write_envelope(Transaction(1, sender, recipients, data, options), extensions)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -28,6 +28,7 @@ from holdfast.transport.rights import Client
 from holdfast.transport.session import SmtpSession
 from holdfast.transport.session_terms import MessageReceived, PasswordGiven, Terms, TlsWanted
 from holdfast.transport.tls_policy import TlsDemand, TlsFacts, TlsLevel
+from holdfast.wire.transfer import Transfer, write_transfer
 
 FACTS = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", True)
 HEADER = b"Subject: hello\r\nMessage-ID: <1@example.org>\r\n\r\n"
@@ -63,11 +64,13 @@ class Meeting:
     done: dict[int, TransactionDone] = field(default_factory=dict)
     doubtful: list[int] = field(default_factory=list)
     failed: SessionFailed | None = None
+    client_facts: TlsFacts = FACTS
+    server_facts: TlsFacts = FACTS
 
     def __post_init__(self) -> None:
         connector = ReceiveConnector(
             "test", "mx", ("192.0.2.1:25",), (), tarpit_s=0.0,
-            permission_groups=(PermissionGroup.ANONYMOUS, PermissionGroup.USERS),
+            permission_groups=(PermissionGroup.ANONYMOUS, PermissionGroup.USERS, PermissionGroup.SERVERS),
         )  # fmt: skip
         terms = Terms(connector, "mx.example.test", ORGANISATION)
         self.server = SmtpSession(terms, Judges(), "198.51.100.7", tls_active=False)
@@ -123,8 +126,8 @@ class Meeting:
                         events += self.server.accepted("taken")
                 case TlsWanted():
                     self._client_hears(self.server.take_reply())
-                    self.server.tls_started(FACTS)
-                    self.client.tls_started(FACTS)
+                    self.server.tls_started(self.server_facts)
+                    self.client.tls_started(self.client_facts)
                 case PasswordGiven():
                     known = MailboxId("m") if event.password == "secret" else None
                     events += self.server.password_checked(known)
@@ -237,3 +240,51 @@ def test_reports_and_utf8_come_through() -> None:
     assert came.options.of("alice@example.test").notify == ("NEVER",)
     assert came.data == data
     assert met.done[1].reports_passed_on
+
+
+# --- servers of ours ------------------------------------------------------------------------------
+
+KNOWN = replace(FACTS, server="other")
+TRANSFER = Transfer("5a0c7c4e-6d3a-4b7c-9f10-3f1d5f6a7b8c", 1_700_000_000.25, True)
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize(
+    ("client_facts", "server_facts", "expected"),
+    [(KNOWN, KNOWN, TRANSFER), (KNOWN, FACTS, None), (FACTS, KNOWN, None), (FACTS, FACTS, None)],
+    ids=["both known", "only the server", "only the client", "strangers"],
+)
+def test_a_message_goes_on_as_the_same_one_between_servers_that_both_proved_to_be_ours(
+    client_facts: TlsFacts, server_facts: TlsFacts, expected: Transfer | None, seed: int | None
+) -> None:
+    options = EnvelopeOptions("HDRS", "id", smtputf8=True)
+    sent = replace(message(1, body=b"x" * 70_000 + b"\r\n"), options=options, transfer=TRANSFER)
+    met = meeting(sent, seed=seed, tls=TlsDemand(TlsLevel.DIRECT, "mx.example.test", server="other"))
+    met.client_facts = replace(client_facts, verified=True)
+    met.server_facts = server_facts
+    met.run()
+    assert met.failed is None
+    (came,) = met.received
+    assert came.transfer == expected
+    assert (came.options.return_content, came.options.envelope_id, came.options.smtputf8) == (
+        "HDRS",
+        "id",
+        True,
+    )
+    assert met.done[1].transferred_to == ("other" if expected is not None else "")
+    assert came.client is not None
+    assert came.client.server == server_facts.server
+
+
+def test_from_nobody_else_is_it_believed() -> None:
+    met = meeting()
+    met.run()
+    for facts in (None, FACTS):
+        if facts is not None:
+            met.server.receive(b"STARTTLS\r\n")
+            met.server.take_reply()
+            met.server.tls_started(facts)
+        met.server.receive(b"EHLO other\r\n")
+        assert b"XHOLDFAST" not in met.server.take_reply()
+        met.server.receive(f"MAIL FROM:<a@example.org>{write_transfer(TRANSFER)}\r\n".encode())
+        assert met.server.take_reply() == b"555 5.5.4 parameter not known\r\n"

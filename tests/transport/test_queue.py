@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from holdfast.kernel.ids import NetworkMessageId
-from holdfast.transport.queue import FinishRecipients, Queue, QueuedMessage, RecipientOutcome, RecoveredQueue
+from holdfast.transport.queue import (
+    FinishRecipients,
+    Marks,
+    Queue,
+    QueuedMessage,
+    RecipientOutcome,
+    RecoveredQueue,
+)
 
 
 def message(number: int, size_bytes: int = 10) -> QueuedMessage:
@@ -85,3 +94,21 @@ def test_a_number_is_used_once() -> None:
         held.add(0.0, message(3))
     with pytest.raises(AssertionError):
         held.add(0.0, message(99))
+
+
+def test_a_message_that_comes_old_is_sorted_in_by_its_age() -> None:
+    held = queue()
+    held[3].queued_at = 500.0
+    for number, age_s in ((4, 0.5), (5, 700.0), (6, 100.0)):
+        assert held.take_number() == number
+        told = replace(message(number), marks=Marks(delay_told=number == 6))
+        held.add(1000.0, told, age_s)
+    # What this server took to make it durable is no age, and what comes young is not looked at again.
+    assert [(entry.message.number, entry.queued_at) for entry in held] == [
+        (3, 500.0), (4, 1000.0), (5, 300.0), (6, 900.0),
+    ]  # fmt: skip
+    assert held.unsorted
+    held.sort_by_age()
+    assert [entry.message.number for entry in held] == [5, 3, 6, 4]
+    assert list(held.untold) == [5, 3, 4]
+    assert not held.unsorted

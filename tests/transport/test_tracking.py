@@ -29,6 +29,8 @@ from holdfast.transport.tracking import (
     read_outcome,
     sent_details,
     split_recipients,
+    transferred_details,
+    transferred_from,
 )
 
 FACTS = MessageFacts(7, "<1@x>", "0e6e2b1c-0000-4000-8000-000000000001", 5000, "Hello", "sender@other.test")
@@ -89,6 +91,26 @@ def test_values_are_read_back_as_they_were(subject: str, sender: str, message_id
         FACTS.network_message_id,
         event.recipients,
         event.related_recipients,
+        False,
+    )
+
+
+def test_what_went_to_a_server_of_ours_or_came_from_one_is_told_apart() -> None:
+    sent = sent_details("", "mail2.example.test", "192.0.2.2", "250 2.0.0 ok")
+    for event, details, expected in (
+        (EventId.SEND, sent, False),
+        (EventId.SEND, transferred_details(sent, "mail2"), True),
+        (EventId.RECEIVE, LineDetails(custom_data=transferred_from("mail1")), True),
+        # A next hop that is called so is still none of ours.
+        (EventId.SEND, sent_details("out", "S:TransferredTo=mail2", "", "250"), False),
+    ):
+        line = WRITER.line(0.0, event, "SMTP", FACTS, ("a@x",), details)
+        assert read_outcome(line).transferred is expected
+    assert (
+        parse_line(
+            WRITER.line(0.0, EventId.SEND, "SMTP", FACTS, ("a@x",), transferred_details(sent, "mail2"))
+        ).custom_data
+        == "S:TransferredTo=mail2;S:RemoteHost=mail2.example.test [192.0.2.2]"
     )
 
 

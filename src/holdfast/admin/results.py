@@ -401,17 +401,20 @@ class UnaccountedRow(Result, frozen=True):
 
 
 class Ledger(Result, frozen=True):
-    """accepted = delivered + relayed + queued + bounced + dropped, counted in recipients.
+    """accepted = delivered + relayed + transferred_out + queued + bounced + dropped, counted in recipients.
 
-    Of the messages behind ``queued``: how many another server has, too, and how many should be and are not.
+    ``transferred_in`` is a part of accepted: what another server of ours had before. Of the messages behind
+    ``queued``: how many another server has, too, and how many should be and are not.
     """
 
     accepted: int
     delivered: int
     relayed: int
+    transferred_out: int
     queued: int
     bounced: int
     dropped: int
+    transferred_in: int
     unaccounted: int
     missing: list[UnaccountedRow]
     protected_message_count: int = 0

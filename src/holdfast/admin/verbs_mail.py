@@ -90,9 +90,11 @@ def _ledger(context: Context, arguments: Arguments) -> Ledger:
         accepted=ledger.accepted_count,
         delivered=ledger.delivered_count,
         relayed=ledger.relayed_count,
+        transferred_out=ledger.transferred_out_count,
         queued=ledger.queued_count,
         bounced=ledger.bounced_count,
         dropped=ledger.dropped_count,
+        transferred_in=ledger.transferred_in_count,
         unaccounted=len(ledger.unaccounted),
         missing=[UnaccountedRow(*each) for each in ledger.unaccounted],
         protected_message_count=copies.protected_count,
@@ -141,7 +143,7 @@ VERBS = (
     Verb(
         "ledger",
         "",
-        "Account for every accepted message: accepted = delivered + relayed + queued + bounced + dropped.",
+        "Account for every accepted message: delivered, relayed, transferred, queued, bounced or dropped.",
         "holdfast ledger",
         Ledger,
         detail="Counted in recipients, from the queue database and the tracking log. Relayed: a next hop has "

@@ -47,6 +47,7 @@ from holdfast.transport.queue import (
     HoldQueue,
     MarkMessage,
     Queue,
+    QueuedMessage,
     QueueWrite,
     RecoveredQueue,
     SettleAnswers,
@@ -388,7 +389,7 @@ class TransportNode:
                     self._doors.accepted(now, write)
                 else:
                     self._own.committed(write)
-                entry = self._queue.add(now, write.message)
+                entry = self._queue.add(now, write.message, self._age_s(now, write.message))
                 self._shadows.protection.committed(now, write)
                 self._delivery.route(now, entry, entry.remaining)
             elif isinstance(write, FinishRecipients):
@@ -582,13 +583,16 @@ class TransportNode:
                 self._doors.refused(now, write, COPY_REFUSAL)
             came_over, shadows.came_over = shadows.came_over, []
             for message in came_over:
-                entry = self._queue.add(now, message)
+                entry = self._queue.add(now, message, self._age_s(now, message))
                 shadows.came_to_us(now, entry)
                 self._delivery.route(now, entry, entry.remaining)
             released, shadows.released = shadows.released, []
             for entry in released:
                 if self._queue.get(entry.message.number) is entry and not entry.outcomes:
                     self._delivery.route(now, entry, entry.remaining)
+
+    def _age_s(self, now: float, message: QueuedMessage) -> float:
+        return self._tracking.wall(now) - message.received_at
 
     def _log(self, kind: EventKind, **fields: str | int) -> None:
         self.outputs.append(Log(happened(kind, **fields)))

@@ -12,7 +12,7 @@ first 250 was read, gets it delivered a second time, unless the process died
 before that knowledge was durable; soon after the last fault it is.
 Somebody elsewhere has it from a next hop (``acceptances``), or was refused by one.
 **mailbox**: UIDs only grow and nothing vanishes. **ledger**: accepted =
-delivered + relayed + queued + bounced + dropped, unaccounted 0.
+delivered + relayed + transferred + queued + bounced + dropped, unaccounted 0.
 """
 
 from __future__ import annotations

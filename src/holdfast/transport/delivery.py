@@ -284,7 +284,7 @@ class Delivery:
 
     def _ages_due(self) -> float | None:
         """When something may be too old; the queue is in the order of arrival."""
-        if self.outbound.lanes or self.shelves[UNREACHABLE].part_count:
+        if self.outbound.lanes or self.shelves[UNREACHABLE].part_count or self._queue.unsorted:
             return self._age_check_at
         oldest = next(iter(self._queue), None)
         if oldest is None:
@@ -341,6 +341,7 @@ class Delivery:
     def _expire(self, now: float) -> int:
         """Give up what waits too long where nothing moves; the queue is in the order of arrival."""
         failure = Failure("4.4.7", "it could not be delivered for too long")
+        self._queue.sort_by_age()
         expired: list[tuple[Entry, list[Part]]] = []
         for entry in self._queue:
             if entry.queued_at + self.organisation.expiry_s > now or len(expired) == AGED_COUNT_MAX:

@@ -50,8 +50,10 @@ from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import ConnectionId, NetworkMessageId, new_network_message_id
 from holdfast.transport.delivery import facts_of
 from holdfast.transport.queue import (
+    NO_MARKS,
     UNCERTAIN_COUNT_MAX,
     AddMessage,
+    Marks,
     Queue,
     QueuedMessage,
     QueueWrite,
@@ -59,7 +61,7 @@ from holdfast.transport.queue import (
     TrackOnly,
 )
 from holdfast.transport.session_terms import MessageReceived
-from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter
+from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter, transferred_from
 from holdfast.wire.headers import Trace, decode_words, received_header
 
 UNREAD_S = 5.0
@@ -121,6 +123,13 @@ def fingerprint_of(message: MessageReceived) -> bytes:
         for start in range(0, len(data), _PIECE_BYTES):
             digest.update(data[start : start + _PIECE_BYTES])
     return digest.digest()
+
+
+_DELAY_TOLD = Marks(delay_told=True)
+
+
+def _server_of(message: MessageReceived) -> str:
+    return message.client.server if message.client is not None else ""
 
 
 class Intake:
@@ -247,8 +256,13 @@ class Intake:
     ) -> tuple[QueuedMessage, AddMessage]:
         """Make the message to be queued; ``known_by`` are its fingerprint and its Message-ID."""
         fingerprint, message_id = known_by
-        network_message_id = self._id_elsewhere(now, fingerprint) or new_network_message_id(self._luck)
+        transfer = message.transfer
+        if transfer is not None:
+            network_message_id = NetworkMessageId(transfer.network_message_id)
+        else:
+            network_message_id = self._id_elsewhere(now, fingerprint) or new_network_message_id(self._luck)
         recipients = message.recipients
+        wall = self._tracking.wall(now)
         trace = Trace(
             helo=message.helo,
             client_address=origin.client_ip,
@@ -258,11 +272,12 @@ class Intake:
             recipient=recipients[0] if len(recipients) == 1 else "",
             tls=message.tls,
         )
-        data = received_header(trace, self._tracking.wall(now)) + message.data
+        data = received_header(trace, wall) + message.data
         queued = QueuedMessage(
             number=self._queue.take_number(),
             network_message_id=network_message_id,
-            received_at=self._tracking.wall(now),
+            # A clock elsewhere that is ahead makes no message younger than it is.
+            received_at=wall if transfer is None else min(transfer.received_at, wall),
             reverse_path=message.reverse_path,
             recipients=recipients,
             size_bytes=len(data),
@@ -271,12 +286,14 @@ class Intake:
             subject=decode_words(message.header.subject),
             fingerprint=fingerprint,
             options=message.options,
+            marks=NO_MARKS if transfer is None or not transfer.delay_told else _DELAY_TOLD,
             line_ends_checked=True,  # by the session (``session_data``, ``session_chunks``)
         )
         details = LineDetails(
             client_ip=origin.client_ip,
             client_hostname=message.helo,
             connector=origin.connector,
+            custom_data=transferred_from(_server_of(message)) if transfer is not None else "",
             directionality="Originating" if message.signed_in else "Incoming",
         )
         line = self._tracking.line(now, EventId.RECEIVE, "SMTP", facts_of(queued), recipients, details)

@@ -4,7 +4,8 @@ It is recomputed from the tracking log and the queue, never kept, so that it
 cannot agree with a mistake. The unit is one recipient of one message. A pair
 (network message id, recipient) opens with RECEIVE (or DSN, for a message of our
 own, or RESUBMIT), and closes with DELIVER or DUPLICATEDELIVER (delivered), SEND (relayed: a
-next hop answers for it now), FAIL (bounced), DROP (dropped), or by waiting in
+next hop answers for it now; transferred, where that is a server of ours that goes on
+with the same network message id), FAIL (bounced), DROP (dropped), or by waiting in
 the queue (queued). EXPAND replaces a group by its members, RESOLVE an address by
 the one it stands for: what was replaced is not counted, what took its place is.
 What stays open is unaccounted: it was acknowledged and is nowhere.
@@ -61,9 +62,11 @@ class Ledger:
         accepted_count: recipients that we answer for.
         delivered_count: recipients whose mailbox has the message.
         relayed_count: recipients that a next hop has taken.
+        transferred_out_count: recipients that another server of ours has taken, and accounts for.
         queued_count: recipients that wait.
         bounced_count: recipients given up, their sender told where it can be told.
         dropped_count: recipients dropped with a reason: second tries, empty groups.
+        transferred_in_count: of the accepted: recipients that another server of ours had before.
         unaccounted: network message id and recipient of each that is nowhere.
         message_count: messages that were opened.
         unmatched_count: lines about a recipient that was not open.
@@ -73,9 +76,11 @@ class Ledger:
     accepted_count: int
     delivered_count: int
     relayed_count: int
+    transferred_out_count: int
     queued_count: int
     bounced_count: int
     dropped_count: int
+    transferred_in_count: int
     unaccounted: tuple[tuple[str, str], ...]
     message_count: int
     unmatched_count: int
@@ -95,6 +100,7 @@ class LedgerBuilder:
         self._accepted_count = 0
         self._message_count = 0
         self._unmatched_count = 0
+        self._transferred_out_count = self._transferred_in_count = 0
         self._closed = {EventId.DELIVER: 0, EventId.SEND: 0, EventId.FAIL: 0, EventId.DROP: 0}
 
     def add_line(self, line: str) -> None:
@@ -102,7 +108,7 @@ class LedgerBuilder:
         if not line or line.startswith("#"):
             return
         try:
-            event_id, network_message_id, recipients, related = read_outcome(line)
+            event_id, network_message_id, recipients, related, transferred = read_outcome(line)
         except Refusal:
             return
         match event_id:
@@ -110,12 +116,15 @@ class LedgerBuilder:
                 # A message with very many recipients has several lines; one that was taken over from another
                 # server, or comes from the Safety Net, is ours to answer for from then on.
                 self._message_count += network_message_id not in self._open
-                self._begin(network_message_id, recipients)
+                begun_count = self._begin(network_message_id, recipients)
+                self._transferred_in_count += begun_count if transferred else 0
             case EventId.EXPAND | EventId.RESOLVE:
                 self._accepted_count -= self._end(network_message_id, related)
                 self._begin(network_message_id, recipients)
             case EventId.DELIVER | EventId.DUPLICATEDELIVER:
                 self._closed[EventId.DELIVER] += self._end(network_message_id, recipients)
+            case EventId.SEND if transferred:
+                self._transferred_out_count += self._end(network_message_id, recipients)
             case EventId.SEND | EventId.FAIL | EventId.DROP:
                 self._closed[event_id] += self._end(network_message_id, recipients)
             case (
@@ -136,13 +145,16 @@ class LedgerBuilder:
         for line in text.split("\n"):
             self.add_line(line)
 
-    def _begin(self, network_message_id: str, recipients: Iterable[str]) -> None:
+    def _begin(self, network_message_id: str, recipients: Iterable[str]) -> int:
+        """Open pairs and return how many were not."""
         known = self._open.setdefault(network_message_id, set())
         before = len(known)
         known.update(recipients)
-        self._accepted_count += len(known) - before
+        count = len(known) - before
+        self._accepted_count += count
         if not known:
             del self._open[network_message_id]
+        return count
 
     def _end(self, network_message_id: str, recipients: tuple[str, ...]) -> int:
         """Close pairs and return how many were open."""
@@ -174,9 +186,11 @@ class LedgerBuilder:
             accepted_count=self._accepted_count,
             delivered_count=self._closed[EventId.DELIVER],
             relayed_count=self._closed[EventId.SEND],
+            transferred_out_count=self._transferred_out_count,
             queued_count=queued_count,
             bounced_count=self._closed[EventId.FAIL],
             dropped_count=self._closed[EventId.DROP],
+            transferred_in_count=self._transferred_in_count,
             unaccounted=tuple(
                 (network_message_id, recipient)
                 for network_message_id, recipients in self._open.items()

@@ -25,16 +25,19 @@ from holdfast.transport.outbound_queue import OutboundConnection, OutboundQueue
 from holdfast.transport.outbound_session import Reply, Transaction, TransactionDone
 from holdfast.transport.outcomes import Outcomes, facts_of
 from holdfast.transport.queue import (
+    DeliveryType,
     Failure,
     NextHopKey,
     Part,
     PartState,
     Queue,
+    QueuedMessage,
     RecipientOutcome,
     Served,
 )
 from holdfast.transport.reading import Reading
-from holdfast.transport.tracking import EventId, TrackingWriter, sent_details
+from holdfast.transport.tracking import EventId, TrackingWriter, sent_details, transferred_details
+from holdfast.wire.transfer import Transfer
 
 # How many messages of one queue are read from disk ahead of their turn.
 READ_AHEAD_COUNT = 4
@@ -140,6 +143,7 @@ class Outbound:
                 message.data,
                 message.options,
                 message.line_ends_checked,
+                transfer_of(message) if lane.key.delivery_type is DeliveryType.SERVER else None,
             )
         return None
 
@@ -200,6 +204,8 @@ class Outbound:
         reply = done.reply
         said = f"{reply.code} {reply.text}" if reply is not None else ""
         details = sent_details(part.lane.key.connector, connection.host, connection.address, said)
+        if done.transferred_to:
+            details = transferred_details(details, done.transferred_to)
         line = self._tracking.line(now, EventId.SEND, "SMTP", facts_of(entry.message), done.accepted, details)
         self._outcomes.settle(
             entry,
@@ -354,6 +360,11 @@ class Outbound:
         ]:
             del self.lanes[lane.key]
             self._stirred.pop(lane.key, None)
+
+
+def transfer_of(message: QueuedMessage) -> Transfer:
+    """What another server of ours is told of a message, so that it goes on with the same one."""
+    return Transfer(message.network_message_id, message.received_at, message.marks.delay_told)
 
 
 def failure_of(host: str, reply: Reply) -> Failure:

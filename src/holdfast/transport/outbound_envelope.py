@@ -24,7 +24,9 @@ from typing import NamedTuple
 from holdfast.kernel.address import parse_address
 from holdfast.kernel.errors import Refusal
 from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
+from holdfast.transport.outbound_words import Transaction
 from holdfast.wire.smtp_reply import Extensions
+from holdfast.wire.transfer import write_transfer
 
 # Nearly all addresses: printable ASCII that needs no quotes. All others are parsed again.
 _PLAIN_PATH = re.compile(r"[!-;=?-~]+")
@@ -47,21 +49,14 @@ class Envelope(NamedTuple):
     refused: tuple[tuple[str, Refusal], ...]
 
 
-def write_envelope(
-    reverse_path: str,
-    recipients: tuple[str, ...],
-    data: bytes,
-    options: EnvelopeOptions,
-    extensions: Extensions,
-    *,
-    line_ends_checked: bool = False,
-) -> Envelope:
+def write_envelope(transaction: Transaction, extensions: Extensions) -> Envelope:
     """Write MAIL and RCPT for a message; its line ends are judged here unless that was done before.
 
     Raises:
         Refusal: the next hop cannot take this message for anybody.
     """
-    if not line_ends_checked:
+    recipients, data, options = transaction.recipients, transaction.data, transaction.options
+    if not transaction.line_ends_checked:
         check_line_ends(data)
     size_bytes_max = extensions.size_bytes_max
     if size_bytes_max and len(data) > size_bytes_max:
@@ -74,7 +69,7 @@ def write_envelope(
         raise Refusal(
             "header is not ASCII, and the next hop does not offer SMTPUTF8", code=554, status="5.6.9"
         )
-    sender = reverse_path
+    sender = transaction.reverse_path
     if sender and not _PLAIN_PATH.fullmatch(sender):
         sender = _other_path(sender, "5.1.7", extensions)
     told = dict(options.recipients) if extensions.dsn else {}
@@ -99,6 +94,8 @@ def write_envelope(
     mail = f"MAIL FROM:<{sender}>{_mail_parameters(data, options, extensions)}"
     if utf8 and extensions.smtputf8:
         mail += " SMTPUTF8"  # RFC 6531 section 3.4
+    if extensions.holdfast and transaction.transfer is not None:
+        mail += write_transfer(transaction.transfer)
     return Envelope(f"{mail}\r\n".encode(), rcpts, asked, tuple(refused))
 
 

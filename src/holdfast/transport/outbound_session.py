@@ -46,6 +46,7 @@ from holdfast.transport.outbound_words import (
     Step,
     Transaction,
     TransactionDone,
+    offered_by,
     own_judgement,
     reply_of,
 )
@@ -56,7 +57,6 @@ from holdfast.wire.smtp_reply import (
     ReplyReader,
     ServerReply,
     no_reply,
-    parse_ehlo,
 )
 
 __all__ = [
@@ -212,14 +212,7 @@ class OutboundSession:
         assert self.can_take_more, "not now"
         assert transaction.recipients
         try:
-            envelope = write_envelope(
-                transaction.reverse_path,
-                transaction.recipients,
-                transaction.data,
-                transaction.options,
-                self.extensions,
-                line_ends_checked=transaction.line_ends_checked,
-            )
+            envelope = write_envelope(transaction, self.extensions)
         except Refusal as refusal:
             reply = own_judgement(refusal, "MAIL")
             refused = tuple((recipient, reply) for recipient in transaction.recipients)
@@ -324,7 +317,7 @@ class OutboundSession:
             case _State.GREETING if good:
                 self._say_hello()
             case _State.EHLO if good:
-                self.extensions = parse_ehlo(reply)
+                self.extensions = offered_by(reply, self.tls_facts)
                 self._after_hello()
             case _State.EHLO if reply.code >= 500:
                 # RFC 5321 section 3.2: a server that does not know EHLO is asked by HELO.
@@ -552,6 +545,7 @@ class OutboundSession:
                         tuple(given.refused),
                         answer,
                         self.extensions.dsn,
+                        self.tls_facts.server if self.extensions.holdfast and self.tls_facts else "",
                     )
                 )
             else:

@@ -6,11 +6,13 @@ Source: RFC 5321 sections 4.2 and 3.3; RFC 1047; RFC 3461.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from holdfast.kernel.errors import Refusal
 from holdfast.transport.envelope import EnvelopeOptions
-from holdfast.wire.smtp_reply import ServerReply
+from holdfast.transport.tls_policy import TlsFacts
+from holdfast.wire.smtp_reply import Extensions, ServerReply, parse_ehlo
+from holdfast.wire.transfer import Transfer
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -22,6 +24,7 @@ class Transaction:
         recipients: envelope recipients, at least one.
         data: the message with CRLF line ends, not dot-stuffed.
         line_ends_checked: whether it is known to have no other line ends.
+        transfer: what a server of ours is told of it beside; None for hosts of others.
     """
 
     number: int
@@ -30,6 +33,7 @@ class Transaction:
     data: bytes
     options: EnvelopeOptions
     line_ends_checked: bool = False
+    transfer: Transfer | None = None
 
 
 # What is made per message is not frozen: each field would take 0.3 µs more. Nobody changes it.
@@ -79,6 +83,7 @@ class TransactionDone:
             the message itself was refused, all of them have that reply.
         reports_passed_on: whether the next hop was told what the sender wants to be told (RFC 3461), so
             that a report of success is its business now.
+        transferred_to: the server of ours that goes on with the same message; empty for hosts of others.
     """
 
     number: int
@@ -86,6 +91,7 @@ class TransactionDone:
     refused: tuple[tuple[str, Reply], ...]
     reply: Reply | None
     reports_passed_on: bool = False
+    transferred_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,14 @@ STEP_NAMES = ("RSET", "MAIL", "RCPT", "DATA", "message")
 def reply_of(reply: ServerReply, command: str) -> Reply:
     """A reply of the next hop to a command."""
     return Reply(reply.code, reply.status, reply.text, command)
+
+
+def offered_by(reply: ServerReply, facts: TlsFacts | None) -> Extensions:
+    """What the answer to EHLO offers; what is for servers of ours only where it has proved to be one."""
+    found = parse_ehlo(reply)
+    if found.holdfast and not (facts is not None and facts.server):
+        return replace(found, holdfast=0)
+    return found
 
 
 def own_judgement(refusal: Refusal, command: str) -> Reply:

@@ -214,6 +214,7 @@ class RecoveredQueue:
 
 
 UNCERTAIN_COUNT_MAX = 100_000  # fingerprints of messages whose sender may not have read our 250
+OLD_S = 60.0  # a message that comes with a greater age is sorted in by it
 MEMORY_BYTES_MAX = 64 << 20  # of message data; what is above it is read from disk when its turn comes
 
 
@@ -428,12 +429,21 @@ class Queue:
         self._entries: dict[int, Entry] = {}
         # Those whose sender was not told that they wait, in the order of arrival.
         self.untold: dict[int, Entry] = {}
+        self.unsorted = False
         for message in recovered.messages:
             found = message if message.data is None else replace(message, data=None)
             entry = Entry(found, message.received_at, message.recipients)
             self._entries[message.number] = entry
             if not message.marks.delay_told:
                 self.untold[message.number] = entry
+
+    def sort_by_age(self) -> None:
+        """Put the oldest first, where a message came that was old already."""
+        if self.unsorted:
+            self.unsorted = False
+            oldest_first = sorted(self._entries.items(), key=lambda item: item[1].queued_at)
+            self._entries = dict(oldest_first)
+            self.untold = {number: entry for number, entry in oldest_first if number in self.untold}
 
     def put_in_order(self, now: float) -> None:
         """Let no message that was found be younger than ``now``, and put the oldest first.
@@ -447,10 +457,8 @@ class Queue:
             entry.queued_at = min(entry.queued_at, now)
             in_order = in_order and last_at <= entry.queued_at
             last_at = entry.queued_at
-        if not in_order:
-            oldest_first = sorted(self._entries.items(), key=lambda item: item[1].queued_at)
-            self._entries = dict(oldest_first)
-            self.untold = {number: entry for number, entry in oldest_first if number in self.untold}
+        self.unsorted = not in_order
+        self.sort_by_age()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -471,8 +479,14 @@ class Queue:
         self._next_number += 1
         return number
 
-    def add(self, now: float, message: QueuedMessage) -> Entry:
-        """Keep a message that has just become durable; without its data when memory is full."""
+    def add(self, now: float, message: QueuedMessage, age_s: float = 0.0) -> Entry:
+        """Keep a message that has just become durable; without its data when memory is full.
+
+        Args:
+            now: steady.
+            message: of a number that was taken.
+            age_s: how long ago a server of ours took it in; what this one took to make it durable is no age.
+        """
         assert message.number < self._next_number
         assert message.number not in self._entries
         if message.data is None:
@@ -481,9 +495,11 @@ class Queue:
             message = replace(message, data=None)
         else:
             self.memory_bytes += message.size_bytes
-        entry = Entry(message, now, message.recipients)
+        entry = Entry(message, now - age_s if age_s > OLD_S else now, message.recipients)
+        self.unsorted = self.unsorted or age_s > OLD_S
         self._entries[message.number] = entry
-        self.untold[message.number] = entry
+        if not message.marks.delay_told:
+            self.untold[message.number] = entry
         return entry
 
     def data_read(self, entry: Entry, data: bytes) -> None:

@@ -269,7 +269,10 @@ class SmtpSession(SessionReading):
         self._check_client()
         mail = smtp.parse_mail_from(line)
         parameters = mail.parameters
-        if parameters.auth_given and not self._sign_in_offered:
+        if (parameters.auth_given and not self._sign_in_offered) or (
+            # What a server of ours says of a message is believed: from nobody else.
+            parameters.transfer is not None and not self._server
+        ):
             raise Refusal("parameter not known", code=555, status="5.5.4")
         size_bytes = parameters.size_bytes
         try:
@@ -510,6 +513,7 @@ class SmtpSession(SessionReading):
                 self._options,
                 self.client,
                 self._tls,
+                self._mail.parameters.transfer,
             )
         )
 

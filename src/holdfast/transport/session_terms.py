@@ -28,6 +28,7 @@ from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire import smtp
 from holdfast.wire.headers import HeaderBlock
 from holdfast.wire.shadow import VERSION
+from holdfast.wire.transfer import Transfer
 
 
 class Judge(Protocol):
@@ -58,6 +59,7 @@ class MessageReceived:
         options: what the envelope said beyond that.
         client: who the sender is, and its rights.
         tls: version and cipher suite in words; empty without TLS or when they are not known.
+        transfer: what another server of ours knows of the message already; None for everybody else's.
     """
 
     reverse_path: str
@@ -70,6 +72,7 @@ class MessageReceived:
     options: EnvelopeOptions = PLAIN_ENVELOPE
     client: Client | None = None
     tls: str = ""
+    transfer: Transfer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,6 +256,22 @@ def sent_details(connector: str, remote_host: str, remote_address: str, reply: s
     )
 
 
+_TRANSFERRED_TO, _TRANSFERRED_FROM = "S:TransferredTo=", "S:TransferredFrom="
+
+
+def transferred_details(sent: LineDetails, server: str) -> LineDetails:
+    """Details of a SEND line to a server of ours, which goes on with the same network message id.
+
+    What says so stands first, where no name of a host can be taken for it.
+    """
+    return sent._replace(custom_data=f"{_TRANSFERRED_TO}{server};{sent.custom_data}")
+
+
+def transferred_from(server: str) -> str:
+    """The custom-data of the RECEIVE line of a message that came so."""
+    return f"{_TRANSFERRED_FROM}{server}"
+
+
 def file_header(now: float, software: str = "Holdfast") -> str:
     """The lines at the top of every log file."""
     return (
@@ -332,8 +348,22 @@ def parse_line(line: str) -> TrackingEvent:
     )
 
 
-def read_outcome(line: str) -> tuple[EventId, str, tuple[str, ...], tuple[str, ...]]:
-    """Read only what the ledger needs of a line: event, network message id, recipients, related recipients.
+class OutcomeLine(NamedTuple):
+    """What the ledger needs of a line.
+
+    Attributes:
+        transferred: whether a server of ours had the message before, or goes on with it.
+    """
+
+    event_id: EventId
+    network_message_id: str
+    recipients: tuple[str, ...]
+    related: tuple[str, ...]
+    transferred: bool
+
+
+def read_outcome(line: str) -> OutcomeLine:
+    """Read only what the ledger needs of a line.
 
     Raises:
         Refusal: the line is not one that ``TrackingWriter`` makes.
@@ -344,7 +374,8 @@ def read_outcome(line: str) -> tuple[EventId, str, tuple[str, ...], tuple[str, .
         raise Refusal("not a line of the tracking log")
     recipients = split_recipients(_unquote(values[12]))
     related = split_recipients(_unquote(values[16])) if values[16] else ()
-    return event_id, values[11], recipients, related
+    transferred = values[26].startswith((_TRANSFERRED_TO, _TRANSFERRED_FROM))
+    return OutcomeLine(event_id, values[11], recipients, related, transferred)
 
 
 def comparable(recipient: str) -> str:

@@ -1,4 +1,4 @@
-"""Read the parameters of MAIL and RCPT: SIZE, BODY, AUTH, SMTPUTF8, and those of delivery reports.
+"""Read the parameters of MAIL and RCPT: SIZE, BODY, AUTH, SMTPUTF8, of delivery reports, between servers.
 
 Nothing is kept that could not be said again to a next hop: values that travel
 on (ENVID, ORCPT) are checked down to their xtext, so that no value of a client
@@ -13,6 +13,7 @@ import re
 from typing import NamedTuple
 
 from holdfast.kernel.errors import Refusal
+from holdfast.wire.transfer import Transfer, read_transfer
 
 ENVELOPE_ID_BYTES_MAX = 100  # RFC 3461 section 4.4
 ORIGINAL_RECIPIENT_BYTES_MAX = 500  # RFC 3461 section 4.2
@@ -38,6 +39,7 @@ class MailParameters(NamedTuple):
         smtputf8: whether SMTPUTF8 was said.
         return_content: FULL or HDRS; empty when RET was not given.
         envelope_id: the ENVID value as given (xtext); empty when it was not.
+        transfer: what another server of ours says of the message; see ``wire.transfer``.
     """
 
     size_bytes: int | None = None
@@ -46,6 +48,7 @@ class MailParameters(NamedTuple):
     smtputf8: bool = False
     return_content: str = ""
     envelope_id: str = ""
+    transfer: Transfer | None = None
 
 
 class RcptParameters(NamedTuple):
@@ -75,7 +78,9 @@ def parse_mail_parameters(text: bytes) -> MailParameters:
     size_bytes: int | None = None
     auth_given = eight_bit = smtputf8 = False
     return_content = envelope_id = ""
-    for keyword, value in _split(text).items():
+    parameters = _split(text)
+    transfer = read_transfer(parameters) if b"XHOLDFAST-" in text.upper() else None
+    for keyword, value in parameters.items():
         match keyword:
             case b"SIZE" if value is not None and _DIGITS.fullmatch(value):
                 size_bytes = int(value)
@@ -93,7 +98,7 @@ def parse_mail_parameters(text: bytes) -> MailParameters:
                 raise Refusal(f"malformed parameter {keyword.decode()}", code=501, status="5.5.4")
             case _:
                 raise Refusal("parameter not known", code=555, status="5.5.4")
-    return MailParameters(size_bytes, auth_given, eight_bit, smtputf8, return_content, envelope_id)
+    return MailParameters(size_bytes, auth_given, eight_bit, smtputf8, return_content, envelope_id, transfer)
 
 
 def parse_rcpt_parameters(text: bytes, *, smtputf8: bool) -> RcptParameters:

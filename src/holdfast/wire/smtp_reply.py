@@ -32,6 +32,7 @@ _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 _CODES = {b"%d" % code: code for code in range(200, 600)}
 _STATUS = re.compile(rb"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?=\s|$)")
 _NOT_PRINTABLE = re.compile(rb"[^ -~]+")
+_VERSION = re.compile(rb"[1-9][0-9]{0,4}")
 _DIGITS = re.compile(rb"[0-9]{1,20}")
 
 _OTHER_PROTOCOLS = (
@@ -163,6 +164,7 @@ class Extensions:
         size_bytes_max: the largest message it takes (RFC 1870); 0 when it names no limit, None
             when it does not offer SIZE.
         sign_in: mechanisms of AUTH, in upper case.
+        holdfast: the version of what only servers of ours say to each other; 0 when it is not offered.
     """
 
     name: str = ""
@@ -175,6 +177,7 @@ class Extensions:
     enhanced_status_codes: bool = False
     size_bytes_max: int | None = None
     sign_in: frozenset[str] = frozenset()
+    holdfast: int = 0
 
 
 NO_EXTENSIONS = Extensions()
@@ -189,6 +192,7 @@ def parse_ehlo(reply: ServerReply) -> Extensions:
     keywords: set[bytes] = set()
     sign_in: set[str] = set()
     size_bytes_max: int | None = None
+    holdfast = 0
     for line in reply.lines[1:]:
         words = line.upper().split()
         if not words:
@@ -199,6 +203,8 @@ def parse_ehlo(reply: ServerReply) -> Extensions:
             sign_in.update(word.decode("ascii", "replace") for word in mechanisms if word)
         elif keyword == b"SIZE":
             size_bytes_max = int(words[1]) if len(words) > 1 and _DIGITS.fullmatch(words[1]) else 0
+        elif keyword == b"XHOLDFAST":
+            holdfast = int(words[1]) if len(words) > 1 and _VERSION.fullmatch(words[1]) else 1
         else:
             keywords.add(keyword)
     name = reply.lines[0].split(None, 1)
@@ -213,4 +219,5 @@ def parse_ehlo(reply: ServerReply) -> Extensions:
         enhanced_status_codes=b"ENHANCEDSTATUSCODES" in keywords,
         size_bytes_max=size_bytes_max,
         sign_in=frozenset(sign_in),
+        holdfast=holdfast,
     )
