@@ -44,6 +44,7 @@ PASSED = Outcome(
         LedgerSums("mail2", 900, 800, 100, 0, 0, 0, 0),
     ),
     silent=(),
+    unaccounted=(),
     notes=("mail2 & friends <said> something",),
 )
 BROKEN = replace(
@@ -57,4 +58,5 @@ BROKEN = replace(
     ),
     ledgers=(LedgerSums("mail1", 700, 600, 100, 0, 0, 0, 2),),
     silent=("mail2",),
+    unaccounted=(("id-1", "a@lab.test"), ("id-2", "b@lab.test")),
 )

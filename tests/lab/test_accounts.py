@@ -6,7 +6,15 @@ from collections import Counter
 
 import pytest
 
-from holdfast.lab.accounts import Gap, longest_gap, missing_copies, outages, settle, without_service
+from holdfast.lab.accounts import (
+    Gap,
+    join_ledgers,
+    longest_gap,
+    missing_copies,
+    outages,
+    settle,
+    without_service,
+)
 from holdfast.lab.drill_plan import Letter
 from holdfast.lab.load import Acknowledged, Place, Sent
 from holdfast.lab.probes import Door, Look
@@ -121,3 +129,12 @@ def test_who_knows_both_servers_is_without_service_only_while_neither_answers() 
         "SMTP": {"mail1": 3.0, "mail2": 3.0, "any": 1.0},
         "IMAP": {"mail1": 1.0, "any": 1.0},
     }
+
+
+def test_what_one_server_lost_sight_of_another_may_account_for() -> None:
+    seen, gone = ("id-1", A), ("id-2", A)
+    missing = {"mail1": {seen, gone}, "mail2": set[tuple[str, str]]()}
+    # What a server closed and then misses again, because it was opened anew, stays missing.
+    closed = {"mail1": {gone}, "mail2": {seen, ("id-3", A)}}
+    assert join_ledgers(missing, closed) == (gone,)
+    assert join_ledgers({"mail1": set(), "mail2": set()}, closed) == ()

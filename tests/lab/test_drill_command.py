@@ -35,6 +35,9 @@ def test_the_blow_is_read() -> None:
     assert read_orders(given(freeze="any")).server == ""
     cut = read_orders(given(cut="mail1:mail2", one_way=True))
     assert (cut.blow, cut.server, cut.other, cut.one_way) == (Blow.CUT, "mail1", "mail2", True)
+    assert read_orders(given(kill="any", lose_queue=True)).lose_queue
+    assert read_orders(given(live=True)).blow is Blow.NONE
+    assert read_orders(given(live=True)).rate == 5.0
     assert read_orders(given(no_blow=True)).blow is Blow.NONE
     spans = read_orders(given(back_after="3s", declare_lost_after="1s", patience="2m"))
     assert (spans.back_after_s, spans.declare_lost_after_s, spans.patience_s) == (3.0, 1.0, 120.0)
@@ -46,6 +49,9 @@ def test_the_blow_is_read() -> None:
         ({"kill": "mail1", "freeze": "mail2"}, "one of --kill"),
         ({"kill": "mail1", "no_blow": True}, "one of --kill"),
         ({"cut": "mail1", "loopback": True}, "no cable to cut"),
+        ({"freeze": "mail1", "lose_queue": True}, "about a killed server"),
+        ({"live": True, "kill": "mail1", "lose_queue": True}, "about a killed server"),
+        ({"live": True, "loopback": True}, "without --lab and --loopback"),
         ({"no_return": True, "back_after": "3s"}, "contradict"),
         ({"load": "fast"}, "load"),
         ({"minutes": "soon"}, "minutes"),

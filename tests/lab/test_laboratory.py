@@ -65,6 +65,11 @@ def test_a_lab_on_loopback_from_up_to_down(lab: Lab, until: Callable[[Callable[[
     assert lab.thaw("mail2") == count
     assert lab.kill("mail2") == count
     assert [each.state for each in lab.status()] == ["serving", "down", "down"]
+    with pytest.raises(Refusal, match="mail1 runs; kill it"):
+        lab.lose_queue("mail1")
+    lost = lab.lose_queue("mail2")
+    assert (lost / "queue.sqlite").exists()
+    assert not list(lab.home("mail2").glob("queue.*"))
     lab.start("mail2", said.append)
     assert subjects(lab, "mail2", "mail2.user1@lab.test") == [b"Subject: crossing"]
 

@@ -30,7 +30,7 @@ def test_a_drill_that_was_passed_says_so() -> None:
             "5 copies in mailboxes that could not be read",
         ),
         (replace(PASSED, tally=replace(TALLY, acknowledged_count=0)), "no letter got its 250"),
-        (replace(PASSED, ledgers=BROKEN.ledgers), "2 unaccounted for by the ledgers"),
+        (replace(PASSED, unaccounted=BROKEN.unaccounted), "2 unaccounted for by the ledgers"),
         (replace(PASSED, silent=("mail2",)), "no ledger from mail2"),
     ],
 )

@@ -11,6 +11,7 @@ _ARGUMENTS = (
     Argument("live", Kind.FLAG, "the server that runs here and those of its organisation; asks first"),
     Argument("yes", Kind.FLAG, "with --live: do not ask; and do hit a server that is in use"),
     Argument("kill", Kind.TEXT, "kill -9 every process of this server, or of any"),
+    Argument("lose-queue", Kind.FLAG, "a killed server comes back without its queue, as after a lost disk"),
     Argument("freeze", Kind.TEXT, "stop every process of this server where it is, or of any"),
     Argument("cut", Kind.TEXT, "cut this server, or any, off from everything; mail1:mail2 from one"),
     Argument("one-way", Kind.FLAG, "with --cut: drop only what the server sends"),

@@ -17,6 +17,7 @@ from holdfast.lab.load import Sent
 from holdfast.lab.probes import Door, Look
 
 Copy = tuple[int, str]  # number of the letter, recipient
+Entry = tuple[str, str]  # network message id, recipient: what ledgers are about
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,27 @@ def settle(sent: Sent, found: Mapping[str, Counter[int]], *, queued: set[Copy], 
         lost=tuple(sorted(missing - queued - bounced)),
         doubled=tuple(doubled),
         foreign=tuple(sorted(there.keys() - all_copies)),
+    )
+
+
+def join_ledgers(missing: Mapping[str, set[Entry]], closed: Mapping[str, set[Entry]]) -> tuple[Entry, ...]:
+    """What the servers together cannot account for.
+
+    A server that lost its disk cannot tell what became of a message; its partner, which held a copy, can.
+
+    Args:
+        missing: what the ledger of each server calls unaccounted.
+        closed: what the tracking log of each server says was delivered, handed on, returned or dropped.
+    """
+    return tuple(
+        sorted(
+            {
+                entry
+                for server, entries in missing.items()
+                for entry in entries
+                if not any(entry in each for other, each in closed.items() if other != server)
+            }
+        )
     )
 
 

@@ -21,7 +21,9 @@ from holdfast.directory.model import Role
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.lab.accounts import (
     Copy,
+    Entry,
     Gap,
+    join_ledgers,
     longest_gap,
     missing_copies,
     outages,
@@ -41,6 +43,8 @@ POLL_S = 1.0
 # Without a return, what can be delivered is when this many looks at the queues were the same.
 STEADY_LOOK_COUNT = 4
 TRACK_LIMIT = 1_000_000
+# Lines of the tracking log after which a server has no more to do with a recipient.
+CLOSING = ("DELIVER", "DUPLICATEDELIVER", "SEND", "FAIL", "DROP")
 
 Progress = Callable[[float, str], None]  # from 0 to 1, and what is being done
 
@@ -126,7 +130,8 @@ class Drill:
         await self._until(plan.blow_at_s)
         await asyncio.to_thread(self._stage.hit, plan.server, self._orders)
         self._hit_at_s = self._now()
-        self._mark(PAST_WORDS[self._orders.blow])
+        lost = ", its queue lost" if self._orders.lose_queue else ""
+        self._mark(PAST_WORDS[self._orders.blow] + lost)
         steps = [
             (at_s, step)
             for at_s, step in ((plan.lost_at_s, self._declare_lost), (plan.back_at_s, self._undo))
@@ -244,6 +249,7 @@ class Drill:
         queued = await self._waiting(missing) if missing else set()
         bounced = await self._bounced(missing - queued) if missing - queued else set()
         ledgers, silent = await self._ledgers()
+        unaccounted = await self._join() if any(each.unaccounted for each in ledgers) else ()
         started = self._started
         last = max((each.at for each in sent.acknowledged.values()), default=ended)
         return Outcome(
@@ -267,6 +273,7 @@ class Drill:
             put_off=dict(sent.put_off),
             ledgers=ledgers,
             silent=silent,
+            unaccounted=unaccounted,
             notes=tuple(self._notes),
         )
 
@@ -303,6 +310,23 @@ class Drill:
                 if row["event"] == "FAIL" and number is not None and isinstance(recipients, list):
                     found |= {(number, str(each)) for each in recipients}
         return found & missing
+
+    async def _join(self) -> tuple[Entry, ...]:
+        """What one ledger misses and no other server has accounted for."""
+        missing: dict[str, set[Entry]] = {}
+        closed: dict[str, set[Entry]] = {}
+        for machine in self._machines:
+            rows = await self._rows(machine, ("ledger",), "missing")
+            missing[machine.name] = {
+                (str(each["network_message_id"]), str(each["recipient"])) for each in rows
+            }
+            closed[machine.name] = set()
+            for row in await self._rows(machine, ("message", "track", "--limit", str(TRACK_LIMIT)), "rows"):
+                recipients = row["recipients"]
+                if row["event"] in CLOSING and isinstance(recipients, list):
+                    message_id = str(row["network_message_id"])
+                    closed[machine.name] |= {(message_id, str(each)) for each in recipients}
+        return join_ledgers(missing, closed)
 
     async def _rows(self, machine: Machine, words: tuple[str, ...], name: str) -> list[dict[str, object]]:
         try:

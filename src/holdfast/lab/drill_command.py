@@ -117,6 +117,9 @@ def read_orders(given: Mapping[str, Value]) -> Orders:
         raise Refusal("on loopback there is no cable to cut; use --freeze, or --lab as root")
     if given["no-return"] is True and given["back-after"] is not None:
         raise Refusal("--no-return and --back-after contradict each other; give one of them")
+    lose_queue = given["lose-queue"] is True
+    if lose_queue and (blow is not Blow.KILL or live):
+        raise Refusal("--lose-queue is about a killed server of a lab; give it with --kill, without --live")
     seed = given["seed"]
     return Orders(
         rate=parse_rate(str(given["load"] or (LIVE_LOAD if live else LAB_LOAD))),
@@ -128,6 +131,7 @@ def read_orders(given: Mapping[str, Value]) -> Orders:
         one_way=given["one-way"] is True,
         back_after_s=_optional(given["back-after"]),
         no_return=given["no-return"] is True,
+        lose_queue=lose_queue,
         declare_lost_after_s=_optional(given["declare-lost-after"]),
         patience_s=_seconds(given["patience"]),
     )

@@ -47,6 +47,7 @@ class Orders:
         other: for a cut: from whom; empty means from everything.
         back_after_s: how long after the blow it is undone; None draws it.
         no_return: it is undone only at the end, so that the mailboxes can be read.
+        lose_queue: a killed server comes back without its queue database, as after a disk was lost.
         declare_lost_after_s: when the others are told that it is lost; None leaves that to them.
         patience_s: how long the queues may take to drain.
     """
@@ -60,6 +61,7 @@ class Orders:
     one_way: bool = False
     back_after_s: float | None = None
     no_return: bool = False
+    lose_queue: bool = False
     declare_lost_after_s: float | None = None
     patience_s: float = 60.0
 

@@ -401,6 +401,25 @@ class Lab:
         self._forget_ended()
         return count
 
+    def lose_queue(self, name: str) -> Path:
+        """Take the queue database of a server that is down out of its way, as if its disk were lost.
+
+        Returns:
+            Where the files are now.
+
+        Raises:
+            Refusal: the server runs.
+        """
+        if self._living(self.sheet.machine(name).name):
+            raise Refusal(f"{name} runs; kill it before its queue is taken away")
+        number = 1
+        while (target := self.home(name) / f"lost-{number}").exists():
+            number += 1
+        target.mkdir(mode=0o700)
+        for file in self.home(name).glob("queue.*"):
+            file.rename(target / file.name)
+        return target
+
     def freeze(self, name: str) -> int:
         """Stop every process of a server where it is, as a machine that hangs.
 

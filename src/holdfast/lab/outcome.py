@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from holdfast.lab.accounts import Gap, Tally
+from holdfast.lab.accounts import Entry, Gap, Tally
 from holdfast.lab.drill_plan import PAST_WORDS, Orders, Schedule
 
 SHOWN_MAX = 20
@@ -59,6 +59,7 @@ class Outcome:
         put_off: the answers that made senders try again, with how often.
         ledgers: of each server that answered.
         silent: the servers whose ledger did not answer.
+        unaccounted: what all ledgers together cannot account for.
         notes: what else the reader should know.
     """
 
@@ -79,12 +80,13 @@ class Outcome:
     put_off: dict[str, int]
     ledgers: tuple[LedgerSums, ...]
     silent: tuple[str, ...]
+    unaccounted: tuple[Entry, ...]
     notes: tuple[str, ...]
 
     @property
     def unaccounted_count(self) -> int:
-        """Recipients that a ledger calls unaccounted, on all servers together."""
-        return sum(each.unaccounted for each in self.ledgers)
+        """Recipients that the ledgers of all servers, taken together, cannot account for."""
+        return len(self.unaccounted)
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -161,6 +163,7 @@ def as_json(outcome: Outcome) -> str:
         "duplicated_after_no_answer": tally.doubled_uncertain_count,
         "unaccounted": outcome.unaccounted_count,
         "lost_copies": tally.lost[:SHOWN_MAX],
+        "unaccounted_entries": outcome.unaccounted[:SHOWN_MAX],
         "duplicated_copies": tally.doubled[:SHOWN_MAX],
         "drained": outcome.drained,
         "without_service_s": outcome.without_service_s,

@@ -69,6 +69,8 @@ class LabStage:
         match orders.blow:
             case Blow.KILL:
                 self._lab.kill(name)
+                if orders.lose_queue:
+                    self._lab.lose_queue(name)
             case Blow.FREEZE:
                 self._lab.freeze(name)
             case Blow.CUT:
