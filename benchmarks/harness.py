@@ -1,7 +1,8 @@
 """Run us and a peer in turn in one run, and report ratios.
 
 These machines are noisy: absolute figures say little, so every round runs each
-side once, in alternating order, and the ratio is taken per round. The result
+side once, in alternating order. What counts is the ratio of the medians; the
+ratios of the rounds are reported beside it. The result
 goes to ``benchmarks/results/SUITE.json`` and to the terminal as a table.
 """
 
@@ -23,7 +24,16 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One case: medians of both sides, and the median, lowest and highest ratio over the rounds."""
+    """One case.
+
+    Attributes:
+        ours: the median over the rounds.
+        theirs: the same.
+        ratio: of these medians.
+        ratio_of_rounds: the median of the ratios of the rounds.
+        ratio_min: the lowest of them.
+        ratio_max: the highest of them.
+    """
 
     case: str
     peer: str
@@ -31,6 +41,7 @@ class Row:
     theirs: float
     unit: str
     ratio: float
+    ratio_of_rounds: float
     ratio_min: float
     ratio_max: float
     rounds: int
@@ -64,24 +75,40 @@ def run_case(case: Case, peer: str, unit: str, rounds: int) -> Row:
         for figures, measure in sides if number % 2 == 0 else reversed(sides):
             figures.append(measure())
     ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+    our_median, their_median = statistics.median(ours), statistics.median(theirs)
     return Row(
-        case.name, peer, round(statistics.median(ours), 1), round(statistics.median(theirs), 1), unit,
-        round(statistics.median(ratios), 2), round(min(ratios), 2), round(max(ratios), 2), rounds,
+        case.name, peer, round(our_median, 1), round(their_median, 1), unit,
+        round(our_median / their_median, 2), round(statistics.median(ratios), 2),
+        round(min(ratios), 2), round(max(ratios), 2), rounds,
     )  # fmt: skip
 
 
-def report(suite: str, rows: list[Row]) -> None:
-    """Write the results and print the table."""
+def report(suite: str, rows: list[Row], *, keep: bool = False) -> None:
+    """Write the results and print the table.
+
+    Args:
+        suite: names the file.
+        rows: what was measured.
+        keep: whether cases of the same machine that were not measured now stay in the file.
+    """
     RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{suite}.json"
+    if keep and path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if before["machine"] == machine():
+            now = {(row.case, row.peer): row for row in rows}
+            found = [now.pop((row["case"], row["peer"]), None) or Row(**row) for row in before["rows"]]
+            rows = [*found, *now.values()]
     result = {"suite": suite, "machine": machine(), "rows": [asdict(row) for row in rows]}
-    (RESULTS / f"{suite}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     table = Table(title=f"{suite} on {machine()}")
-    for name in ("case", "ours", "theirs", "unit", "ratio", "lowest", "highest", "rounds"):
+    for name in ("case", "ours", "theirs", "unit", "ratio", "of rounds", "lowest", "highest", "rounds"):
         table.add_column(name, justify="left" if name in ("case", "unit") else "right")
     for row in rows:
         table.add_row(
             f"{row.case} against {row.peer}", f"{row.ours:,.0f}", f"{row.theirs:,.0f}", row.unit,
-            f"{row.ratio:.2f}", f"{row.ratio_min:.2f}", f"{row.ratio_max:.2f}", str(row.rounds),
+            f"{row.ratio:.2f}", f"{row.ratio_of_rounds:.2f}", f"{row.ratio_min:.2f}", f"{row.ratio_max:.2f}",
+            str(row.rounds),
         )  # fmt: skip
     # As wide as the table, also where the output is no terminal and 80 columns would be assumed.
-    Console(width=130).print(table)
+    Console(width=140).print(table)

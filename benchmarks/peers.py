@@ -1,5 +1,9 @@
 """The servers that benchmarks measure: ourselves and Debian's Postfix, each in a folder of its own.
 
+Every server, and whatever sends to it or takes from it, is in a session of its own, as under a service
+manager. Postfix makes itself one anyway, and Linux shares the processor between sessions first
+(sched_autogroup_enabled, sched(7)): a server that shared its session with other work would get the less.
+
 Postfix runs with its durable defaults (the queue file is synced before 250,
 the maildir file before it is renamed into place). What is set below is only
 what lets it run beside a system's own Postfix, and what makes the case the
@@ -66,7 +70,7 @@ class Holdfast:
         self._log = (directory / "holdfast.log").open("w")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "holdfast.cli.main", "--home", str(self.home), "up"],
-            stdout=self._log, stderr=self._log,
+            stdout=self._log, stderr=self._log, start_new_session=True,
         )  # fmt: skip
         wait_for_port(self.port)
         wait_for_port(self._imap)
@@ -190,7 +194,7 @@ def accept_to_mailbox(server: Holdfast | Postfix, *, sessions: int, count: int, 
     subprocess.run(
         [program, "-d", "-s", str(sessions), "-m", str(count), "-l", str(size), "-f", "load@outside.example",
          "-t", RECIPIENT, f"127.0.0.1:{server.port}"],
-        check=True, timeout=_PATIENCE_S,
+        check=True, timeout=_PATIENCE_S, start_new_session=True,
     )  # fmt: skip
     while server.delivered_count() < wanted:
         if time.monotonic() - started > _PATIENCE_S:

@@ -48,11 +48,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="a part of the names of the cases wanted")
+    parser.add_argument("--keep", action="store_true", help="keep the results of the cases not measured now")
     arguments = parser.parse_args()
     rows: list[Row] = []
 
     def compare(name: str, ours: Callable[[], float], theirs: Callable[[], float], peer: str) -> None:
-        if arguments.only in name:
+        if arguments.only in f"{name}, against {peer}":
             rows.append(run_case(Case(name, ours, theirs), peer, "messages/s", arguments.rounds))
 
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as name:
@@ -79,7 +80,7 @@ def main() -> None:
         finally:
             for server in (ours, postfix, aiosmtpd):
                 server.close()
-    report("relay", rows)
+    report("relay", rows, keep=arguments.keep)
 
 
 if __name__ == "__main__":

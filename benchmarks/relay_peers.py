@@ -41,7 +41,7 @@ class Sink:
         self.message_count = 0
         self._process = subprocess.Popen(
             [postfix_program("smtp-sink"), "-u", "nobody", "-c", f"127.0.0.1:{self.port}", "200"],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         threading.Thread(target=self._read, daemon=True).start()
         wait_for_port(self.port)
@@ -179,7 +179,7 @@ class Aiosmtpd:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "aiosmtpd", "-n", "-l", f"127.0.0.1:{self.port}",
              "-c", "aiosmtpd.handlers.Mailbox", str(directory / "aiosmtpd")],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         wait_for_port(self.port)
 
@@ -200,7 +200,7 @@ def send(port: int, load: Load, host: str = "127.0.0.1") -> float:
     if lasting:
         words.insert(1, "-d")
     started = time.monotonic()
-    subprocess.run(words, check=True, timeout=_PATIENCE_S)
+    subprocess.run(words, check=True, timeout=_PATIENCE_S, start_new_session=True)
     return time.monotonic() - started
 
 
