@@ -219,7 +219,7 @@ class FrameReader:
     def __init__(self) -> None:
         self._pending = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    def feed(self, data: bytes | memoryview) -> Iterator[tuple[bytes, memoryview]]:
         """Take bytes; yield head and data of each frame that is whole. The data is valid until the next."""
         pending = self._pending
         pending += data
@@ -238,7 +238,7 @@ class FrameReader:
             del pending[:at]
 
 
-def read_to_writer(reader: FrameReader, data: bytes) -> list[ToWriter]:
+def read_to_writer(reader: FrameReader, data: bytes | memoryview) -> list[ToWriter]:
     """Take bytes that came to the writer; return the frames that are whole now.
 
     Raises:

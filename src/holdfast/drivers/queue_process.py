@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import sys
 import traceback
 from pathlib import Path
@@ -37,6 +38,7 @@ from holdfast.drivers.sqlite_queue import QueueDatabase
 from holdfast.kernel.errors import Refusal, Unavailable
 
 RECEIVE_BYTES = 1 << 20
+_SECOND = struct.pack("@ll", 1, 0)  # a struct timeval
 EXIT_BROKEN = 70  # sysexits.h: EX_SOFTWARE
 
 
@@ -68,6 +70,11 @@ class QueueProcess:
         self._channel = channel
         self._database = database
         self._reader = FrameReader()
+        # One for all: a new one each time would be mapped and unmapped, at the price of ten system calls.
+        self._received = bytearray(RECEIVE_BYTES)
+        # A time-out of the system's: Python's own costs two system calls more each time.
+        channel.setblocking(True)
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SECOND)
 
     def serve(self) -> None:
         """Commit what comes, until the other side says that it is enough, or is gone."""
@@ -88,19 +95,19 @@ class QueueProcess:
                     return
 
     def _receive(self) -> list[ToWriter] | None:
-        """Wait for frames; empty when nothing comes for a while, None when the other side is gone."""
-        self._channel.settimeout(self._database.idle_s)
+        """Wait for frames; empty when nothing comes for a second, None when the other side is gone."""
         frames: list[ToWriter] = []
-        while not frames:
-            try:
-                data = self._channel.recv(RECEIVE_BYTES)
-            except TimeoutError:
-                return []
-            except ConnectionError:
-                return None
-            if not data:
-                return None
-            frames = read_to_writer(self._reader, data)
+        with memoryview(self._received) as view:
+            while not frames:
+                try:
+                    count = self._channel.recv_into(view)
+                except BlockingIOError:
+                    return []
+                except ConnectionError:
+                    return None
+                if not count:
+                    return None
+                frames = read_to_writer(self._reader, view[:count])
         return frames
 
     def _commit(self, batch: Batch) -> None:
@@ -113,7 +120,6 @@ class QueueProcess:
 def say(channel: socket.socket, frame: FromWriter) -> None:
     """Answer; when the other side is gone there is nobody to tell."""
     try:
-        channel.settimeout(None)
         channel.sendall(b"".join(pack(frame)))
     except ConnectionError:
         return

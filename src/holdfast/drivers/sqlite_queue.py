@@ -175,13 +175,8 @@ class QueueDatabase:
             return f"queue database: {reason}"
         return None
 
-    @property
-    def idle_s(self) -> float | None:
-        """After how long without a batch ``rest`` wants to be called; None for never."""
-        return CHECKPOINT_S if self._removed_id < self._committed_id else None
-
     def rest(self) -> None:
-        """Do what is left to do when nothing waits."""
+        """Do what is left to do when nothing came for ``CHECKPOINT_S``."""
         self._catch_up_when_due()
         with contextlib.suppress(sqlite3.Error, OSError):
             self._checkpoint()
