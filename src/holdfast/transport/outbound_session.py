@@ -51,6 +51,7 @@ from holdfast.transport.outbound_words import (
     reply_of,
 )
 from holdfast.transport.tls_policy import TlsDemand, TlsFacts, TlsLevel
+from holdfast.wire.line_ends import dots_doubled
 from holdfast.wire.smtp_reply import (
     NO_EXTENSIONS,
     Extensions,
@@ -441,10 +442,7 @@ class OutboundSession:
             output.append(b"BDAT %d LAST\r\n" % len(data))
             output.append(data)
         else:
-            # RFC 5321 section 4.5.2. Searched, not split: where no line begins with a dot nothing is copied.
-            if data.startswith(b"."):
-                output.append(b".")
-            output.append(data.replace(b"\r\n.", b"\r\n.."))
+            output.append(dots_doubled(data))
             output.append(b".\r\n" if not data or data.endswith(b"\r\n") else b"\r\n.\r\n")
         self._send_next()
 
