@@ -26,6 +26,7 @@ from holdfast.transport.queue import (
     QueuedMessage,
     QueueWrite,
     RecoveredQueue,
+    SettleAnswers,
     TrackOnly,
 )
 from holdfast.transport.shadow_writes import RecoveredShadows
@@ -170,9 +171,55 @@ def test_what_is_submitted_together_stays_together(tmp_path: Path, monkeypatch: 
         await told.until(30)
 
     asyncio.run(scenario())
-    assert all(len(writes) % 3 == 0 and len(writes) <= 6 for writes, _ in told.batches)
-    assert len(told.batches) >= 5
+    assert [len(writes) for writes, _ in told.batches] == [6] * 5
     writer.close(True)
+
+
+def test_what_nobody_waits_for_goes_with_what_somebody_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_writer, "LAZY_S", PATIENCE_S)
+    writer, _ = open_queue(tmp_path)
+    told = Told()
+
+    async def scenario() -> None:
+        await write(writer, [add(1)])
+        writer.submit([finish(1)], told.done)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert told.batches == []
+        writer.submit([SettleAnswers((b"1" * 16,))], told.done)
+        writer.submit([add(2)], told.done)
+        await told.until(3)
+
+    asyncio.run(scenario())
+    assert len(told.batches) == 1
+    writer.close(True)
+    assert [each.number for each in read_queue(tmp_path)] == [2]
+
+
+def test_what_nobody_waits_for_goes_alone_after_a_while(tmp_path: Path) -> None:
+    writer, _ = open_queue(tmp_path)
+    assert asyncio.run(write(writer, [add(1)])) is None
+    assert asyncio.run(write(writer, [finish(1)])) is None
+    assert asyncio.run(write(writer, [SettleAnswers((b"1" * 16,))])) is None
+    writer.close(True)
+    assert read_queue(tmp_path) == []
+
+
+def test_what_nobody_waits_for_is_finished_by_a_clean_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_writer, "LAZY_S", PATIENCE_S)
+    writer, _ = open_queue(tmp_path)
+
+    async def scenario() -> None:
+        await write(writer, [add(1)])
+        writer.submit([finish(1)], lambda *_: None)
+        writer.close(True)
+
+    asyncio.run(scenario())
+    assert read_queue(tmp_path) == []
 
 
 def test_a_full_disk_is_reported_and_recovers_by_itself(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The transport role's side of its queue writer: what is submitted becomes durable in another process.
 
-What one turn of the event loop submits is one batch. Not more than two batches are on their way:
-while one is being committed the next is there already, and what comes meanwhile is gathered into the
-one after that. Nothing is split that was submitted together.
+What one turn of the event loop submits is one batch. One batch is on its way at a time, and what comes
+meanwhile is gathered into the next: with two on their way there were a third more commits, and the
+processor was busy with those. Nothing is split that was submitted together.
 
 The writer (``drivers.queue_process``) is started here and ends with us. When it ends before, nothing can be
 acknowledged any more: ``ended`` is told, and the role stops.
@@ -41,11 +41,15 @@ from holdfast.drivers.sqlite_queue import read_recovered
 from holdfast.drivers.sqlite_schema import connect
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import NetworkMessageId
-from holdfast.transport.queue import QueueWrite, RecoveredQueue
+from holdfast.transport.queue import FinishRecipients, QueueWrite, RecoveredQueue, SettleAnswers
 
 BATCH_WRITE_COUNT_MAX = 10_000
 BATCH_DATA_BYTES_MAX = 16 << 20
-AT_WORK_COUNT_MAX = 2
+# Writes that nobody waits for, and how long they may wait for one that somebody does: a commit of both costs
+# as much as one of either. With one session it is half of the commits. The price is that a message whose
+# next hop has answered may be sent again if the process is killed within that time (docs/decisions/0009).
+LAZY = (FinishRecipients, SettleAnswers)
+LAZY_S = 0.005
 # A clean stop waits so long for the last commits; after it the writer is killed, which loses nothing.
 CLOSE_TIMEOUT_S = 20.0
 _SEND_BUFFER_BYTES = 4 << 20  # as much of it as the system allows
@@ -70,7 +74,9 @@ class QueueWriter:
         self._loop: asyncio.AbstractEventLoop | None = None
         # What was submitted and is not on its way yet; what is on its way, by number of its batch.
         self._waiting: deque[tuple[list[QueueWrite], CommitDone]] = deque()
+        self._urgent = False  # whether anything of it may not wait
         self._handing_over = False
+        self._lazy_timer: asyncio.TimerHandle | None = None
         self._at_work: deque[tuple[int, list[QueueWrite], CommitDone]] = deque()
         self._last_number = 0
         self._unsent: list[bytes | memoryview] = []
@@ -149,30 +155,43 @@ class QueueWriter:
 
     def submit(self, writes: list[QueueWrite], done: CommitDone) -> None:
         """Make writes durable, with whatever else waits; ``done`` is called in the loop."""
+        loop = self.attend()
         self._waiting.append((writes, done))
         if self._handing_over:
             return
-        self.attend()
-        self._hand_over_soon()
+        if self._urgent or not all(isinstance(each, LAZY) for each in writes):
+            self._urgent = True
+            self._hand_over_soon()
+        elif self._lazy_timer is None:
+            self._lazy_timer = loop.call_later(LAZY_S, self._lazy_time_over)
 
-    def attend(self) -> None:
+    def _lazy_time_over(self) -> None:
+        self._lazy_timer = None
+        if self._waiting:
+            self._urgent = True
+            self._hand_over_soon()
+
+    def attend(self) -> asyncio.AbstractEventLoop:
         """Hear from now on, in this event loop, what the writer says, and when it ends."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
+            self._leave_loop()
             self._loop = loop
             self._channel.setblocking(False)
             loop.add_reader(self._channel.fileno(), self._readable)
+        return loop
 
     def _hand_over_soon(self) -> None:
         # All that one turn of the loop submits goes together: a commit of one costs as much as of twenty.
-        if self._waiting and not self._handing_over and self._loop is not None:
+        if self._urgent and not self._handing_over and self._loop is not None:
             self._handing_over = True
             self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         self._handing_over = False
-        while self._waiting and len(self._at_work) < AT_WORK_COUNT_MAX and not self._unsent:
+        if self._waiting and not self._at_work:
             self._send_batch()
+        self._urgent = self._urgent and bool(self._waiting)
 
     def _send_batch(self) -> None:
         builder = BatchBuilder()
@@ -209,13 +228,9 @@ class QueueWriter:
         if bool(unsent) != self._blocked and self._loop is not None:
             self._blocked = bool(unsent)
             if self._blocked:
-                self._loop.add_writer(self._channel.fileno(), self._writable)
+                self._loop.add_writer(self._channel.fileno(), self._send)
             else:
                 self._loop.remove_writer(self._channel.fileno())
-
-    def _writable(self) -> None:
-        self._send()
-        self._hand_over()
 
     def _readable(self) -> None:
         data = self._receive()
@@ -289,6 +304,9 @@ class QueueWriter:
         return not data or any(isinstance(each, Closed) for each in read_from_writer(self._frames, data))
 
     def _leave_loop(self) -> None:
+        if self._lazy_timer is not None:
+            self._lazy_timer.cancel()
+        self._lazy_timer, self._handing_over, self._blocked = None, False, False
         loop, self._loop = self._loop, None
         if loop is not None and not loop.is_closed():
             loop.remove_reader(self._channel.fileno())
