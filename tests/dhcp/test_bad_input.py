@@ -147,7 +147,7 @@ def test_a_lease_neither_ends_early_nor_comes_back_by_time_alone() -> None:
     client.gets(world)
     world.later(3600)
     assert world.active() == {"10.0.0.10": client.key}
-    world.later(1.5)
+    world.later(2.5)
     assert world.active() == {}
     world.restart()
     world.now -= 3600  # what a clock that was set back would say, if anybody asked it

@@ -110,7 +110,7 @@ def test_a_lease_is_extended_from_the_renewal_on(unicast: bool) -> None:
     assert (ack.lease_s, ack.message.ciaddr) == (3600, packed("10.0.0.10"))
     assert ack.reply.where is Where.CLIENT
     lease = world.disk[int.from_bytes(packed("10.0.0.10"), "big")]
-    assert (lease.started_at, lease.expires_at) == (int(world.now) - 1800, int(world.now) + 3601)
+    assert (lease.started_at, lease.expires_at) == (int(world.now) - 1800, int(world.now) + 3602)
     assert world.records() == [records.RENEWED]
     world.later(3599)
     assert world.active() == {"10.0.0.10": client.key}

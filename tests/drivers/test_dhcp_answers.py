@@ -76,7 +76,7 @@ def test_leases_by_everything_that_is_known_of_them() -> None:
     assert (first.scope, first.state, first.mac, first.host_name, first.relay, first.reserved) == (
         "office", "active", "02:00:00:00:00:00", "Host-0", "01:01:70", False,
     )  # fmt: skip
-    assert first.ends_at == NOW + 3601 + 100
+    assert first.ends_at == NOW + 3602 + 100
     for question, addresses in (
         (LeaseQuestion(host_name="host-1"), ["10.0.0.11"]),
         (LeaseQuestion(mac="02000000"), found(every)),

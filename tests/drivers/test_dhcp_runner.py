@@ -12,9 +12,10 @@ from pathlib import Path
 from dhcp.conversations import Client
 from dhcp_service import RELAY, RELAY_OPTION, free_udp_port, organisation, relay
 from holdfast.dhcp.lease import Lease
+from holdfast.dhcp.lease_time import Mark
 from holdfast.drivers.audit_log import AuditLog
 from holdfast.drivers.dhcp_runner import DhcpRunner
-from holdfast.drivers.lease_clock import LeaseClock, Mark
+from holdfast.drivers.lease_clock import LeaseClock
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.sqlite_leases import LeaseStore, read_leases
 from holdfast.kernel.errors import Unavailable

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.dhcp.lease import ACTIVE, FREE, NEVER, Lease
-from holdfast.drivers.lease_clock import Mark
+from holdfast.dhcp.lease_time import Mark
 from holdfast.drivers.sqlite_leases import SCHEMA, LeaseStore, read_leases
 from holdfast.kernel.errors import Refusal, Unavailable
 

@@ -51,6 +51,9 @@ from holdfast.wire.dhcp4_values import (
 )
 from holdfast.wire.relay_agent import RELAY_SOURCE_PORT, SERVER_ID_OVERRIDE
 
+# A lease ends here a second or two after its client thinks so: for instants are whole, and clocks differ.
+SPARE_S = 2
+
 
 class LeaseServer(Desk):
     """Everything that is decided about messages of clients."""
@@ -323,7 +326,7 @@ class LeaseServer(Desk):
             asking.hardware,
             asking.client_id,
             old.started_at if renewed and old is not None else seconds,
-            NEVER if lease_s == UNLIMITED_LEASE_S else seconds + 1 + lease_s,
+            NEVER if lease_s == UNLIMITED_LEASE_S else seconds + SPARE_S + lease_s,
             old.changed_at if renewed and old is not None else seconds,
             seconds,
             host_name_of(asking.facts),

@@ -30,6 +30,7 @@ from holdfast.node.dhcp import AskAddress, CommitLeases, DhcpLog, DhcpNode, Send
 
 TICK_S = 0.1
 LOOK_AT_INTERFACES_S = 5.0
+SAID_STEP_S = 1.0  # a clock that is corrected by less is no news
 
 
 class DhcpRunner:
@@ -59,6 +60,7 @@ class DhcpRunner:
         self._timer: asyncio.TimerHandle | None = None
         self._look_at = 0.0
         self._is_open = self._said_closed = False
+        self._said_step_s = 0.0
         self._interfaces: list[Interface] = []
         self._missing: set[str] = set()
         self._declared = DhcpServer("")
@@ -172,12 +174,15 @@ class DhcpRunner:
         if due is None:
             return
         mark, step_s = due
-        if step_s:
+        if abs(step_s) >= SAID_STEP_S and round(step_s) != round(self._said_step_s):
+            self._said_step_s = step_s
             self._log.write(happened(events.CLOCK_SET, step_s=round(step_s, 1)))
         if self.node.durable:
-            # The next lease says so; a mark that is missing makes no lease shorter.
+            # One that a full disk does not take is tried again at every tick; the next lease says why.
             with contextlib.suppress(Unavailable):
                 self._store.commit((), mark)
+                self._clock.marked(mark)
+                self._said_step_s = 0.0
 
     def _follow_interfaces(self) -> None:
         """Serve on what is declared and there; what is not is said once."""

@@ -1,15 +1,8 @@
 """The clock that leases are counted on: it only goes forward, over restarts and whoever sets the machine's.
 
 While the process runs, ``now`` is what the monotonic clock has counted since an
-origin. The origin is chosen at the start so that the instants in the lease
-database keep their meaning:
-
-- the machine was not booted since the last mark: the monotonic clock says how
-  much time has passed, whatever the wall clock was set to meanwhile;
-- it was: the wall clock says so, less what it was ahead at the last mark; but
-  no earlier than the mark, so that no lease that ended comes back.
-
-A mark is written every few seconds and whenever the wall clock was set.
+origin, which follows from the last mark (``dhcp.lease_time``). A mark is
+written every few seconds and whenever the wall clock was set.
 
 Source: clock_gettime(2), CLOCK_MONOTONIC; proc(5), /proc/sys/kernel/random/boot_id.
 """
@@ -19,27 +12,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+
+from holdfast.dhcp.lease_time import Mark, going_on
 
 MARK_EVERY_S = 10.0
-STEP_S = 1.0  # a wall clock that moved further against the monotonic one was set
+# A wall clock that moved further against the monotonic one was set. Leases have more than a second to spare.
+STEP_S = 0.05
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-class Mark(NamedTuple):
-    """Three clocks at one instant.
-
-    Attributes:
-        node_at: ours.
-        wall_at: the machine's.
-        monotonic_at: what the system counts since it was booted.
-        boot_id: which boot that was.
-    """
-
-    node_at: float
-    wall_at: float
-    monotonic_at: float
-    boot_id: str
 
 
 class LeaseClock:
@@ -64,7 +43,8 @@ class LeaseClock:
         self._monotonic = monotonic
         self._wall = wall
         self._boot_id = boot_id
-        self._origin = _start(last, boot_id, monotonic(), wall()) - monotonic()
+        began = monotonic()
+        self._origin = going_on(last, boot_id=boot_id, monotonic=began, wall=wall()) - began
         self._marked_at = float("-inf")
         self._marked_offset_s = 0.0
 
@@ -85,20 +65,15 @@ class LeaseClock:
             step_s = 0.0
         if not first and step_s == 0.0 and now - self._marked_at < MARK_EVERY_S:
             return None
-        self._marked_at, self._marked_offset_s = now, offset_s
         return self.mark(), step_s
+
+    def marked(self, mark: Mark) -> None:
+        """A mark is durable; the next is due in a while."""
+        self._marked_at, self._marked_offset_s = mark.node_at, mark.wall_at - mark.node_at
 
     def mark(self) -> Mark:
         """The clocks now."""
         return Mark(self.now(), self._wall(), self._monotonic(), self._boot_id)
-
-
-def _start(last: Mark | None, boot_id: str, monotonic: float, wall: float) -> float:
-    if last is None:
-        return wall
-    if last.boot_id == boot_id and boot_id and monotonic >= last.monotonic_at:
-        return last.node_at + (monotonic - last.monotonic_at)
-    return max(last.node_at, wall - (last.wall_at - last.node_at))
 
 
 def read_boot_id() -> str:

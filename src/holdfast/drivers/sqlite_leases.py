@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from holdfast.dhcp.lease import Lease
-from holdfast.drivers.lease_clock import Mark
+from holdfast.dhcp.lease_time import Mark
 from holdfast.drivers.sqlite_schema import Schema, damaged, open_for_reading, open_for_writing, translated
 from holdfast.kernel.errors import Unavailable
 

@@ -19,6 +19,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from holdfast.kernel.errors import Refusal
+from holdfast.sim import dhcp_command
+from holdfast.sim.dhcp_rates import DHCP_SCENARIOS
 from holdfast.sim.run import Result, Simulation, crash_everywhere, simulate
 from holdfast.sim.scenario import DEFAULT_SCENARIO, Scenario, load_scenario, scenario_names
 from holdfast.sim.shrink import RUN_COUNT_MAX, Shrunk, shrink
@@ -55,6 +57,8 @@ def main(argv: list[str], out: Out | None = None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         seeds = _seeds(arguments)
+        if arguments.scenario in DHCP_SCENARIOS:
+            return _dhcp(seeds, arguments, out)
         scenario = load_scenario(arguments.scenario)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
@@ -72,6 +76,21 @@ def main(argv: list[str], out: Out | None = None) -> int:
     return int(any(_one(seed, scenario, arguments, out) for seed in seeds))
 
 
+def _dhcp(seeds: range, arguments: argparse.Namespace, out: Out) -> int:
+    """Run a scenario of leases.
+
+    Raises:
+        Refusal: what is asked is for scenarios of mail alone.
+    """
+    if arguments.shrink or arguments.timeline:
+        raise Refusal(f'--shrink and --timeline are for mail; "{arguments.scenario}" is about leases')
+    if arguments.everywhere:
+        return dhcp_command.run_everywhere(seeds[0], arguments.scenario, out)
+    return dhcp_command.run_seeds(
+        seeds, arguments.scenario, out, as_json=arguments.json, trace=arguments.trace
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="holdfast simulate",
@@ -83,7 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seeds", metavar="COUNT or A-B", default="", help="how many seeds to run, or which: 0-199"
     )
-    parser.add_argument("--scenario", default=DEFAULT_SCENARIO, help=f"one of: {', '.join(scenario_names())}")
+    parser.add_argument(
+        "--scenario",
+        default=DEFAULT_SCENARIO,
+        help=f"one of: {', '.join((*scenario_names(), *DHCP_SCENARIOS))}",
+    )
     parser.add_argument("--trace", action="store_true", help="print every event")
     parser.add_argument("--json", action="store_true", help="print one JSON object per run")
     parser.add_argument("--timeline", metavar="FILE.svg", default="", help="draw the run of the first seed")
