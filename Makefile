@@ -37,6 +37,9 @@ bench-mail: $(VENV)/.dev-ready
 bench-shadow: $(VENV)/.dev-ready
 	$(BIN)/python benchmarks/shadow.py
 
+bench-dhcp: $(VENV)/.dev-ready
+	$(BIN)/python benchmarks/dhcp.py
+
 bench: $(VENV)/.dev-ready
 	$(BIN)/python benchmarks/mail.py
 
