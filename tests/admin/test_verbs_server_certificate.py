@@ -38,6 +38,7 @@ def test_another_server_is_made_known_and_ours_is_entered_with_it(call: Call) ->
     done = call("server trust", name="MAIL2", file=_pem(OLD.der))
     assert f'change server "mail2": certificate  -> SHA-256 {sha256_of(OLD.der)}' in done.changes
     assert call("server show", name="mail2").certificates == [sha256_of(OLD.der)]
+    assert {each.name: each.known for each in call("server list").servers} == {"demo": True, "mail2": True}
     printed = call("server certificate").text
     (own,) = call("server show", name="demo").certificates
     assert f"server demo, SHA-256 {own}, until" in printed

@@ -74,12 +74,12 @@ def test_messages_go_in_their_order_and_are_settled_by_the_answer() -> None:
     first, second = desk.add("a@one.test"), desk.add("b@one.test")
     assert desk.outbound.take_stirred(NOW) == [desk.lane]
     connection = desk.connection()
-    one = desk.outbound.next_transaction(connection)
-    two = desk.outbound.next_transaction(connection)
+    one = desk.outbound.next_transaction(NOW, connection)
+    two = desk.outbound.next_transaction(NOW, connection)
     assert one is not None
     assert two is not None
     assert (one.recipients, two.recipients) == (("a@one.test",), ("b@one.test",))
-    assert desk.outbound.next_transaction(connection) is None
+    assert desk.outbound.next_transaction(NOW, connection) is None
     assert desk.outbound.dot_sent(connection, one.number) == first.message.number
     desk.outbound.done(NOW, connection, TransactionDone(one.number, ("a@one.test",), (), OK))
     (outcome,) = first.outcomes
@@ -94,7 +94,7 @@ def test_a_refusal_of_the_message_makes_its_note_needless() -> None:
     desk = Desk()
     entry = desk.add("a@one.test")
     connection = desk.connection()
-    given = desk.outbound.next_transaction(connection)
+    given = desk.outbound.next_transaction(NOW, connection)
     assert given is not None
     desk.outbound.dot_sent(connection, given.number)
     no = Reply(554, "5.7.1", "spam", "message")
@@ -109,8 +109,8 @@ def test_a_broken_connection_gives_back_what_it_had() -> None:
     desk = Desk()
     first, second = desk.add("a@one.test"), desk.add("b@one.test")
     connection = desk.connection()
-    given = desk.outbound.next_transaction(connection)
-    assert desk.outbound.next_transaction(connection) is not None
+    given = desk.outbound.next_transaction(NOW, connection)
+    assert desk.outbound.next_transaction(NOW, connection) is not None
     assert given is not None
     desk.outbound.dot_sent(connection, given.number)
     desk.outbound.lost(NOW, connection, Failure("4.4.2", "reset"))
@@ -163,11 +163,11 @@ def test_few_messages_are_read_ahead() -> None:
     for entry in entries:
         desk.queue.forget_data(entry)
     desk.outbound.take_stirred(NOW)
-    assert desk.outbound.next_transaction(desk.connection()) is None
+    assert desk.outbound.next_transaction(NOW, desk.connection()) is None
     assert len(desk.delivery.reading.wanted) <= 4
     assert desk.delivery.reading.wanted[0] == entries[0].message.number
     desk.delivery.data_read(NOW, entries[0].message.number, bytes(100))
-    given = desk.outbound.next_transaction(desk.connection())
+    given = desk.outbound.next_transaction(NOW, desk.connection())
     assert given is not None
     assert len(given.data) == 100
 

@@ -205,6 +205,7 @@ class ServerRow(Result, frozen=True):
     site: str
     roles: list[str]
     addresses: list[str]
+    known: bool
 
 
 class ServerList(Result, frozen=True):

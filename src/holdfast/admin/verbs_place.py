@@ -69,7 +69,12 @@ def _list_servers(context: Context, arguments: Arguments) -> ServerList:
     return ServerList(
         [
             ServerRow(
-                each.name, each.fqdn, each.site, [role.value for role in each.roles], list(each.addresses)
+                each.name,
+                each.fqdn,
+                each.site,
+                [role.value for role in each.roles],
+                list(each.addresses),
+                known_certificates(each) != (),
             )
             for each in sorted(context.organisation.servers, key=lambda each: each.name)
         ]
@@ -235,7 +240,14 @@ VERBS = (
         changes=True,
         perform=_remove_site,
     ),
-    Verb("server", "list", "List the servers.", "holdfast server list", ServerList, perform=_list_servers),
+    Verb(
+        "server",
+        "list",
+        "List the servers, and whether they are known by a certificate.",
+        "holdfast server list",
+        ServerList,
+        perform=_list_servers,
+    ),
     Verb(
         "server",
         "show",

@@ -182,7 +182,7 @@ class NextHops:
         while session.can_take_more and connection.given_count < count_max and not connection.closing:
             if connection.given and len(lane.waiting) <= len(lane.idle):
                 break  # they are served sooner by a connection that is free
-            transaction = None if self._stopping else self._outbound.next_transaction(connection)
+            transaction = None if self._stopping else self._outbound.next_transaction(now, connection)
             if transaction is None:
                 break
             self._handle(now, connection, session.deliver(transaction))

@@ -276,8 +276,7 @@ class Intake:
         queued = QueuedMessage(
             number=self._queue.take_number(),
             network_message_id=network_message_id,
-            # A clock elsewhere that is ahead makes no message younger than it is.
-            received_at=wall if transfer is None else min(transfer.received_at, wall),
+            received_at=wall if transfer is None else wall - transfer.age_s,
             reverse_path=message.reverse_path,
             recipients=recipients,
             size_bytes=len(data),

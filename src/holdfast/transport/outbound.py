@@ -26,12 +26,12 @@ from holdfast.transport.outbound_session import Reply, Transaction, TransactionD
 from holdfast.transport.outcomes import Outcomes, facts_of
 from holdfast.transport.queue import (
     DeliveryType,
+    Entry,
     Failure,
     NextHopKey,
     Part,
     PartState,
     Queue,
-    QueuedMessage,
     RecipientOutcome,
     Served,
 )
@@ -115,7 +115,7 @@ class Outbound:
 
     # --- what a connection is given ------------------------------------------------------------
 
-    def next_transaction(self, connection: OutboundConnection) -> Transaction | None:
+    def next_transaction(self, now: float, connection: OutboundConnection) -> Transaction | None:
         """The next message for a connection; None when none is at hand."""
         lane = connection.queue
         read_count = 0
@@ -143,7 +143,7 @@ class Outbound:
                 message.data,
                 message.options,
                 message.line_ends_checked,
-                transfer_of(message) if lane.key.delivery_type is DeliveryType.SERVER else None,
+                transfer_of(now, part.entry) if lane.key.delivery_type is DeliveryType.SERVER else None,
             )
         return None
 
@@ -362,9 +362,10 @@ class Outbound:
             self._stirred.pop(lane.key, None)
 
 
-def transfer_of(message: QueuedMessage) -> Transfer:
+def transfer_of(now: float, entry: Entry) -> Transfer:
     """What another server of ours is told of a message, so that it goes on with the same one."""
-    return Transfer(message.network_message_id, message.received_at, message.marks.delay_told)
+    message = entry.message
+    return Transfer(message.network_message_id, now - entry.queued_at, message.marks.delay_told)
 
 
 def failure_of(host: str, reply: Reply) -> Failure:

@@ -279,7 +279,7 @@ def direct_demand(server: str, fqdn: str, certificates: tuple[bytes, ...]) -> Tl
         fqdn,
         certificates=certificates,
         server=server,
-        why=f"the directory, which knows server {server} by its certificate,",
+        why=f"the directory entry of server {server}",
     )
 
 

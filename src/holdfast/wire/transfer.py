@@ -4,8 +4,8 @@ They are offered as ``XHOLDFAST`` in the answer to EHLO, and only to a server of
 one (docs/decisions/0017):
 
 - ``XHOLDFAST-ID``: the network message id, the same on every copy and split of a message;
-- ``XHOLDFAST-RECEIVED``: when the first server of ours took it in, in milliseconds since the epoch, so that
-  its age, and with it delay notices and expiry, count on;
+- ``XHOLDFAST-AGE``: for how many milliseconds servers of ours have had it, so that delay notices and expiry
+  count on. A span, not an instant: each server measures by its own clock, and two that differ by hours agree;
 - ``XHOLDFAST-TOLD``: its sender was told that it waits, and is not told again.
 
 Source: RFC 5321 sections 2.2.2 and 4.1.2 for the form of private extensions; exchange-behaviour MT-4.
@@ -18,11 +18,13 @@ from typing import NamedTuple
 
 from holdfast.kernel.errors import Refusal
 
-ID, RECEIVED, TOLD = b"XHOLDFAST-ID", b"XHOLDFAST-RECEIVED", b"XHOLDFAST-TOLD"
-KEYWORDS = frozenset((ID, RECEIVED, TOLD))
+ID, AGE, TOLD = b"XHOLDFAST-ID", b"XHOLDFAST-AGE", b"XHOLDFAST-TOLD"
+KEYWORDS = frozenset((ID, AGE, TOLD))
 
 _NETWORK_MESSAGE_ID = re.compile(rb"[0-9A-Za-z][0-9A-Za-z.-]{0,63}")
-_MILLISECONDS = re.compile(rb"[0-9]{1,14}")  # up to the year 5138
+_MILLISECONDS = re.compile(rb"[0-9]{1,12}")  # up to 31 years
+
+_MILLISECONDS_MAX = 10**12 - 1
 
 
 class Transfer(NamedTuple):
@@ -30,20 +32,20 @@ class Transfer(NamedTuple):
 
     Attributes:
         network_message_id: see the module's text.
-        received_at: seconds since the epoch, by the clock of the first server.
+        age_s: how long servers of ours have had it.
         delay_told: whether its sender was told that it waits.
     """
 
     network_message_id: str
-    received_at: float
+    age_s: float
     delay_told: bool = False
 
 
 def write_transfer(transfer: Transfer) -> str:
     """The parameters, each with a space in front."""
     told = f" {TOLD.decode()}" if transfer.delay_told else ""
-    milliseconds = max(0, int(transfer.received_at * 1000))
-    return f" {ID.decode()}={transfer.network_message_id} {RECEIVED.decode()}={milliseconds}{told}"
+    milliseconds = min(max(0, int(transfer.age_s * 1000)), _MILLISECONDS_MAX)
+    return f" {ID.decode()}={transfer.network_message_id} {AGE.decode()}={milliseconds}{told}"
 
 
 def read_transfer(parameters: dict[bytes, bytes | None]) -> Transfer | None:
@@ -55,7 +57,7 @@ def read_transfer(parameters: dict[bytes, bytes | None]) -> Transfer | None:
     found = {each: parameters.pop(each) for each in KEYWORDS & parameters.keys()}
     if not found:
         return None
-    network_message_id, milliseconds = found.get(ID) or b"", found.get(RECEIVED) or b""
+    network_message_id, milliseconds = found.get(ID) or b"", found.get(AGE) or b""
     if (
         not _NETWORK_MESSAGE_ID.fullmatch(network_message_id)
         or not _MILLISECONDS.fullmatch(milliseconds)
