@@ -61,10 +61,12 @@ def all_leases(context: Context, scopes: Sequence[str]) -> Iterator[LeaseState]:
     """
     from holdfast.drivers.dhcp_requests import LIST_LEASES, LeaseQuestion
 
-    after = ""
+    after, count = "", 0
     while scopes:
         answer = LIST_LEASES.ask(context.surroundings.ask, LeaseQuestion(scopes=tuple(scopes), after=after))
         yield from answer.leases
+        count += len(answer.leases)
+        context.progress(count, 0, f"{count} leases")
         if not answer.more or not answer.leases:
             return
         after = answer.leases[-1].address

@@ -24,7 +24,7 @@ from holdfast.admin.catalogue import Arguments, Runs, Verb, find_verb, read_argu
 from holdfast.admin.context import Context, RoleState, Surroundings, Usage
 from holdfast.admin.metrics import MetricsServer, merge_metrics, own_metrics
 from holdfast.admin.own_certificate import with_own_certificate
-from holdfast.admin.roles import APPLY_TIMEOUT_S, ConnectedRole, Roles
+from holdfast.admin.roles import APPLY_TIMEOUT_S, REQUEST_TIMEOUT_S, ConnectedRole, Roles
 from holdfast.directory.model import Organisation
 from holdfast.directory.plan import plan_change
 from holdfast.drivers import management_socket as protocol
@@ -49,6 +49,8 @@ USAGE_TIMEOUT_S = 5.0
 USAGE_BATCH = 1000  # mailboxes per question, so that one answer stays small
 PROGRESS_INTERVAL_S = 0.1
 READER_COUNT = 4
+# A million leases are written in one transaction.
+SLOW_REQUESTS_S = {"lease.import": 300.0}
 
 
 class ManagementService:
@@ -287,7 +289,9 @@ class ManagementService:
 
     def _asks(self, running: asyncio.AbstractEventLoop) -> Callable[[str, str, bytes], bytes]:
         def ask(role: str, verb: str, body: bytes) -> bytes:
-            return asyncio.run_coroutine_threadsafe(self.roles.ask(role, verb, body), running).result()
+            timeout_s = SLOW_REQUESTS_S.get(verb, REQUEST_TIMEOUT_S)
+            asked = self.roles.ask(role, verb, body, timeout_s=timeout_s)
+            return asyncio.run_coroutine_threadsafe(asked, running).result()
 
         return ask
 

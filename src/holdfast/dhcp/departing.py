@@ -8,6 +8,7 @@ Source: spec/dhcp.md sections 4 and 7.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ class Departure:
     server: DhcpServer
     scopes: tuple[Scope, ...]
     notes: list[Note] = field(default_factory=list)
+    _by_first: list[tuple[int, int]] = field(default_factory=list)
 
     def left(self, place: str, what: str, reason: str) -> None:
         """Note something that the other server does not get."""
@@ -42,6 +44,14 @@ class Departure:
     def changed(self, place: str, what: str, reason: str) -> None:
         """Note something that the other server gets in another way."""
         self.notes.append(Note(place, what, Fate.CHANGED, reason))
+
+    def scope_of(self, address: int) -> Scope | None:
+        """The scope that an address lies in."""
+        if not self._by_first:
+            self._by_first = sorted((int(each.subnet.first), index) for index, each in enumerate(self.scopes))
+        at = bisect_right(self._by_first, (address, len(self.scopes))) - 1
+        found = self.scopes[self._by_first[at][1]] if at >= 0 else None
+        return found if found is not None and address <= int(found.subnet.last) else None
 
     def reservations(self, scope: Scope) -> tuple[Reservation, ...]:
         """The reservations of a scope, by address."""

@@ -335,11 +335,10 @@ def _reservation(departure: Departure, reservation: Reservation) -> Json:
 
 def kea_lease_rows(departure: Departure, leases: Iterable[MovedLease], now: float) -> Iterator[KeaLease]:
     """The rows of a lease file that goes with the configuration."""
-    subnets = [(scope.subnet, number) for number, scope in enumerate(departure.scopes, start=1)]
+    numbers = {scope.name: number for number, scope in enumerate(departure.scopes, start=1)}
     for lease in leases:
-        address = ipaddress.IPv4Address(lease.address)
-        number = next((number for subnet, number in subnets if address in subnet), None)
-        if number is None or not exact_lease(lease, now):
+        scope = departure.scope_of(lease.address)
+        if scope is None or not exact_lease(lease, now):
             continue
         unlimited = math.isinf(lease.ends_at)
         lifetime_s = UNLIMITED_S if unlimited else max(1, int(lease.ends_at - lease.starts_at))
@@ -349,7 +348,7 @@ def kea_lease_rows(departure: Departure, leases: Iterable[MovedLease], now: floa
             lease.client_id,
             lifetime_s,
             int(lease.starts_at) + UNLIMITED_S if unlimited else int(lease.ends_at),
-            number,
+            numbers[scope.name],
             hostname=lease.host_name.decode("utf-8", "replace"),
             state=1 if lease.state is LeaseState.DECLINED else 0,
         )

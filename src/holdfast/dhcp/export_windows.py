@@ -324,8 +324,7 @@ def _survives(client_id: bytes) -> bool:
 def _by_scope(departure: Departure, leases: Iterable[MovedLease], now: float) -> dict[str, list[MovedLease]]:
     found: dict[str, list[MovedLease]] = {}
     for lease in leases:
-        address = IPv4Address(lease.address)
-        scope = next((each for each in departure.scopes if address in each.subnet), None)
+        scope = departure.scope_of(lease.address)
         if scope is not None and lease.state is not LeaseState.REMEMBERED and lease.ends_at > now:
             found.setdefault(scope.name, []).append(lease)
     return found

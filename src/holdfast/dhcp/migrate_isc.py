@@ -190,7 +190,7 @@ class _Reader:
         reason = "this statement is not known"
         match head:
             case "failover":
-                reason = "set up the relationship anew with: holdfast dhcp failover"
+                reason = "failover relationships are not taken over: declare it anew"
             case "include":
                 reason = "this file is not here: import it together with the others"
             case "subnet6" | "shared-network6" | "host6" | "range6" | "prefix6":
@@ -214,7 +214,7 @@ class _Reader:
             case "not":
                 return  # "not authoritative" is what is assumed
             case "interface" | "local-address":
-                reason = "the interfaces are a setting of the server: holdfast dhcp server set"
+                reason = "the interfaces are a setting of the server: holdfast dhcp set --interface"
             case _ if head in _PASSED_OVER:
                 reason = _PASSED_REASONS.get(head, "it has no effect on clients")
         self.left(statement, reason)
@@ -302,7 +302,7 @@ class _Reader:
             if each.head == "range":
                 scope = self.range(scope, each, own)
             elif each.head == "failover":
-                self.left(each, "set up the relationship anew with: holdfast dhcp failover")
+                self.left(each, "failover relationships are not taken over: declare it anew")
             elif each.head == "allow" and words[1:3] == ["members", "of"] and len(words) == 4:
                 members.append(each.words[3].text)
             elif each.head in ("deny", "ignore") and words[1:] in (

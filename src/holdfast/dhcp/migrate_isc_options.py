@@ -111,7 +111,9 @@ class IscOptions:
                     found = replace(found, boot_file=word)
         for space, pairs in suboptions.items():
             own += self._vendor_option(space, pairs, block)
-        return replace(found, options=merged_options(own, around.options))
+        # Of an option that stands twice at one place dhcpd takes the last.
+        last = {each.code: each for each in own}
+        return replace(found, options=merged_options(last.values(), around.options))
 
     def _seconds(self, statement: Statement) -> float | None:
         text = statement.word(1)

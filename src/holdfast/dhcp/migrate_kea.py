@@ -62,7 +62,7 @@ _PASSED_OVER = {
     "lease-database": "give its leases with --leases",
     "hosts-database": "reservations in a database are not here: export them into the configuration",
     "hosts-databases": "reservations in a database are not here: export them into the configuration",
-    "hooks-libraries": "what hooks do is set up anew: high availability with holdfast dhcp failover",
+    "hooks-libraries": "what hooks do is set up anew: high availability too",
     "loggers": "the log is that of Holdfast",
     "dhcp-ddns": "where names are registered is a setting of the server: dns_servers",
     "compatibility": "",

@@ -79,7 +79,7 @@ def add_isc_leases(arrival: Arrival, file: isc_leases.LeaseFile, *, name: str) -
         arrival.left(f"{name} line {line}", text, "this is not known in a lease")
     for peer in file.peers.values():
         arrival.left(
-            name, f'failover peer "{peer.name}"', "set up the relationship anew with: holdfast dhcp failover"
+            name, f'failover peer "{peer.name}"', "failover relationships are not taken over: declare it anew"
         )
     for statement in file.others:
         if statement.head in ("host", "group", "subgroup", "class", "subclass"):

@@ -15,6 +15,7 @@ from ipaddress import IPv4Address
 
 from holdfast.dhcp.migrate_leases import still_active
 from holdfast.dhcp.moving import Arrival, LeaseState, MovedLease, free_name
+from holdfast.dhcp.settling import settle
 from holdfast.directory.dhcp import (
     Condition,
     ConditionField,
@@ -65,6 +66,7 @@ def plan_arrival(
     Raises:
         Refusal: there is no such scope in the arrival.
     """
+    settle(arrival)
     arrival = _only(arrival, tuple(scopes))
     plan = MovingPlan(organisation)
     arrival = _renamed(organisation, arrival)
@@ -381,12 +383,8 @@ def _joined(
 def _take_leases(plan: MovingPlan, arrival: Arrival, now: float) -> None:
     """Leases in the scopes that arrive; what ended is remembered, what contradicts a reservation is noted."""
     scopes = [each for each in plan.after.scopes if each.server == arrival.server.server]
-    chosen = {each.name for each in arrival.scopes}
-    keys = {
-        int(each.address): each
-        for each in plan.after.reservations
-        if any(each.scope == scope.name for scope in scopes)
-    }
+    names, chosen = {each.name for each in scopes}, {each.name for each in arrival.scopes}
+    keys = {int(each.address): each for each in plan.after.reservations if each.scope in names}
     bounds = sorted((int(each.subnet.first), int(each.subnet.last)) for each in scopes if each.name in chosen)
     outside: list[MovedLease] = []
     at = 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import struct
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
@@ -105,6 +106,7 @@ class Arrival:
     leases: dict[int, MovedLease] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     note_count: int = 0
+    _by_first: list[tuple[int, int]] = field(default_factory=list)
 
     def left(self, place: str, what: str, reason: str) -> None:
         """Note something that is not carried over."""
@@ -195,7 +197,11 @@ class Arrival:
 
     def scope_at(self, address: IPv4Address) -> Scope | None:
         """The scope that arrived in whose subnet an address lies."""
-        return next((each for each in self.scopes if address in each.subnet), None)
+        if len(self._by_first) != len(self.scopes):
+            self._by_first = sorted((int(each.subnet.first), index) for index, each in enumerate(self.scopes))
+        at = bisect_right(self._by_first, (int(address), len(self.scopes))) - 1
+        found = self.scopes[self._by_first[at][1]] if at >= 0 else None
+        return found if found is not None and address in found.subnet else None
 
 
 def free_name(wanted: str, taken: Iterable[str], mark: str) -> str:
