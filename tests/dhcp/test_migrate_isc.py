@@ -190,6 +190,27 @@ def test_one_address_more_than_one_subnet() -> None:
     assert problems_of(arrival) == []
 
 
+def test_pools_of_a_shared_network_are_those_of_its_subnets() -> None:
+    text = b"""shared-network a {
+      range 192.0.2.1 192.0.2.3;
+      pool { range 192.0.2.10 192.0.2.11; range dynamic-bootp 198.51.100.5; deny unknown-clients; }
+      pool { range 10.0.0.1; }
+      subnet 192.0.2.0 netmask 255.255.255.0 { }
+      subnet 198.51.100.0 netmask 255.255.255.0 { range 198.51.100.9; }
+    }"""
+    arrival = arrive(text)
+    one, other = arrival.scopes
+    assert one.pool == parse_ip_range("192.0.2.1-192.0.2.11")
+    assert one.exclusions == (parse_ip_range("192.0.2.4-192.0.2.9"),)
+    assert other.pool == parse_ip_range("198.51.100.5-198.51.100.9")
+    assert other.serves is ClientKind.BOTH
+    assert (one.superscope, other.superscope) == ("a", "a")
+    assert [note[2] for note in notes_of(arrival)] == ["pool", "deny unknown-clients", "deny unknown-clients"]
+    broken = b"shared-network a { subnet 192.0.2.1 netmask 255.0.0.0 { } range x; }"
+    with pytest.raises(Refusal, match="has host bits set"):
+        arrive(broken)
+
+
 def test_files_stand_where_they_are_included() -> None:
     main = (
         b'subnet 192.0.2.0 netmask 255.255.255.0 {\n include "/etc/dhcp/hosts.conf";\n} include "gone.conf";'

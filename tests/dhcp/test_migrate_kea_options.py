@@ -64,6 +64,18 @@ def test_what_cannot_be_said_here_is_noted(inside: str, what: str) -> None:
     assert what in [note[2] for note in notes_of(dhcp4(inside))]
 
 
+def test_a_class_of_clients_that_are_dropped_is_a_deny_list() -> None:
+    arrival = dhcp4(
+        '"client-classes": [ { "name": "DROP", "test": "pkt4.mac == 0x020000000001 or substring(pkt4.mac,0,2)'
+        ' == 0x0300" } ]'
+    )
+    assert [each.pattern for each in arrival.filters] == ["02:00:00:00:00:01", "03:00*"]
+    assert arrival.server.deny_filter
+    for test in ("not (option[82].exists)", "option[77].hex == 'x'", "pkt4.mac == 0x01 and pkt4.mac == 0x02"):
+        arrival = dhcp4(f'"client-classes": [ {{ "name": "DROP", "test": "{test}" }} ]')
+        assert arrival.filters == []
+
+
 def test_what_a_class_gives() -> None:
     arrival = dhcp4(
         '"client-classes": [ { "name": "a", "test": "option[77].hex == \'iPXE\'", "next-server": "0.0.0.0",'

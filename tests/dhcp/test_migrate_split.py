@@ -210,4 +210,8 @@ def test_leases() -> None:
     ]
     assert [str(IPv4Address(each.address)) for each in whole.leases] == ["10.0.0.1", "10.0.0.3", "10.0.0.5"]
     assert [each.address & 255 for each in merged(source, destination, "source").leases] == [1, 2, 3, 5]
+    # A server that is at work cannot be made to forget a lease by the way.
+    serving = merged(source, replace(destination, serves=True), "source")
+    assert [each.subject for each in serving.conflicts] == ["10.0.0.2"]
+    assert "holdfast dhcp lease remove 10.0.0.2" in serving.conflicts[0].advice
     assert [each.address & 255 for each in merged(source, destination, "destination").leases] == [1, 3, 5]

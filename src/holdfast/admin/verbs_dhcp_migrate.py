@@ -152,7 +152,7 @@ def _of_ours(context: Context, arguments: Arguments, exclusions: tuple[IPRange, 
     for theirs, mine in pairs:
         source_leases = {address: each for address, each in given.items() if _holds(theirs, address)}
         source = Half(f'server "{theirs.server}"', theirs, _reserved(organisation, theirs), source_leases)
-        destination = Half(f'server "{mine.server}"', mine, _reserved(organisation, mine), here)
+        destination = Half(f'server "{mine.server}"', mine, _reserved(organisation, mine), here, serves=True)
         wholes.append(
             merge_halves(
                 source,

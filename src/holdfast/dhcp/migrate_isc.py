@@ -167,9 +167,11 @@ class _Reader:
                 self.subnet(statement, around)
             case "shared-network" | "group" if statement.block is not None:
                 inside = self.options.inside(statement.block, around)
+                block = statement.block
                 if statement.head == "shared-network" and len(statement.words) > 1:
                     inside = replace(inside, superscope=statement.words[1].text)
-                for each in statement.block:
+                    block = _with_own_pools(block)
+                for each in block:
                     self.block(each, replace(inside, group=True) if statement.head == "group" else inside)
             case "host" if statement.block is not None:
                 self.hosts.append((statement, around))
@@ -457,6 +459,41 @@ class _Reader:
             server_name=inside.server_name,
             boot_file=inside.boot_file,
         )
+
+
+def _with_own_pools(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """A shared network whose pools and ranges stand in the subnets that their addresses are of.
+
+    A pool may have addresses of several subnets: each gets it with its own ones.
+    """
+    subnets = [each for each in block if each.head == "subnet" and each.block is not None]
+    taken: list[Statement] = []
+    found: list[Statement] = []
+    for subnet in subnets:
+        own: list[Statement] = []
+        for each in block:
+            if each.head == "range" and _is_of(each, subnet):
+                own.append(each)
+                taken.append(each)
+            elif each.head == "pool" and each.block is not None:
+                ranges = [one for one in each.block if one.head == "range" and _is_of(one, subnet)]
+                if ranges:
+                    others = tuple(one for one in each.block if one.head != "range")
+                    own.append(replace(each, block=(*ranges, *others)))
+                    taken.append(each)
+        found.append(replace(subnet, block=(*(subnet.block or ()), *own)))
+    rest = [each for each in block if each not in taken and each not in subnets]
+    return (*rest, *found)
+
+
+def _is_of(statement: Statement, subnet: Statement) -> bool:
+    """Whether a range is of a subnet, by its first address; what is malformed is of none."""
+    words = [each.text for each in statement.words[1:] if each.text.lower() != "dynamic-bootp"]
+    try:
+        network = ipaddress.IPv4Network(f"{subnet.word(1)}/{subnet.word(3)}")
+        return bool(words) and IPv4Address(words[0]) in network
+    except ValueError:
+        return False
 
 
 def _with_policies(scope: Scope, policies: tuple[Policy, ...]) -> Scope:

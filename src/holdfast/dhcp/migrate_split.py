@@ -33,12 +33,14 @@ class Half:
         scope: as it is declared there.
         reservations: of that scope.
         leases: by address; empty when they are not known.
+        serves: whether it gives leases while this is decided, so that none can be passed over.
     """
 
     words: str
     scope: Scope
     reservations: tuple[Reservation, ...] = ()
     leases: Mapping[int, MovedLease] = field(default_factory=dict)
+    serves: bool = False
 
 
 @dataclass(slots=True)
@@ -208,7 +210,8 @@ def _merge_leases(whole: Whole, source: Half, destination: Half, prefer: str) ->
         )
         holder = reserved.get(address)
         stranger = holder is not None and not set(client_keys(holder)) & set(keys_of(lease))
-        if (rival is not None or stranger) and not prefer:
+        stays = rival is not None and destination.serves and prefer == "source"
+        if stays or ((rival is not None or stranger) and not prefer):
             whole.conflicts.append(_lease_conflict(lease, rival, holder, source, destination))
         elif (rival is None and not stranger) or (prefer == "source" and not stranger):
             whole.leases.append(lease)
@@ -231,4 +234,7 @@ def _lease_conflict(
         assert holder is not None
         text = f"is leased to {who} by {source.words}, and reserved for {_client(holder)}"
     advice = "release one of them, or say --prefer source or destination"
+    if rival is not None and destination.serves:
+        address = IPv4Address(lease.address)
+        advice = f"end it here (holdfast dhcp lease remove {address}), or say --prefer destination"
     return Problem(str(IPv4Address(lease.address)), text, advice)
