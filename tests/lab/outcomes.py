@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from holdfast.lab.accounts import Gap, Tally
 from holdfast.lab.drill_plan import Orders, Schedule
-from holdfast.lab.outcome import DoorLane, LedgerSums, Mark, Outcome
+from holdfast.lab.outcome import DoorLane, LedgerSums, Mark, Outcome, Protection
 
 TALLY = Tally(
     sent_count=1500,
@@ -19,6 +19,7 @@ TALLY = Tally(
     unread_count=0,
     unpromised_count=3,
     doubled_uncertain_count=0,
+    risked_count=0,
     lost=(),
     doubled=(),
     foreign=(),
@@ -43,6 +44,7 @@ PASSED = Outcome(
         LedgerSums("mail1", 700, 600, 100, 0, 0, 0, 0),
         LedgerSums("mail2", 900, 800, 100, 0, 0, 0, 0),
     ),
+    protections=(Protection("mail1", 0, 0, 0, 0), Protection("mail2", 3, 1, 1200, None)),
     silent=(),
     unaccounted=(),
     notes=("mail2 & friends <said> something",),

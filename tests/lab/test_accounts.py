@@ -138,3 +138,9 @@ def test_what_one_server_lost_sight_of_another_may_account_for() -> None:
     closed = {"mail1": {gone}, "mail2": {seen, ("id-3", A)}}
     assert join_ledgers(missing, closed) == (gone,)
     assert join_ledgers({"mail1": set(), "mail2": set()}, closed) == ()
+
+
+def test_what_was_named_beforehand_is_no_broken_promise() -> None:
+    found = {A: Counter([1]), B: Counter()}
+    tally = settle(sent(), found, queued=set(), bounced=set(), named={(2, A), (3, B)})
+    assert (tally.lost, tally.risked_count) == (((1, B),), 1)

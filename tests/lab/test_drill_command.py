@@ -51,6 +51,8 @@ def test_the_blow_is_read() -> None:
         ({"cut": "mail1", "loopback": True}, "no cable to cut"),
         ({"freeze": "mail1", "lose_queue": True}, "about a killed server"),
         ({"live": True, "kill": "mail1", "lose_queue": True}, "about a killed server"),
+        ({"both": True, "no_return": True}, "--both needs"),
+        ({"both": True, "no_blow": True}, "--both needs"),
         ({"live": True, "loopback": True}, "without --lab and --loopback"),
         ({"no_return": True, "back_after": "3s"}, "contradict"),
         ({"load": "fast"}, "load"),

@@ -61,6 +61,17 @@ def test_what_is_ordered_is_not_drawn() -> None:
         schedule(orders(server="mail9"), SERVERS)
 
 
+def test_a_second_server_is_hit_while_the_first_is_away() -> None:
+    for seed in range(50):
+        plan = schedule(orders(seed=seed, both=True), SERVERS)
+        assert {plan.server, plan.second} == set(SERVERS)
+        assert plan.second_at_s is not None
+        assert plan.back_at_s is not None
+        assert plan.blow_at_s < plan.second_at_s < plan.back_at_s
+    with pytest.raises(Refusal, match="no second server"):
+        schedule(orders(both=True), SERVERS[:1])
+
+
 def test_letters_are_numbered_and_go_to_many_mailboxes() -> None:
     drawn = list(letters(orders(), MAILBOXES))
     assert [each.number for each in drawn] == list(range(1, 601))

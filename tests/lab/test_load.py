@@ -11,7 +11,7 @@ import pytest
 
 from holdfast.lab import load as load_module
 from holdfast.lab.drill_plan import Letter
-from holdfast.lab.load import HEADER, Load, Place, Sent, subject_of
+from holdfast.lab.load import HEADER, Load, Place, Sent, number_of, subject_of
 
 Reply = Callable[[str, int], str | None]  # command and how often it was heard; None hangs up
 
@@ -139,3 +139,43 @@ def test_patience_ends() -> None:
     assert sent.acknowledged == {}
     assert sent.letters.keys() == {1}
     assert sent.put_off["421 4.3.2"] >= 1
+
+
+def test_senders_hold_their_breath_and_go_on() -> None:
+    server = Server()
+
+    async def run() -> tuple[bool, int, int]:
+        listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        place = Place("mail1", "127.0.0.1", listener.sockets[0].getsockname()[1])
+        letters = (Letter(n, ("a@lab.test",), 400) for n in range(1, 101))
+        load = Load((place,), letters, 2000.0, "run", random.Random(1))
+        sending = asyncio.ensure_future(load.send_all(30.0))
+        async with asyncio.timeout(30):
+            while len(load.sent.acknowledged) < 5:  # noqa: ASYNC110  # senders tell nobody
+                await asyncio.sleep(0)
+        quiet = await load.hold(30.0)
+        before = len(load.sent.acknowledged)
+        await asyncio.sleep(0.05)
+        after = len(load.sent.acknowledged)
+        load.resume()
+        await sending
+        listener.close()
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+        assert len(load.sent.acknowledged) == 100
+        return quiet, before, after
+
+    quiet, before, after = asyncio.run(run())
+    assert quiet
+    assert before == after < 100
+
+
+def test_a_letter_is_known_by_its_subject() -> None:
+    assert number_of("run", subject_of("run", 12)) == 12
+    for subject in (
+        "",
+        "hello",
+        subject_of("other", 1),
+        subject_of("run", 1) + "x",
+        "Re: " + subject_of("run", 1),
+    ):
+        assert number_of("run", subject) is None

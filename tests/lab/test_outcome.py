@@ -44,3 +44,11 @@ def test_long_lists_are_cut_and_counted() -> None:
     said = json.loads(as_json(BROKEN))
     assert said["lost"] == 30
     assert len(said["lost_copies"]) == SHOWN_MAX
+
+
+def test_what_was_named_before_it_was_lost_is_said_and_is_no_fault() -> None:
+    plan = replace(PASSED.schedule, second="mail2", second_at_s=15.0)
+    outcome = replace(PASSED, schedule=plan, tally=replace(TALLY, risked_count=12))
+    assert outcome.passed
+    assert "12 copies were only on the disk that was lost, as mail2 had said before" in outcome.headline
+    assert json.loads(as_json(outcome))["risked"] == 12

@@ -12,6 +12,7 @@ _ARGUMENTS = (
     Argument("yes", Kind.FLAG, "with --live: do not ask; and do hit a server that is in use"),
     Argument("kill", Kind.TEXT, "kill -9 every process of this server, or of any"),
     Argument("lose-queue", Kind.FLAG, "a killed server comes back without its queue, as after a lost disk"),
+    Argument("both", Kind.FLAG, "meanwhile another server is killed and loses its queue"),
     Argument("freeze", Kind.TEXT, "stop every process of this server where it is, or of any"),
     Argument("cut", Kind.TEXT, "cut this server, or any, off from everything; mail1:mail2 from one"),
     Argument("one-way", Kind.FLAG, "with --cut: drop only what the server sends"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from holdfast.lab.load import Sent
@@ -35,6 +35,7 @@ class Tally:
         unread_count: promised, for a mailbox that could not be read: nothing is known.
         unpromised_count: in a mailbox without a promise.
         doubled_uncertain_count: of the doubled ones, those whose sender heard no answer and tried again.
+        risked_count: promised and nowhere, and named beforehand as what only one server had.
         lost: promised, and nowhere.
         doubled: more than once in a mailbox.
         foreign: in a mailbox that they were not sent to.
@@ -50,6 +51,7 @@ class Tally:
     unread_count: int
     unpromised_count: int
     doubled_uncertain_count: int
+    risked_count: int
     lost: tuple[Copy, ...]
     doubled: tuple[Copy, ...]
     foreign: tuple[Copy, ...]
@@ -75,7 +77,14 @@ def missing_copies(sent: Sent, found: Mapping[str, Counter[int]]) -> set[Copy]:
     }
 
 
-def settle(sent: Sent, found: Mapping[str, Counter[int]], *, queued: set[Copy], bounced: set[Copy]) -> Tally:
+def settle(
+    sent: Sent,
+    found: Mapping[str, Counter[int]],
+    *,
+    queued: set[Copy],
+    bounced: set[Copy],
+    named: Set[Copy] = frozenset(),
+) -> Tally:
     """Add up a drill.
 
     Args:
@@ -83,6 +92,7 @@ def settle(sent: Sent, found: Mapping[str, Counter[int]], *, queued: set[Copy], 
         found: the letters in each mailbox that could be read.
         queued: copies that wait in a queue of a server.
         bounced: copies that a server gave up.
+        named: copies that a server said only it had, before it lost its disk.
     """
     promised = {
         (number, recipient) for number in sent.acknowledged for recipient in sent.letters[number].recipients
@@ -105,7 +115,8 @@ def settle(sent: Sent, found: Mapping[str, Counter[int]], *, queued: set[Copy], 
         unread_count=len(unread),
         unpromised_count=len((there.keys() & all_copies) - promised),
         doubled_uncertain_count=sum(number in sent.uncertain for number, _ in doubled),
-        lost=tuple(sorted(missing - queued - bounced)),
+        risked_count=len((missing - queued - bounced) & named),
+        lost=tuple(sorted(missing - queued - bounced - named)),
         doubled=tuple(doubled),
         foreign=tuple(sorted(there.keys() - all_copies)),
     )

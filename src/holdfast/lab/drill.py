@@ -22,7 +22,6 @@ from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.lab.accounts import (
     Copy,
     Entry,
-    Gap,
     join_ledgers,
     longest_gap,
     missing_copies,
@@ -30,19 +29,18 @@ from holdfast.lab.accounts import (
     settle,
     without_service,
 )
-from holdfast.lab.drill_plan import PAST_WORDS, Blow, Orders, Schedule, letters, schedule
+from holdfast.lab.blows import Blows
+from holdfast.lab.drill_plan import Blow, Orders, Schedule, letters, schedule
 from holdfast.lab.load import Load, Place, Sent, subject_of
-from holdfast.lab.outcome import DoorLane, LedgerSums, Mark, Outcome
+from holdfast.lab.outcome import DoorLane, LedgerSums, Outcome, Protection
 from holdfast.lab.probes import Door, Watched, watch
 from holdfast.lab.reading import MailboxAccess, read_mailbox
 from holdfast.lab.sheet import Machine
-from holdfast.lab.stage import Stage
+from holdfast.lab.stage import TRACK_LIMIT, Stage, said
 
-READY_TIMEOUT_S = 60.0
 POLL_S = 1.0
 # Without a return, what can be delivered is when this many looks at the queues were the same.
 STEADY_LOOK_COUNT = 4
-TRACK_LIMIT = 1_000_000
 # Lines of the tracking log after which a server has no more to do with a recipient.
 CLOSING = ("DELIVER", "DUPLICATEDELIVER", "SEND", "FAIL", "DROP")
 
@@ -69,11 +67,9 @@ class Drill:
         self._machines = stage.machines
         self._schedule: Schedule = schedule(orders, tuple(each.name for each in stage.machines))
         stage.check(orders)
-        self._marks: list[Mark] = []
-        self._notes: list[str] = []
-        self._down: list[tuple[str, Gap]] = []
+        self._blows = Blows(stage, orders, self._schedule, run)
+        self._notes = self._blows.notes
         self._started = 0.0
-        self._hit_at_s = 0.0
 
     async def run(self) -> Outcome:
         """Do it, from the first letter to the last mailbox.
@@ -95,11 +91,13 @@ class Drill:
         probes = asyncio.ensure_future(watch(self._doors(), watched, stop))
         shown = asyncio.ensure_future(self._show_load())
         try:
-            await asyncio.gather(load.send_all(self._orders.patience_s), self._strike())
+            await asyncio.gather(
+                load.send_all(self._orders.patience_s), self._blows.strike(load, self._started)
+            )
             shown.cancel()
             if self._orders.no_return and self._orders.blow is not Blow.NONE:
                 await self._until_steady()
-                await self._undo()
+                await self._blows.undo()
             drained = await self._until_drained()
         finally:
             shown.cancel()
@@ -121,68 +119,11 @@ class Drill:
                     doors.append(Door(protocol, Place(each.name, each.address, port)))
         return tuple(sorted(doors, key=lambda door: ("SMTP", "submission", "IMAP").index(door.protocol)))
 
-    # --- the blow ----------------------------------------------------------------------------
-
-    async def _strike(self) -> None:
-        plan = self._schedule
-        if self._orders.blow is Blow.NONE:
-            return
-        await self._until(plan.blow_at_s)
-        await asyncio.to_thread(self._stage.hit, plan.server, self._orders)
-        self._hit_at_s = self._now()
-        lost = ", its queue lost" if self._orders.lose_queue else ""
-        self._mark(PAST_WORDS[self._orders.blow] + lost)
-        steps = [
-            (at_s, step)
-            for at_s, step in ((plan.lost_at_s, self._declare_lost), (plan.back_at_s, self._undo))
-            if at_s is not None
-        ]
-        for at_s, step in sorted(steps, key=lambda each: each[0]):
-            await self._until(at_s)
-            await step()
-
-    async def _declare_lost(self) -> None:
-        """Tell the others that the server will not come back, as an administrator would."""
-        name = self._schedule.server
-        for machine in self._machines:
-            if machine.name == name:
-                continue
-            try:
-                await asyncio.to_thread(
-                    self._stage.manage, machine.name, "server", "declare-lost", name, "--yes"
-                )
-                self._mark(f"declared lost on {machine.name}")
-            except (Refusal, Unavailable) as error:
-                self._notes.append(f"{machine.name} did not take the word that {name} is lost: {error.text}")
-
-    async def _undo(self) -> None:
-        name = self._schedule.server
-        await asyncio.to_thread(self._stage.undo, name, self._orders)
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while not await asyncio.to_thread(self._stage.serves, name):
-            if time.monotonic() > deadline:
-                raise Unavailable(f"{name} does not come back; {self._stage.where_to_look(name)}")
-            await asyncio.sleep(POLL_S / 4)
-        self._mark("back")
-        self._down.append((name, Gap(self._hit_at_s, self._now())))
-
-    def _mark(self, what: str) -> None:
-        self._marks.append(Mark(self._now(), self._schedule.server, what))
-
-    def _now(self) -> float:
-        return time.monotonic() - self._started
-
-    async def _until(self, at_s: float) -> None:
-        await asyncio.sleep(max(0.0, at_s - self._now()))
-
     async def _show_load(self) -> None:
         while True:
-            share = min(1.0, self._now() / self._orders.load_s)
-            text = (
-                f"mail flows ({self._marks[-1].server} {self._marks[-1].what})"
-                if self._marks
-                else "mail flows"
-            )
+            share = min(1.0, (time.monotonic() - self._started) / self._orders.load_s)
+            last = self._blows.marks[-1:]
+            text = f"mail flows ({last[0].server} {last[0].what})" if last else "mail flows"
             self._progress(0.8 * share, text)
             await asyncio.sleep(POLL_S / 2)
 
@@ -226,6 +167,18 @@ class Drill:
             found.append(LedgerSums(machine.name, *(int(sums[name]) for name in names)))
         return tuple(found), tuple(silent)
 
+    async def _protections(self) -> tuple[Protection, ...]:
+        """What each server says of second copies; those that do not answer are passed over."""
+        found = []
+        for machine in self._machines:
+            shown = await said(self._stage, machine.name, ("message", "protection"), self._notes)
+            if shown:
+                names = ("protected", "unprotected", "taken_over", "sent_by_both")
+                values = [shown[f"{name}_message_count"] for name in names]
+                counts = [value if isinstance(value, int) else None for value in values]
+                found.append(Protection(machine.name, counts[0] or 0, counts[1] or 0, counts[2], counts[3]))
+        return tuple(found)
+
     # --- what is there -------------------------------------------------------------------------
 
     async def _read_all(self) -> dict[str, Counter[int]]:
@@ -258,10 +211,10 @@ class Drill:
             orders=self._orders,
             schedule=self._schedule,
             servers=tuple(each.name for each in self._machines),
-            tally=settle(sent, found, queued=queued, bounced=bounced),
+            tally=settle(sent, found, queued=queued, bounced=bounced, named=self._blows.named),
             ended_s=ended - started,
-            marks=tuple(self._marks),
-            down=tuple(self._down),
+            marks=tuple(self._blows.marks),
+            down=tuple(self._blows.down),
             letters_per_s=self._rates(sent, ended),
             doors=tuple(
                 DoorLane(door.protocol, door.place.server, outages(looks, started, ended))
@@ -272,6 +225,7 @@ class Drill:
             drained=drained,
             put_off=dict(sent.put_off),
             ledgers=ledgers,
+            protections=await self._protections(),
             silent=silent,
             unaccounted=unaccounted,
             notes=tuple(self._notes),
@@ -326,14 +280,11 @@ class Drill:
                 if row["event"] in CLOSING and isinstance(recipients, list):
                     message_id = str(row["network_message_id"])
                     closed[machine.name] |= {(message_id, str(each)) for each in recipients}
-        return join_ledgers(missing, closed)
+        joined = join_ledgers(missing, closed)
+        # What was named beforehand as gone with one disk is known to be gone: that is its account.
+        return tuple(entry for entry in joined if entry not in self._blows.named_entries)
 
     async def _rows(self, machine: Machine, words: tuple[str, ...], name: str) -> list[dict[str, object]]:
-        try:
-            text = await asyncio.to_thread(self._stage.manage, machine.name, *words, "--json")
-        except (Refusal, Unavailable) as error:
-            self._notes.append(f"{machine.name} did not say what waits there: {error.text}")
-            return []
-        rows = json.loads(text)[name]
+        rows = (await said(self._stage, machine.name, words, self._notes)).get(name, [])
         assert isinstance(rows, list)
         return rows

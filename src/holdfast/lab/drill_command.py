@@ -118,6 +118,8 @@ def read_orders(given: Mapping[str, Value]) -> Orders:
     if given["no-return"] is True and given["back-after"] is not None:
         raise Refusal("--no-return and --back-after contradict each other; give one of them")
     lose_queue = given["lose-queue"] is True
+    if given["both"] is True and (blow is Blow.NONE or live or given["no-return"] is True):
+        raise Refusal("--both needs a lab, a blow, and a server that returns; leave it or the others out")
     if lose_queue and (blow is not Blow.KILL or live):
         raise Refusal("--lose-queue is about a killed server of a lab; give it with --kill, without --live")
     seed = given["seed"]
@@ -132,6 +134,7 @@ def read_orders(given: Mapping[str, Value]) -> Orders:
         back_after_s=_optional(given["back-after"]),
         no_return=given["no-return"] is True,
         lose_queue=lose_queue,
+        both=given["both"] is True,
         declare_lost_after_s=_optional(given["declare-lost-after"]),
         patience_s=_seconds(given["patience"]),
     )

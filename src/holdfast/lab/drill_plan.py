@@ -22,6 +22,8 @@ SIZES_BYTES = (400, 2_000, 6_000)
 # enough that something happens afterwards.
 EARLIEST, LATEST = 0.2, 0.5
 BACK_AFTER_S = (4.0, 16.0)
+# After a server has noticed that its partner is away, so that it takes mail alone.
+SECOND_AFTER_S = (5.0, 8.0)
 
 _RATE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(?:/s)?")
 
@@ -48,6 +50,7 @@ class Orders:
         back_after_s: how long after the blow it is undone; None draws it.
         no_return: it is undone only at the end, so that the mailboxes can be read.
         lose_queue: a killed server comes back without its queue database, as after a disk was lost.
+        both: while the server is away, another one is killed and comes back without its queue.
         declare_lost_after_s: when the others are told that it is lost; None leaves that to them.
         patience_s: how long the queues may take to drain.
     """
@@ -62,6 +65,7 @@ class Orders:
     back_after_s: float | None = None
     no_return: bool = False
     lose_queue: bool = False
+    both: bool = False
     declare_lost_after_s: float | None = None
     patience_s: float = 60.0
 
@@ -83,12 +87,16 @@ class Schedule:
         blow_at_s: when the server is hit.
         back_at_s: when that is undone; None means only after the queues have drained.
         lost_at_s: when the others are told that it is lost; None means never.
+        second: another server that is killed and loses its queue; empty for none.
+        second_at_s: when that is, before ``back_at_s``.
     """
 
     server: str
     blow_at_s: float
     back_at_s: float | None
     lost_at_s: float | None
+    second: str = ""
+    second_at_s: float | None = None
 
 
 def parse_rate(text: str) -> float:
@@ -135,11 +143,20 @@ def schedule(orders: Orders, servers: tuple[str, ...]) -> Schedule:
     if orders.back_after_s is not None:
         back_after_s = orders.back_after_s
     lost_after_s = orders.declare_lost_after_s
+    others = [each for each in servers if each != server]
+    second, second_after_s = "", luck.uniform(*SECOND_AFTER_S)
+    if orders.both:
+        if not others:
+            raise Refusal("there is no second server in this drill; leave --both out")
+        second = luck.choice(others)
+        back_after_s = max(back_after_s, second_after_s + 1.0)
     return Schedule(
         server,
         blow_at_s,
         None if orders.no_return else blow_at_s + back_after_s,
         None if lost_after_s is None else blow_at_s + lost_after_s,
+        second,
+        blow_at_s + second_after_s if second else None,
     )
 
 

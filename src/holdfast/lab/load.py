@@ -191,6 +191,10 @@ class Load:
         # Places that did not answer, and until when they are passed over, as mail servers do with hosts.
         self._down_until: dict[Place, float] = {}
         self._waiting: asyncio.Queue[Letter | None] = asyncio.Queue()
+        self._going = asyncio.Event()
+        self._going.set()
+        self._trying_count = 0
+        self._quiet = asyncio.Event()
 
     async def send_all(self, patience_s: float) -> None:
         """Send every letter at its time; then wait for the last 250, at most ``patience_s``."""
@@ -234,8 +238,10 @@ class Load:
         """Try one letter until it has its 250 or its 5xx; give back the connection where it still is one."""
         text = self._text(letter)
         while True:
+            await self._going.wait()
             self.sent.try_count += 1
             place = self._choose()
+            self._trying_count += 1
             try:
                 if conversation is None:
                     conversation = await Conversation.open(place)
@@ -248,7 +254,6 @@ class Load:
                 conversation = await self._after(again, conversation)
                 if conversation is None:
                     self._down_until[place] = time.monotonic() + DOWN_S
-                await asyncio.sleep(RETRY_S)
             except _Refused as refused:
                 self.sent.refused[letter.number] = str(refused)
                 if conversation is not None:
@@ -258,6 +263,28 @@ class Load:
                 server = conversation.place.server
                 self.sent.acknowledged[letter.number] = Acknowledged(time.monotonic(), server)
                 return conversation
+            finally:
+                self._trying_count -= 1
+                if not self._trying_count:
+                    self._quiet.set()
+            await asyncio.sleep(RETRY_S)
+
+    async def hold(self, timeout_s: float) -> bool:
+        """Begin no further try, and wait until those that were begun are over.
+
+        Returns:
+            Whether they are.
+        """
+        self._going.clear()
+        self._quiet.clear()
+        if self._trying_count:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), timeout_s)
+        return not self._trying_count
+
+    def resume(self) -> None:
+        """Go on after ``hold``."""
+        self._going.set()
 
     def _choose(self) -> Place:
         """Any server, as MX hosts of one preference; one that just failed only when all did."""
@@ -293,3 +320,10 @@ class Load:
 def subject_of(run: str, number: int) -> str:
     """The subject of a letter, by which it is recognised in a queue."""
     return f"Fire drill {run} letter {number}"
+
+
+def number_of(run: str, subject: str) -> int | None:
+    """The number of the letter of a drill that has a subject; None when it is none of its letters."""
+    start = subject_of(run, 0)[:-1]
+    number = subject.removeprefix(start)
+    return int(number) if subject.startswith(start) and number.isascii() and number.isdigit() else None

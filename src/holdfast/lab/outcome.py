@@ -26,6 +26,24 @@ class LedgerSums:
 
 
 @dataclass(frozen=True, slots=True)
+class Protection:
+    """What one server says of second copies; what only its transport role knows is None when it did not say.
+
+    Attributes:
+        protected_count: messages in its queue of which a partner has a copy.
+        unprotected_count: messages that it alone has.
+        taken_over_count: of others, delivered in their place since its start.
+        sent_by_both_count: of those, taken over although their server lived and delivered them too.
+    """
+
+    server: str
+    protected_count: int
+    unprotected_count: int
+    taken_over_count: int | None
+    sent_by_both_count: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """Something that was done to a server, in seconds from the first letter."""
 
@@ -58,6 +76,7 @@ class Outcome:
         drained: whether the queues were empty when the mailboxes were read.
         put_off: the answers that made senders try again, with how often.
         ledgers: of each server that answered.
+        protections: of each server that answered, at the end.
         silent: the servers whose ledger did not answer.
         unaccounted: what all ledgers together cannot account for.
         notes: what else the reader should know.
@@ -79,6 +98,7 @@ class Outcome:
     drained: bool
     put_off: dict[str, int]
     ledgers: tuple[LedgerSums, ...]
+    protections: tuple[Protection, ...]
     silent: tuple[str, ...]
     unaccounted: tuple[Entry, ...]
     notes: tuple[str, ...]
@@ -120,6 +140,13 @@ class Outcome:
     @property
     def headline(self) -> str:
         """The result in a sentence."""
+        tally = self.tally
+        if self.passed and tally.risked_count:
+            copies = _counted(tally.risked_count, "copy was", "copies were")
+            return (
+                f"Nothing was lost but what was named: {self.blow_words}, and {copies} only on the disk that "
+                f"was lost, as {self.schedule.second} had said before."
+            )
         if self.passed:
             return (
                 f"Nothing was lost: {self.blow_words}, and every one of the promised copies is there, once."
@@ -161,6 +188,7 @@ def as_json(outcome: Outcome) -> str:
         "lost": tally.lost_count,
         "duplicated": tally.doubled_count,
         "duplicated_after_no_answer": tally.doubled_uncertain_count,
+        "risked": tally.risked_count,
         "unaccounted": outcome.unaccounted_count,
         "lost_copies": tally.lost[:SHOWN_MAX],
         "unaccounted_entries": outcome.unaccounted[:SHOWN_MAX],
@@ -172,6 +200,7 @@ def as_json(outcome: Outcome) -> str:
         "marks": [asdict(each) for each in outcome.marks],
         "put_off": outcome.put_off,
         "ledgers": [asdict(each) for each in outcome.ledgers],
+        "protections": [asdict(each) for each in outcome.protections],
         "notes": list(outcome.notes),
     }
     return json.dumps(value, indent=2) + "\n"

@@ -61,6 +61,7 @@ def page(outcome: Outcome) -> str:
         f"<h2>What happened</h2><figure>{draw(outcome)}</figure>\n",
         f"<h2>Longest time without service</h2>{_service(outcome)}\n",
         f"<h2>The ledgers</h2>{_ledgers(outcome)}\n",
+        f"<h2>Second copies</h2>{_protections(outcome)}\n",
         _copies("Lost", outcome.tally.lost),
         _copies("Duplicated", outcome.tally.doubled),
         f"<h2>Details</h2>{_details(outcome)}\n",
@@ -113,6 +114,24 @@ def _ledgers(outcome: Outcome) -> str:
     return _table(titles, rows)
 
 
+def _protections(outcome: Outcome) -> str:
+    rows = [
+        (
+            each.server,
+            f"{each.protected_count:,}",
+            f"{each.unprotected_count:,}",
+            _known(each.taken_over_count),
+            _known(each.sent_by_both_count),
+        )
+        for each in outcome.protections
+    ]
+    return _table(("server", "protected now", "unprotected now", "taken over", "delivered by both"), rows)
+
+
+def _known(count: int | None) -> str:
+    return "not known" if count is None else f"{count:,}"
+
+
 def _copies(title: str, copies: tuple[tuple[int, str], ...]) -> str:
     if not copies:
         return ""
@@ -131,6 +150,7 @@ def _details(outcome: Outcome) -> str:
         ("refused (5xx)", f"{tally.refused_count:,}"),
         ("without an answer at the end", f"{tally.unanswered_count:,}"),
         ("there without a 250", f"{tally.unpromised_count:,}"),
+        ("gone with one disk, and named before", f"{tally.risked_count:,}"),
         ("duplicated after no answer was heard", f"{tally.doubled_uncertain_count:,}"),
         *(
             (f"put off: {text}", f"{count:,} times")

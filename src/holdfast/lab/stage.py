@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Protocol
 
-from holdfast.kernel.errors import Refusal
+from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.lab.declare import addresses_of
 from holdfast.lab.drill_plan import Blow, Orders
 from holdfast.lab.laboratory import Lab
 from holdfast.lab.sheet import Machine
+
+TRACK_LIMIT = 1_000_000  # lines of a tracking log that are asked for at once
 
 
 class Stage(Protocol):
@@ -37,6 +41,18 @@ class Stage(Protocol):
 
     def where_to_look(self, name: str) -> str:
         """What to look at when a server does not come back."""
+
+
+async def said(stage: Stage, name: str, words: tuple[str, ...], notes: list[str]) -> dict[str, object]:
+    """What a verb says as JSON; nothing, with a note, where the server does not answer."""
+    try:
+        text = await asyncio.to_thread(stage.manage, name, *words, "--json")
+    except (Refusal, Unavailable) as error:
+        notes.append(f"{name} did not say `{' '.join(words[:2])}`: {error.text}")
+        return {}
+    found = json.loads(text)
+    assert isinstance(found, dict)
+    return found
 
 
 class LabStage:
