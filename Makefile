@@ -6,7 +6,7 @@ HOME_DIR ?= .holdfast
 CONFORMANCE := $(or $(HOLDFAST_CONFORMANCE),../shared/conformance)
 export HOLDFAST_CONFORMANCE := $(CONFORMANCE)
 
-.PHONY: run demo test test-only lint bench bench-mail bench-shadow crash-test interop simulate reference requirements clean
+.PHONY: run demo test test-only lint bench bench-mail bench-shadow bench-take-over crash-test interop simulate reference requirements clean
 
 run: $(VENV)/.run-ready
 	@exec $(BIN)/holdfast up --home $(HOME_DIR)
@@ -39,6 +39,9 @@ bench-shadow: $(VENV)/.dev-ready
 
 bench-dhcp: $(VENV)/.dev-ready
 	$(BIN)/python benchmarks/dhcp.py
+
+bench-take-over: $(VENV)/.dev-ready
+	$(BIN)/python benchmarks/take_over.py
 
 bench: $(VENV)/.dev-ready
 	$(BIN)/python benchmarks/mail.py

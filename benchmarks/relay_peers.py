@@ -192,11 +192,11 @@ class Aiosmtpd:
 Load = tuple[int, int, int, bool]
 
 
-def send(port: int, load: Load, host: str = "127.0.0.1") -> float:
+def send(port: int, load: Load, host: str = "127.0.0.1", recipient: str = RECIPIENT) -> float:
     """Send messages with smtp-source; seconds until the last 250."""
     sessions, size, count, lasting = load
     words = [postfix_program("smtp-source"), "-s", str(sessions), "-m", str(count), "-l", str(size)]
-    words += ["-f", SENDER, "-t", RECIPIENT, f"{host}:{port}"]
+    words += ["-f", SENDER, "-t", recipient, f"{host}:{port}"]
     if lasting:
         words.insert(1, "-d")
     started = time.monotonic()
