@@ -1,8 +1,8 @@
 """``make bench-take-over``: how soon, and how fast, a server delivers what a lost one had acknowledged.
 
 Two servers of ours on this machine. The first is made to keep mail for a mailbox of the second, then
-killed (kill -9) and declared lost at the second. Measured from the decision: the first message in the mailbox,
-and all of them, as IMAP tells it.
+killed (kill -9) and declared lost at the second. Measured from the decision: the first message in the
+mailbox, and all of them, as IMAP tells it.
 """
 
 from __future__ import annotations
