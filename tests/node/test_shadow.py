@@ -276,3 +276,19 @@ def test_a_partner_that_takes_copies_and_never_commits_is_believed_later_each_ti
         pair.wait(5.0)
     assert 4 <= waits < 12  # and not every second one
     assert len(mail1.mailbox("user1")) == 120
+
+
+def test_a_sender_that_tries_the_other_server_after_a_crash_is_delivered_once() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail1.send(USER1)
+    pair.move(deliver=False)
+    mail1.die()  # it has said 250, and nobody read it
+    mail2.send(USER1)
+    pair.move()
+    assert mail2.said[1].startswith(b"250 ")
+    mail1.start()
+    pair.wait(900.0)
+    assert len(mail1.mailbox("user1")) == 1
+    assert not mail1.disk.messages
+    assert not mail2.disk.messages
