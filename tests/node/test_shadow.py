@@ -292,3 +292,52 @@ def test_a_sender_that_tries_the_other_server_after_a_crash_is_delivered_once() 
     assert len(mail1.mailbox("user1")) == 1
     assert not mail1.disk.messages
     assert not mail2.disk.messages
+
+
+def test_a_server_that_lives_and_was_declared_lost_leaves_its_messages_to_the_other() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    pair.no_mail = True
+    mail1.send(USER1, USER2)
+    mail1.stores_up = False
+    mail1.do(mail1.node.store_lost, "db1")
+    pair.move(deliver=False)
+    assert mail2.held.declare_lost(pair.now, "mail1") == 1
+    mail2.do(mail2.node.timer)
+    pair.wait(1.0)
+    assert not mail1.disk.messages
+    assert not mail2.disk.shadows.taken_over  # it was told, and noted it
+    pair.no_mail = False
+    mail1.stores_up = True
+    mail1.do(mail1.node.store_connected, "db1")
+    pair.wait(900.0)
+    assert len(mail1.mailbox("user1")) == len(mail2.mailbox("user2")) == 1
+    assert mail1.ledger().unaccounted_count == mail2.ledger().unaccounted_count == 0
+    assert any("took over 1 messages of ours; 1 that waited" in each for each in mail1.log)
+
+
+def test_what_both_may_have_handed_on_is_counted() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail1.send(USER1)
+    pair.move(deliver=False)
+    assert mail1.calls  # it is at the mailbox database, and nobody knows whether it is there
+    mail2.held.declare_lost(pair.now, "mail1")
+    mail2.do(mail2.node.timer)
+    pair.wait(600.0)
+    assert len(mail1.mailbox("user1")) == 1
+    assert mail1.node._shadows.sent_by_both_count == 1
+
+
+def test_a_partner_that_commits_and_never_answers_costs_one_wait() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail2.node._shadows.links.to_primary = lambda name, frame: None  # type: ignore[method-assign]  # the fault
+    mail1.send(USER1)
+    pair.wait(5.5)
+    assert mail1.said[1].startswith(b"250 ")
+    assert len(mail1.mailbox("user1")) == 1
+    assert mail2.held.copy_count == 1  # until they can speak again
+    del mail2.node._shadows.links.to_primary
+    pair.wait(60.0)
+    assert mail2.held.copy_count == 0
