@@ -11,7 +11,7 @@ from holdfast.admin.catalogue import find_verb, read_arguments
 from holdfast.cli.main import REFUSED, run
 from holdfast.kernel.errors import Refusal
 from holdfast.lab.command import Value
-from holdfast.lab.drill_command import read_orders, summary, write_report
+from holdfast.lab.drill_command import read_orders, state_directory, summary, write_report
 from holdfast.lab.drill_plan import Blow
 from lab.outcomes import BROKEN, PASSED
 
@@ -82,3 +82,18 @@ def test_the_summary_ends_with_the_verdict(tmp_path: Path) -> None:
     assert "lost          0" in lines
     assert f"report: {tmp_path}/report.html" in lines
     assert "30" in summary(BROKEN, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"loopback": True}, ".holdfast-drill/loopback"),
+        ({"lab": "examples/two-sites.csv"}, ".holdfast-drill/two-sites"),
+        ({"live": True}, ".holdfast-drill"),
+        ({}, ".holdfast-lab"),
+        ({"state": "x", "loopback": True}, "x"),
+    ],
+)
+def test_each_lab_has_a_place_of_its_own(given: dict[str, str | bool], expected: str) -> None:
+    nothing: dict[str, str | bool] = {"state": "", "lab": "", "loopback": False, "live": False}
+    assert state_directory({**nothing, **given}) == Path(expected)

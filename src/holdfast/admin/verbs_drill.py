@@ -30,7 +30,11 @@ _ARGUMENTS = (
     Argument("patience", Kind.SPAN, "how long the queues may take to drain", default=60.0),
     Argument("report", Kind.TEXT, "folder for the report; below the state directory if not given"),
     Argument("keep", Kind.FLAG, "leave the lab up afterwards"),
-    Argument("state", Kind.TEXT, "where the lab keeps itself", default=".holdfast-drill"),
+    Argument(
+        "state",
+        Kind.TEXT,
+        "where the lab keeps itself; if not given, .holdfast-drill/ and its name, or the one that is up",
+    ),
 )
 
 VERBS = (

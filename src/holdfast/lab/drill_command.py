@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 PASSED, BROKEN = 0, 1
+STATE = Path(".holdfast-drill")
+STATE_OF_LAB = Path(".holdfast-lab")  # where ``holdfast lab up`` keeps itself
 LAB_LOAD, LIVE_LOAD = "100/s", "5/s"
 _BLOWS = (("kill", Blow.KILL), ("freeze", Blow.FREEZE), ("cut", Blow.CUT))
 
@@ -52,7 +54,7 @@ def main(given: Mapping[str, Value], home: Path, *, as_json_text: bool) -> int:
     """
     orders = read_orders(given)
     run = f"{orders.seed:x}-{int(time.time()):x}"
-    state = Path(str(given["state"]))
+    state = state_directory(given)
     outcome = _live(orders, given, home, run) if given["live"] is True else _in_lab(orders, given, state, run)
     folder = Path(str(given["report"])) if given["report"] else state / "reports" / run
     write_report(outcome, folder)
@@ -61,6 +63,17 @@ def main(given: Mapping[str, Value], home: Path, *, as_json_text: bool) -> int:
     else:
         sys.stdout.write(summary(outcome, folder))
     return PASSED if outcome.passed else BROKEN
+
+
+def state_directory(given: Mapping[str, Value]) -> Path:
+    """Where a drill keeps its lab: servers on loopback and those of each sheet have places of their own."""
+    if given["state"]:
+        return Path(str(given["state"]))
+    if given["lab"]:
+        return STATE / Path(str(given["lab"])).stem
+    if given["loopback"] is True:
+        return STATE / "loopback"
+    return STATE if given["live"] is True else STATE_OF_LAB
 
 
 def _in_lab(orders: Orders, given: Mapping[str, Value], state: Path, run: str) -> Outcome:
