@@ -107,6 +107,18 @@ def test_many_leases_in_pieces_and_each_once(monkeypatch: pytest.MonkeyPatch) ->
     assert len(seen) == len(set(seen)) == 150
 
 
+def test_a_list_goes_on_in_its_order_and_begins_anew_later() -> None:
+    role = Role()
+    first = role.ask(LIST_LEASES, LeaseQuestion(count_max=1))
+    assert first.more
+    lease = role.node.server.table.leases[0x0A00000A]
+    role.node.server.put(lease._replace(address=0x0A05000A, hardware=b"\x01late__"))
+    after = found(first)[-1]
+    assert "10.5.0.10" not in found(role.ask(LIST_LEASES, LeaseQuestion(after=after)))
+    # That was the last piece: the order is made again.
+    assert "10.5.0.10" in found(role.ask(LIST_LEASES, LeaseQuestion(after=after)))
+
+
 def test_offers_are_shown_and_pools_counted() -> None:
     role = Role()
     state = role.node.server.table.scopes[0]

@@ -7,8 +7,8 @@ between them; what changes meanwhile may be seen or not, but each lease once.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import ipaddress
+from bisect import bisect_right
 from collections.abc import Callable
 
 import msgspec
@@ -38,6 +38,9 @@ from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.dhcp import DhcpNode
 
 PIECE_COUNT = 5000
+SORT_COUNT = 50_000
+_BUCKET_BITS = 14
+LISTED_S = 60.0  # how long the order of a list is kept for who asks for its next piece
 IMPORT_COUNT_MAX = 2_000_000
 OFFERED = "offered"
 
@@ -58,6 +61,8 @@ class DhcpAnswers:
         self._now = now
         # Wall clock minus the clock of leases, kept up to date by the runner.
         self.clock_offset_s = 0.0
+        # The addresses of a list of which a piece was told, and since when.
+        self._listed: tuple[float, list[int]] = (0.0, [])
         # An import of which parts are here: its name, the next part, the leases so far.
         self._arriving: tuple[str, int, list[MovedLease]] = ("", 0, [])
 
@@ -85,29 +90,45 @@ class DhcpAnswers:
     async def _list(self, question: LeaseQuestion) -> Leases:
         wanted = _Wanted(question)
         count_max = min(max(1, question.count_max), LEASE_COUNT_MAX)
-        table = self._node.server.table
         if question.addresses:
-            addresses = [number for text in question.addresses if (number := _number(text))]
+            addresses = sorted({number for text in question.addresses if (number := _number(text))})
         else:
-            offered = {address for state in table.scopes for address in state.offers.by_address}
-            addresses = list(offered.union(table.leases))
+            addresses = await self._in_order(go_on=bool(wanted.after))
+        table = self._node.server.table
         found: list[LeaseState] = []
-        numbers: list[tuple[int, int]] = []
-        for start in range(0, len(addresses), PIECE_COUNT):
+        for start in range(bisect_right(addresses, wanted.after), len(addresses), PIECE_COUNT):
             for address in addresses[start : start + PIECE_COUNT]:
-                if address > wanted.after:
-                    state = table.scope_of(address)
-                    shown = self._shown(address, state)
-                    if shown is not None and wanted.meets(shown):
-                        numbers.append((address, len(found)))
-                        found.append(shown)
-            if len(found) > 4 * count_max + PIECE_COUNT:
-                numbers = heapq.nsmallest(count_max + 1, numbers)
-                found = [found[at] for _, at in numbers]
-                numbers = [(address, at) for at, (address, _) in enumerate(numbers)]
+                shown = self._shown(address, table.scope_of(address))
+                if shown is not None and wanted.meets(shown):
+                    found.append(shown)
+                    if len(found) > count_max:
+                        return Leases(tuple(found[:count_max]), more=True)
             await asyncio.sleep(0)
-        chosen = heapq.nsmallest(count_max + 1, numbers)
-        return Leases(tuple(found[at] for _, at in chosen[:count_max]), more=len(chosen) > count_max)
+        self._listed = (0.0, [])
+        return Leases(tuple(found), more=False)
+
+    async def _in_order(self, *, go_on: bool) -> list[int]:
+        """All addresses of which something is known, in order; a list goes on with those that it began with.
+
+        Sorted in buckets, so that a million of them do not keep clients waiting.
+        """
+        listed_at, listed = self._listed
+        if go_on and listed and self._now() - listed_at < LISTED_S:
+            return listed
+        table = self._node.server.table
+        offered = {address for state in table.scopes for address in state.offers.by_address}
+        addresses = [*table.leases, *offered.difference(table.leases)]
+        buckets: dict[int, list[int]] = {}
+        for start in range(0, len(addresses), SORT_COUNT):
+            for address in addresses[start : start + SORT_COUNT]:
+                buckets.setdefault(address >> _BUCKET_BITS, []).append(address)
+            await asyncio.sleep(0)
+        listed = []
+        for bucket in sorted(buckets):
+            listed += sorted(buckets[bucket])
+            await asyncio.sleep(0)
+        self._listed = (self._now(), listed)
+        return listed
 
     def _shown(self, address: int, state: ScopeState | None) -> LeaseState | None:
         """What is told of an address; None when there is nothing to tell."""
