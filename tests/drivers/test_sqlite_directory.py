@@ -16,7 +16,7 @@ from holdfast.directory.edit import with_object, without_object
 from holdfast.directory.model import Mailbox, Organisation, SendConnector, Site
 from holdfast.directory.plan import Change, FieldChange, plan_change
 from holdfast.directory.toml_format import write_organisation
-from holdfast.drivers.sqlite_directory import SCHEMA, DirectoryStore
+from holdfast.drivers.sqlite_directory import SCHEMA, DirectoryStore, KnownObjects
 from holdfast.drivers.sqlite_schema import open_for_writing
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import MailboxId, Revision
@@ -313,3 +313,68 @@ def test_damaged_log_entry_is_unavailable(store: DirectoryStore, path: Path) -> 
     other.close()
     with pytest.raises(Unavailable, match="an entry of the change log cannot be read"):
         store.history(1)
+
+
+def test_what_did_not_change_is_the_same_object_when_it_is_read_again(
+    store: DirectoryStore, path: Path
+) -> None:
+    known = KnownObjects()
+
+    def read() -> Organisation:
+        reader = DirectoryStore.open(path, writable=False, known=known)
+        try:
+            return reader.read()
+        finally:
+            reader.close()
+
+    _change(store, lambda _: DEMONSTRATION)
+    first = read()
+    alice, bob = first.mailboxes
+    _change(store, lambda now: with_object(now, dataclasses.replace(alice, display_name="A")))
+    second = read()
+    assert second == store.read()
+    assert second.mailboxes[0].display_name == "A"
+    assert second.mailboxes[1] is bob
+    _change(store, lambda now: without_object(now, Mailbox, bob.address))
+    assert read().mailboxes == (second.mailboxes[0],)
+    _change(store, lambda now: with_object(now, bob))
+    assert read().mailboxes == (second.mailboxes[0], bob)
+
+
+def test_row_of_an_older_version_gets_new_settings_at_the_next_change(
+    store: DirectoryStore, path: Path
+) -> None:
+    # A default that a later version changes must not change a running organisation.
+    _change(store, lambda _: DEMONSTRATION)
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE objects SET body = json_remove(body, '$.hub') WHERE kind = 'site'")
+    database.close()
+    store.read()
+    _change(store, lambda now: dataclasses.replace(now, name="New"))
+    with sqlite3.connect(path) as database:
+        (body,) = database.execute("SELECT body FROM objects WHERE kind = 'site'").fetchone()
+    database.close()
+    assert '"hub": false' in body
+
+
+def test_change_that_was_not_kept_is_written_when_it_is_made_again(store: DirectoryStore, path: Path) -> None:
+    before = _change(store, lambda _: DEMONSTRATION)
+    plan = plan_change(before, with_object(before, Site("Other")))
+    blocker = sqlite3.connect(path)
+    blocker.execute("CREATE TRIGGER full BEFORE INSERT ON change_log BEGIN SELECT RAISE(ABORT, 'full'); END")
+    with pytest.raises(sqlite3.IntegrityError):
+        store.apply(plan, who="x", why="", at=1.0)
+    blocker.execute("DROP TRIGGER full")
+    blocker.close()
+    assert store.apply(plan, who="x", why="", at=1.0) == store.read()
+    assert Site("Other") in store.read().sites
+
+
+def test_known_objects_do_not_hide_damage(store: DirectoryStore, path: Path) -> None:
+    _change(store, lambda _: DEMONSTRATION)
+    store.read()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE objects SET body = 'no' WHERE kind = 'site'")
+    database.close()
+    with pytest.raises(Unavailable, match="damaged"):
+        store.read()

@@ -75,6 +75,8 @@ class Context:
         progress: tells the asker how far we are (done, total or 0, text).
         warnings: what the asker should look at although the verb was done.
         applied: the changes made, as text, for the log of management.
+        known: the organisation as management has it in memory, taken while it is the one in force:
+            reading a large one takes longer than most verbs.
     """
 
     surroundings: Surroundings
@@ -85,13 +87,16 @@ class Context:
     progress: Callable[[int, int, str], None]
     warnings: list[str] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)
+    known: Organisation | None = None
     _organisation: Organisation | None = None
 
     @property
     def organisation(self) -> Organisation:
         """The organisation as it is now."""
         if self._organisation is None:
-            self._organisation = self.store.read()
+            in_force = self.known is not None and self.known.revision == self.store.revision()
+            self._organisation = self.known if in_force else self.store.read()
+        assert self._organisation is not None
         return self._organisation
 
     def change(

@@ -6,6 +6,7 @@ reservation by its address, a server not at all where there is one alone.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -71,17 +72,38 @@ def scope_of(organisation: Organisation, where: IPv4Address | IPRange, name: str
     Raises:
         Refusal: there is none, or several (a subnet that is split between servers).
     """
-    if name is not None:
-        return find_object(organisation, Scope, name)
-    first, last = (where, where) if isinstance(where, IPv4Address) else (where.first, where.last)
-    found = [each for each in organisation.scopes if first in each.subnet and last in each.subnet]
-    if not found:
-        text = str(first) if first == last else f"{first}-{last}"
-        raise Refusal(f"{text} lies in the subnet of no scope; see: holdfast dhcp scope list")
-    if len(found) > 1:
-        names = ", ".join(f'"{each.name}"' for each in found)
-        raise Refusal(f"{first} lies in the subnet of scopes {names}; say which one with --scope")
-    return found[0]
+    return ScopeFinder(organisation).find(where, name)
+
+
+class ScopeFinder:
+    """Finds scopes by what lies in their subnets; for a file of many addresses, which each take a search."""
+
+    def __init__(self, organisation: Organisation) -> None:
+        """Sort the subnets, which are equal or apart (``directory.checks_dhcp``)."""
+        self._organisation = organisation
+        self._scopes = sorted(organisation.scopes, key=lambda each: int(each.subnet.first))
+        self._firsts = [int(each.subnet.first) for each in self._scopes]
+
+    def find(self, where: IPv4Address | IPRange, name: str | None) -> Scope:
+        """The scope that is meant; see ``scope_of``."""
+        if name is not None:
+            return find_object(self._organisation, Scope, name)
+        first, last = (where, where) if isinstance(where, IPv4Address) else (where.first, where.last)
+        found: list[Scope] = []
+        at = bisect.bisect_right(self._firsts, int(first))
+        while at and (not found or self._firsts[at - 1] == int(found[0].subnet.first)):
+            scope = self._scopes[at - 1]
+            if not (first in scope.subnet and last in scope.subnet):
+                break
+            found.append(scope)
+            at -= 1
+        if not found:
+            text = str(first) if first == last else f"{first}-{last}"
+            raise Refusal(f"{text} lies in the subnet of no scope; see: holdfast dhcp scope list")
+        if len(found) > 1:
+            names = ", ".join(f'"{each.name}"' for each in sorted(found, key=lambda each: each.name))
+            raise Refusal(f"{first} lies in the subnet of scopes {names}; say which one with --scope")
+        return found[0]
 
 
 def find_reservation(organisation: Organisation, address: str, scope: str | None) -> Reservation:

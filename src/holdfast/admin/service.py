@@ -222,7 +222,7 @@ class ManagementService:
             store = self._store if verb.changes else self._own_view()
             assert store is not None
             assert verb.perform is not None
-            context = Context(surroundings, store, who, time.time(), luck, progress)
+            context = Context(surroundings, store, who, time.time(), luck, progress, known=self.organisation)
             try:
                 return verb.perform(context, arguments), context
             except (Refusal, Unavailable):

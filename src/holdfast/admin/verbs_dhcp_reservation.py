@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 
 from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
 from holdfast.admin.context import Context
-from holdfast.admin.dhcp_places import SCOPE, effective_rows, find_reservation, scope_of
+from holdfast.admin.dhcp_places import SCOPE, ScopeFinder, effective_rows, find_reservation, scope_of
 from holdfast.admin.dhcp_role import lease_of, other_client
 from holdfast.admin.results import Changed, SettingRow
 from holdfast.admin.results_dhcp import ReservationList, ReservationRow, ReservationShown
@@ -179,6 +179,7 @@ def _import(context: Context, arguments: Arguments) -> Changed:
     """All rows of a file or none: what is there already as it is in the file is left as it is."""
     organisation = context.organisation
     file_name, text = arguments.texts("file")
+    scopes = ScopeFinder(organisation)
     faults: list[Problem] = []
     known = {each.key: each for each in organisation.reservations}
     rows = 0
@@ -187,7 +188,7 @@ def _import(context: Context, arguments: Arguments) -> Changed:
         if rows % 5000 == 0:
             context.progress(0, 0, f"{rows} rows read")
         try:
-            reservation = _tidy(_of_row(organisation, row))
+            reservation = _tidy(_of_row(scopes, row))
         except Refusal as refusal:
             faults.append(Problem(f"{file_name} line {line}", refusal.text, "correct the line"))
             if len(faults) == _FAULT_COUNT_MAX:
@@ -234,9 +235,9 @@ def _rows(file_name: str, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         raise Refusal(f"{file_name} line {reader.line_num} is not CSV: {error}") from None
 
 
-def _of_row(organisation: Organisation, row: dict[str, str]) -> Reservation:
+def _of_row(scopes: ScopeFinder, row: dict[str, str]) -> Reservation:
     address = parse_ipv4_address(row["address"])
-    scope = scope_of(organisation, address, row.get("scope") or None)
+    scope = scopes.find(address, row.get("scope") or None)
     return Reservation(
         scope.name,
         address,

@@ -187,6 +187,16 @@ def make_served(organisation: Organisation, server_name: str) -> Served:
     return _Maker(organisation, organisation.dhcp_server(server_name)).make()
 
 
+# Nearly every reservation says nothing of its own, and there may be a hundred thousand.
+_NOTHING_TOLD = OptionLevel((), b"", b"", b"")
+
+
+def _says_nothing(reservation: Reservation) -> bool:
+    return not (
+        reservation.options or reservation.next_server or reservation.server_name or reservation.boot_file
+    )
+
+
 class _Maker:
     def __init__(self, organisation: Organisation, server: DhcpServer) -> None:
         self._organisation = organisation
@@ -303,7 +313,9 @@ class _Maker:
             reservation.name,
             dhcp,
             bootp,
-            self._level(reservation, f"reservation {reservation.key}"),
+            _NOTHING_TOLD
+            if _says_nothing(reservation)
+            else self._level(reservation, f"reservation {reservation.key}"),
         )
 
     def _level(self, level: DhcpServer | Scope | Policy | Reservation, what: str) -> OptionLevel:

@@ -34,7 +34,7 @@ from holdfast.drivers.management_socket import (
     management_socket,
     read_frame,
 )
-from holdfast.drivers.sqlite_directory import DirectoryStore
+from holdfast.drivers.sqlite_directory import DirectoryStore, KnownObjects
 from holdfast.drivers.unix_socket import reachable_name
 from holdfast.kernel.backoff import Backoff
 from holdfast.kernel.errors import Refusal, Unavailable
@@ -46,14 +46,16 @@ DIRECTORY_FILE = "directory.sqlite"
 OnRequest = Callable[[str, bytes], Awaitable[bytes]]
 
 
-def read_organisation(home: Path) -> Organisation:
+def read_organisation(home: Path, known: KnownObjects | None = None) -> Organisation:
     """Read the organisation of this home as it is now.
 
     Raises:
         Refusal: the database is of a newer version.
         Unavailable: it is not there or cannot be read.
+
+    ``known`` is what was read before; what did not change since is not read again.
     """
-    store = DirectoryStore.open(home / DIRECTORY_FILE, writable=False)
+    store = DirectoryStore.open(home / DIRECTORY_FILE, writable=False, known=known)
     try:
         return store.read()
     finally:
@@ -88,6 +90,7 @@ class RoleLink:
         # raise Refusal and Unavailable. A role without one refuses everything.
         self.on_request: OnRequest | None = None
         self._home = home
+        self._known = KnownObjects()
         self._role = role
         self._on_organisation = on_organisation
         self._metrics = metrics
@@ -112,7 +115,7 @@ class RoleLink:
             Refusal: the database is of a newer version.
             Unavailable: it is not there or cannot be read.
         """
-        organisation = read_organisation(self._home)
+        organisation = read_organisation(self._home, self._known)
         self._revision = organisation.revision
         return organisation
 
@@ -200,7 +203,7 @@ class RoleLink:
         async with self._applying:
             try:
                 # In a thread: a directory of 100,000 mailboxes takes longer to read than a reply may wait.
-                organisation = await asyncio.to_thread(read_organisation, self._home)
+                organisation = await asyncio.to_thread(read_organisation, self._home, self._known)
             except (Refusal, Unavailable) as error:
                 if self._log is not None:
                     self._log.write(happened(DIRECTORY_UNREADABLE, role=self._role, reason=error.text))

@@ -11,6 +11,7 @@ read while one process writes.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import sqlite3
 import threading
@@ -18,7 +19,7 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 
-from holdfast.directory.kinds import KINDS, DirectoryObject, kind_of, make_object, name_of, objects_of
+from holdfast.directory.kinds import KINDS, DirectoryObject, Kind, kind_of, make_object, name_of, objects_of
 from holdfast.directory.model import Mailbox, Organisation, SendConnector
 from holdfast.directory.plan import Change, ChangeRecord, FieldChange, Plan
 from holdfast.directory.values import read_record, write_record
@@ -79,24 +80,67 @@ SCHEMA = Schema(
 )
 
 
+class KnownObjects:
+    """Objects as they were read last: a row that did not change is not read again, and is the same object.
+
+    A role that reads a large organisation at each change spends its time on what changed. It is
+    used by one reader at a time.
+    """
+
+    def __init__(self) -> None:
+        # By kind and name: a digest of the row's text (the texts themselves would double the memory),
+        # and whether we wrote it, so that it has every setting that this version knows.
+        self._known: dict[tuple[str, str], tuple[bytes, DirectoryObject, bool]] = {}
+        self._next: dict[tuple[str, str], tuple[bytes, DirectoryObject, bool]] = {}
+
+    def begin(self) -> None:
+        """A reading of everything begins."""
+        self._next = {}
+
+    def object(self, kind: Kind, name: str, body: str, path: Path) -> DirectoryObject:
+        """The object of a row."""
+        digest = _digest(body)
+        found = self._known.get((kind.word, name))
+        if found is None or found[0] != digest:
+            found = (digest, make_object(kind, _read_body(kind.type, body, path)), False)
+        self._next[kind.word, name] = found
+        return found[1]
+
+    def is_stored(self, kind_word: str, name: str, item: DirectoryObject | Organisation, body: str) -> bool:
+        """Whether a row holds just this object as we would write it; False when that is not known."""
+        found = self._known.get((kind_word, name))
+        return found is not None and found[2] and found[1] is item and found[0] == _digest(body)
+
+    def learn(self, kind_word: str, name: str, item: DirectoryObject, body: str) -> None:
+        """A row is written with this object. Should it not be kept, its text tells so later."""
+        self._known[kind_word, name] = (_digest(body), item, True)
+
+    def end(self) -> None:
+        """It ended: what was not there is forgotten."""
+        self._known, self._next = self._next, {}
+
+
 class DirectoryStore:
     """An open directory database; may be used from several threads."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, known: KnownObjects) -> None:
         self._path = path
         self._connection = connection
+        self._known = known
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path, *, writable: bool) -> DirectoryStore:
+    def open(cls, path: Path, *, writable: bool, known: KnownObjects | None = None) -> DirectoryStore:
         """Open a directory database; make it or bring it to our version when ``writable``.
+
+        ``known`` carries over what another store of the same file has read.
 
         Raises:
             Refusal: it is of a newer version, or not a directory database.
             Unavailable: it is not there, damaged, locked, or the disk does not let us.
         """
         connection = open_for_writing(path, SCHEMA) if writable else open_for_reading(path, SCHEMA)
-        return cls(path, connection)
+        return cls(path, connection, known or KnownObjects())
 
     def close(self) -> None:
         """Close it; it is not used again."""
@@ -115,7 +159,7 @@ class DirectoryStore:
             Unavailable: it cannot be read now, or is damaged.
         """
         with self._lock, translated(self._path, SCHEMA), transaction(self._connection, "DEFERRED"):
-            return _read_organisation(self._connection, self._path)
+            return _read_organisation(self._connection, self._path, self._known)
 
     def apply(self, plan: Plan, *, who: str, why: str, at: float) -> Organisation:
         """Make a planned change durable.
@@ -146,10 +190,10 @@ class DirectoryStore:
             if revision != plan.base_revision:
                 raise _changed_meanwhile(connection, self._path, plan.base_revision, revision)
             if not plan.changes:
-                return _read_organisation(connection, self._path)
+                return _read_organisation(connection, self._path, self._known)
             # Names alone: reading all of a large organisation takes longer than writing what changed.
             mailboxes, connectors = _mailbox_ids(connection), _send_connector_names(connection)
-            _write_objects(connection, plan.after)
+            _write_objects(connection, plan.after, self._known)
             gone = mailboxes
             gone -= {each.mailbox_id for each in plan.after.mailboxes}
             connection.executemany("DELETE FROM secrets WHERE mailbox_id = ?", [(each,) for each in gone])
@@ -231,17 +275,21 @@ def _revision(connection: sqlite3.Connection) -> Revision:
     )
 
 
-def _read_organisation(connection: sqlite3.Connection, path: Path) -> Organisation:
-    bodies: dict[str, list[str]] = {}
-    for kind_word, body in connection.execute("SELECT kind, body FROM objects ORDER BY position, name"):
-        bodies.setdefault(kind_word, []).append(body)
+def _read_organisation(connection: sqlite3.Connection, path: Path, known: KnownObjects) -> Organisation:
+    rows: dict[str, list[tuple[str, str]]] = {}
+    for kind_word, name, body in connection.execute(
+        "SELECT kind, name, body FROM objects ORDER BY position, name"
+    ):
+        rows.setdefault(kind_word, []).append((name, body))
     # What the keys are is known from the model; a type checker cannot follow that.
     arguments: dict[str, typing.Any] = {"revision": _revision(connection)}
-    for body in bodies.get(ORGANISATION_KIND, ()):
+    for _, body in rows.get(ORGANISATION_KIND, ()):
         arguments |= _read_body(Organisation, body, path)
+    known.begin()
     for kind in KINDS:
-        found = (make_object(kind, _read_body(kind.type, body, path)) for body in bodies.get(kind.word, ()))
+        found = (known.object(kind, name, body, path) for name, body in rows.get(kind.word, ()))
         arguments[kind.collection] = tuple(found)
+    known.end()
     return Organisation(**arguments)
 
 
@@ -258,7 +306,11 @@ def _read_body(record_type: type, body: str, path: Path) -> dict[str, object]:
     return arguments
 
 
-def _write_objects(connection: sqlite3.Connection, after: Organisation) -> None:
+def _digest(body: str) -> bytes:
+    return hashlib.blake2b(body.encode(), digest_size=16).digest()
+
+
+def _write_objects(connection: sqlite3.Connection, after: Organisation, known: KnownObjects) -> None:
     """Write the rows that differ; rows that stay as they are are not touched."""
     stored = {
         (kind, name): (position, body)
@@ -266,8 +318,14 @@ def _write_objects(connection: sqlite3.Connection, after: Organisation) -> None:
     }
     for kind_word, items in _rows(after):
         last = 0
-        for name, body in items:
+        for name, item in items:
             position, old_body = stored.pop((kind_word, name), (0, None))
+            if old_body is not None and known.is_stored(kind_word, name, item, old_body):
+                body = old_body
+            else:
+                body = _dump(item)
+                if not isinstance(item, Organisation):
+                    known.learn(kind_word, name, item, body)
             # Positions only have to rise: an object that stays keeps its own where the order allows.
             new_position = position if position > last else last + 1
             last = new_position
@@ -281,10 +339,12 @@ def _write_objects(connection: sqlite3.Connection, after: Organisation) -> None:
     connection.executemany("DELETE FROM objects WHERE kind = ? AND name = ?", list(stored))
 
 
-def _rows(organisation: Organisation) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    yield ORGANISATION_KIND, [("", _dump(organisation))]
+def _rows(
+    organisation: Organisation,
+) -> Iterator[tuple[str, list[tuple[str, DirectoryObject | Organisation]]]]:
+    yield ORGANISATION_KIND, [("", organisation)]
     for kind in KINDS:
-        yield kind.word, [(name_of(each), _dump(each)) for each in objects_of(organisation, kind)]
+        yield kind.word, [(name_of(each), each) for each in objects_of(organisation, kind)]
 
 
 def _dump(record: DirectoryObject | Organisation) -> str:
