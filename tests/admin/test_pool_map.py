@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from ipaddress import IPv4Address
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.admin.pool_map import DECLINED, EXCLUDED, FREE, LEASED, OFFERED, RESERVED, counts, pool_runs
@@ -26,6 +26,7 @@ def apart(draw: st.DrawFn, least: int, most: int) -> list[tuple[int, int]]:
     return list(zip(ends[::2], ends[1::2], strict=False))
 
 
+@settings(deadline=None)
 @given(
     st.tuples(st.integers(1, 60), st.integers(1, 60)).map(sorted),
     apart(0, 63),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -54,6 +54,7 @@ def test_bar_shows_shares_and_hides_nothing_that_is_there() -> None:
     assert widths == {LEASED: 18, OFFERED: 1, DECLINED: 1, RESERVED: 3, EXCLUDED: 5, FREE: 32}
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(STATES), st.integers(1, 1 << 24), min_size=1))
 def test_bar_is_always_of_one_width(found: dict[str, int]) -> None:
     cells = bar_cells(dict.fromkeys(STATES, 0) | found)

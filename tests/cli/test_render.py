@@ -26,14 +26,16 @@ Capture = pytest.CaptureFixture[str]
 
 
 def test_json_is_what_the_type_says() -> None:
-    ledger = Ledger(4, 2, 1, 1, 0, 0, 0, [])
+    ledger = Ledger(4, 2, 1, 0, 1, 0, 0, 0, 0, [])
     assert json.loads(as_json(ledger)) == {
         "accepted": 4,
         "delivered": 2,
         "relayed": 1,
+        "transferred_out": 0,
         "queued": 1,
         "bounced": 0,
         "dropped": 0,
+        "transferred_in": 0,
         "unaccounted": 0,
         "missing": [],
         "protected_message_count": 0,
@@ -43,7 +45,7 @@ def test_json_is_what_the_type_says() -> None:
 
 
 def test_a_ledger_is_lines(capsys: Capture) -> None:
-    show(Ledger(4, 2, 1, 1, 0, 0, 0, []))
+    show(Ledger(4, 2, 1, 0, 1, 0, 0, 0, 0, []))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["unaccounted:", "0"] in lines
 

@@ -6,7 +6,7 @@ import itertools
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.directory.dhcp_organisation import office
 
@@ -26,6 +26,7 @@ def _range(ends: list[int]) -> IPRange:
     return IPRange(IPv4Address(ends[0]), IPv4Address(ends[1]))
 
 
+@settings(deadline=None)
 @given(ENDS, st.lists(ENDS, max_size=6))
 def test_what_is_left_is_what_no_hole_holds(whole: list[int], holes: list[list[int]]) -> None:
     left = without_ranges(_range(whole), [_range(each) for each in holes])
