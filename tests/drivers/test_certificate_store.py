@@ -338,3 +338,36 @@ def test_a_door_for_servers_shows_what_there_is_while_nobody_knows_us(tmp_path: 
     context = stage.store.context("internet", of_servers=True)
     assert (context.verify_mode, context.sni_callback) == (ssl.CERT_OPTIONAL, None)
     assert context.get_ca_certs(binary_form=True) == [ROOT.der]
+
+
+def test_a_server_that_gets_another_name_goes_on_being_known(tmp_path: Path) -> None:
+    # Other names make another certificate; by the old one the other servers know us, until they are told.
+    ensure_own(tmp_path, organisation(), SERVER)
+    own = describe_own(tmp_path, organisation(), "s1")
+    known = replace(SERVER, certificate=write_certificates((own.der,)))
+    renamed = replace(known, fqdn="mx.example.org")
+    after = replace(organisation(connector("internet", fqdn="mx.example.org")), servers=(renamed,))
+    assert ensure_own(tmp_path, after, renamed)
+    events: list[LogEvent] = []
+    still = describe_own(tmp_path, after, "s1", events.append)
+    assert (still.known, still.der, events) == (True, own.der, [])
+    door = next(each for each in describe(tmp_path, after, "s1") if each.connector == "internet")
+    assert door.choice.certificate is not None
+    assert door.choice.certificate.names[0] == "mx.example.org"
+    # One that nobody knows us by is replaced, and not kept.
+    unknown = replace(renamed, fqdn="third.example.org", certificate="")
+    ensure_own(tmp_path, replace(after, servers=(unknown,)), unknown)
+    assert len(list((tmp_path / "tls").glob("former-*.key.pem"))) == 1
+
+
+def test_a_certificate_that_is_put_in_place_is_noticed_whoever_comes(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    first = stage.put("certificate", ROOT.issue("mail.example.org"))
+    known = replace(SERVER, certificate=write_certificates((first.der,)))
+    stage.store.follow(replace(stage.organisation, servers=(known,)), known)
+    stage.store.tells_of_own = True
+    stage.shown()
+    assert stage.events == []
+    stage.put("certificate", ROOT.issue("mail.example.org"))
+    stage.shown()
+    assert [each.kind.event_id for each in stage.events] == ["DRV-0324"]

@@ -105,6 +105,8 @@ class CertificateStore:
         self._log = log
         self._wall = wall or (lambda: clock.steady() + clock.wall_offset_s())
         self._doors: dict[str, _Door] = {"": _Door("localhost")}
+        # Whether this role is the one that tells when our certificate is none that the others know.
+        self.tells_of_own = False
         self._known_as: frozenset[str] = frozenset()
         self._others: dict[bytes, str] = {}
         self._pairs: tuple[Pair, ...] = ()
@@ -201,18 +203,21 @@ class CertificateStore:
             Unavailable: as ``context``.
         """
         self._look()
-        pair = next((each for each in self._pairs if each.facts.sha256 in self._known_as), None)
-        known = pair is not None
-        if pair is None:
-            choice = choose(self._wall(), [each.facts for each in self._pairs], self._doors[""].name, "")
-            assert choice.certificate is not None  # _look has seen to it
-            pair = self._pair(choice.certificate)
-            self._say_unknown(pair.facts)
+        pair, known = self._find_own()
         try:
             text = pair.certificate.read_text(encoding="ascii", errors="replace")
             return OwnCertificate(pair, ssl.PEM_cert_to_DER_cert(_first_certificate(text)), known)
         except (OSError, ValueError) as error:
             raise Unavailable(f"{pair.certificate} cannot be read any more: {_words(error)}") from None
+
+    def _find_own(self) -> tuple[Pair, bool]:
+        pair = next((each for each in self._pairs if each.facts.sha256 in self._known_as), None)
+        if pair is not None:
+            return pair, True
+        choice = choose(self._wall(), [each.facts for each in self._pairs], self._doors[""].name, "")
+        assert choice.certificate is not None  # _look has seen to it
+        self._say_unknown(choice.certificate)
+        return self._pair(choice.certificate), False
 
     def _say_unknown(self, facts: CertificateFacts) -> None:
         if self._known_as and (facts.sha256, "unknown") not in self._said:
@@ -245,6 +250,8 @@ class CertificateStore:
                 "to have a pair made"
             )
         self._state = _state_of(self._directory)
+        if self.tells_of_own:
+            self._find_own()
 
     def _read(self) -> tuple[Pair, ...]:
         found: list[Pair] = []
@@ -410,7 +417,8 @@ def ensure_own(home: Path, organisation: Organisation, server: Server | None) ->
     Raises:
         Unavailable: it cannot be made.
     """
-    return ensure_certificate(home / "tls", own_names(organisation, server))
+    known = known_certificates(server) if server is not None else ()
+    return ensure_certificate(home / "tls", own_names(organisation, server), known)
 
 
 def certificate_files(directory: Path) -> list[Path]:

@@ -12,6 +12,8 @@ import contextlib
 import datetime
 import fcntl
 import hashlib
+import ssl
+from collections.abc import Collection
 from pathlib import Path
 
 from holdfast.drivers.files import write_private
@@ -26,11 +28,17 @@ FALLBACK_FILE = "self-signed.pem"
 MADE_FOR_FILE = "self-signed-for"
 
 
-def ensure_certificate(directory: Path, names: tuple[str, ...]) -> bool:
+def ensure_certificate(directory: Path, names: tuple[str, ...], known: Collection[bytes] = ()) -> bool:
     """Make a key and a self-signed certificate for ``names`` unless there is one.
 
     One that we made for other names is replaced; what an administrator put
     there is not. Roles that start at the same moment take turns.
+
+    Args:
+        directory: where they lie.
+        names: DNS names.
+        known: the certificates (DER) by which other servers know this one: one that is replaced stays beside
+            the new one, since they would take us for a stranger.
 
     Returns:
         Whether a new one was made.
@@ -44,7 +52,7 @@ def ensure_certificate(directory: Path, names: tuple[str, ...]) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if _fits(directory, names):
                 return False
-            _make_default(directory, names)
+            _make_default(directory, names, known)
             return True
     except OSError as error:
         raise _cannot_be_made(directory, error) from None
@@ -85,12 +93,13 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _make_default(directory: Path, names: tuple[str, ...]) -> None:
+def _make_default(directory: Path, names: tuple[str, ...], known: Collection[bytes]) -> None:
     """Make the default pair; one of ours that gets other names keeps its key, and so its TLSA records."""
     certificate_path, key_path = directory / CERTIFICATE_FILE, directory / KEY_FILE
     old_key: bytes | None = None
     if certificate_path.exists() and key_path.exists():
         old_key = key_path.read_bytes()
+        _keep_known(directory, certificate_path.read_bytes(), old_key, known)
     else:
         # A pair is whole or absent: without its certificate a key is made anew.
         certificate_path.unlink(missing_ok=True)
@@ -99,6 +108,18 @@ def _make_default(directory: Path, names: tuple[str, ...]) -> None:
         write_private(key_path, key)
     write_private(certificate_path, certificate)
     write_private(directory / MADE_FOR_FILE, "\n".join((_digest(certificate_path), *names)).encode())
+
+
+def _keep_known(directory: Path, certificate: bytes, key: bytes, known: Collection[bytes]) -> None:
+    """Keep a pair that is about to be replaced, if other servers know us by it."""
+    try:
+        der = ssl.PEM_cert_to_DER_cert(certificate.decode("ascii"))
+    except ValueError:
+        return
+    if der in known:
+        name = f"former-{hashlib.sha256(der).hexdigest()[:8]}"
+        write_private(directory / f"{name}.key.pem", key)
+        write_private(directory / f"{name}.pem", certificate)
 
 
 def _make_certificate(names: tuple[str, ...], key_pem: bytes | None) -> tuple[bytes, bytes]:

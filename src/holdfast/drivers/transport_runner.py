@@ -63,6 +63,7 @@ class TransportRunner(NodeRunner[TransportOutput]):
         super().__init__(node, organisation, home, log)
         self._transport = node
         self._writer = writer
+        self.certificates.tells_of_own = True
         self._journal = journal
         self._outbound = OutboundConnections(node, self.connections, home, self.certificates.client_context)
         self._resolver = Resolver(self._resolved, log.write)
