@@ -71,6 +71,8 @@ class Chooser:
 
     def authority(self, state: ScopeState) -> Authority:
         """Who is asked about the addresses of a scope."""
+        if not self._authority_of:  # a server alone: twice per exchange
+            return self._default
         return self._authority_of.get(state.served.name, self._default)
 
     def policies_met(self, state: ScopeState, asking: Asking) -> tuple[int, ...]:
@@ -78,7 +80,8 @@ class Chooser:
         policies = state.served.policies
         if not policies:
             return ()
-        return tuple(number for number, each in enumerate(policies) if each.test.meets(asking.facts))
+        facts = asking.facts
+        return tuple([number for number, each in enumerate(policies) if each.test.meets(facts)])
 
     def reservation(
         self, state: ScopeState, asking: Asking, *, bootp: bool = False
@@ -124,11 +127,9 @@ class Chooser:
             offer = state.offers.by_client.get(asking.key)
             if offer is not None and self._can_be_new(state, number, asking, offer.address):
                 return Choice(state, offer.address, None)
-        for state, number in zip(asking.scopes, pools, strict=True):
-            if (
-                requested
-                and state.served.first <= requested <= state.served.last
-                and self._can_be_new(state, number, asking, requested)
+        for state, number in zip(asking.scopes, pools, strict=True) if requested else ():
+            if state.served.first <= requested <= state.served.last and self._can_be_new(
+                state, number, asking, requested
             ):
                 return Choice(state, requested, None)
         for state, number in zip(asking.scopes, pools, strict=True):

@@ -82,10 +82,13 @@ class PolicyTest:
             Refusal: a condition is not what the directory's checks let through.
         """
         self._tests = [_condition_test(each, classes) for each in policy.conditions]
+        self._only = self._tests[0] if len(self._tests) == 1 else None  # the usual one, without a loop
         self._all = policy.match is Match.ALL
 
     def meets(self, facts: Facts) -> bool:
         """Whether the conditions hold; a policy without conditions is for nobody."""
+        if self._only is not None:
+            return self._only(facts)
         if self._all:
             return bool(self._tests) and all(test(facts) for test in self._tests)
         return any(test(facts) for test in self._tests)
@@ -128,6 +131,8 @@ class Filters:
 def _condition_test(condition: Condition, classes: dict[str, DhcpClass]) -> Test:
     """One condition as a question."""
     any_of = [_value_test(condition.looks_at, value, classes) for value in condition.values]
+    if len(any_of) == 1 and condition.comparison is Comparison.EQUALS:
+        return any_of[0]
     if condition.comparison is Comparison.EQUALS:
         return lambda facts: any(test(facts) for test in any_of)
     return lambda facts: not any(test(facts) for test in any_of)

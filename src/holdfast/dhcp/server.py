@@ -130,16 +130,15 @@ class LeaseServer(Desk):
         if self.probing.waits(asking.key):
             self.drop("probing")
             return
-        if not any(state.served.dhcp or state.served.by_key for state in asking.scopes):
-            self.drop("not by DHCP")
-            return
-        secs = asking.message.secs
-        if not any(self.chooser.authority(state).answers(now, asking.key, secs) for state in asking.scopes):
+        if not self._is_ours(now, asking):
             self.drop("partner answers")
             return
         choice = self._choose(now, asking)
         if choice is None:
-            self._exhausted(now, asking)
+            if any(state.served.dhcp for state in asking.scopes):
+                self._exhausted(now, asking)
+            else:
+                self.drop("not by DHCP")
             return
         state = choice.state
         lease = self.table.leases.get(choice.address)
@@ -150,6 +149,13 @@ class LeaseServer(Desk):
             self._probe(now, Parked(asking, choice, 1))
             return
         self._offer(now, asking, choice)
+
+    def _is_ours(self, now: float, asking: Asking) -> bool:
+        """Whether we answer a new client in any scope of its wire, and not our partner."""
+        for state in asking.scopes:
+            if self.chooser.authority(state).answers(now, asking.key, asking.message.secs):
+                return True
+        return False
 
     def _choose(self, now: float, asking: Asking) -> Choice | None:
         reserved = self.chooser.reserved(asking)
@@ -164,9 +170,10 @@ class LeaseServer(Desk):
                 client=hardware_text(asking.hardware),
                 holder=hardware_text(holder.hardware),
             )
-        if not any(state.served.dhcp for state in asking.scopes):
-            return None
-        return self.chooser.choose(asking, _address_option(asking.message, REQUESTED_ADDRESS))
+        for state in asking.scopes:
+            if state.served.dhcp:
+                return self.chooser.choose(asking, _address_option(asking.message, REQUESTED_ADDRESS))
+        return None
 
     def _probe(self, now: float, parked: Parked) -> None:
         """Ask whether an address is in use before it is offered; its client waits."""
@@ -204,13 +211,14 @@ class LeaseServer(Desk):
     def _offer(self, now: float, asking: Asking, choice: Choice) -> None:
         state = choice.state
         offer = state.offers.by_client.get(asking.key)
-        if offer is None or offer.address != choice.address or offer.until - now < self._offer_s / 2:
+        offer_s = self.served.server.offer_s
+        if offer is None or offer.address != choice.address or offer.until - now < offer_s / 2:
             if (dropped := state.offers.drop(asking.key)) is not None and dropped != choice.address:
                 self.table.offer_dropped(state, dropped)
             if choice.address in state.offers.by_address:
                 # A reserved address that its former holder was offered: it is its owner's.
                 state.offers.drop(state.offers.by_address[choice.address])
-            state.offers.make(asking.key, choice.address, now + self._offer_s)
+            state.offers.make(asking.key, choice.address, now + offer_s)
         met = self.chooser.policies_met(state, asking)
         block = self.blocks.block(state.served, met, choice.reservation, asking.facts)
         lease_s = self.chooser.authority(state).lease_s(
@@ -227,10 +235,6 @@ class LeaseServer(Desk):
             self.delayed.append(Delayed(now + state.served.scope.delay_ms / 1000, reply))
         else:
             self.replies.append(reply)
-
-    @property
-    def _offer_s(self) -> float:
-        return self.served.server.offer_s
 
     # REQUEST
 
