@@ -186,7 +186,7 @@ class ReplyWriter:
         )
         for code in packed.left_out:
             del options[code]
-        answer = _answer(asked, options)._replace(
+        answer = plain_answer(asked, options)._replace(
             ciaddr=NO_ADDRESS if kind == OFFER else asked.ciaddr,
             yiaddr=address,
             siaddr=block.next_server or server_id,
@@ -205,18 +205,15 @@ class ReplyWriter:
         for code in (CLIENT_ID, OPTION_RELAY_AGENT):
             if code in asked.options:
                 options[code] = asked.options[code]
-        answer = _answer(asked, options)
+        answer = plain_answer(asked, options)
         if asked.giaddr != NO_ADDRESS:
             # RFC 2131 section 4.3.2: the relay is to broadcast it, for the client's address is wrong.
             answer = answer._replace(flags=asked.flags | BROADCAST_FLAG)
         return encode_message(answer)
 
-    def told(self, asked: Message, options: dict[int, bytes], address: bytes) -> bytes:
-        """Write an answer to a lease query."""
-        return encode_message(_answer(asked, options)._replace(ciaddr=address))
 
-
-def _answer(asked: Message, options: dict[int, bytes]) -> Message:
+def plain_answer(asked: Message, options: dict[int, bytes]) -> Message:
+    """An answer that gives no address."""
     return Message(
         op=REPLY, hardware_type=asked.hardware_type, hardware=asked.hardware, hops=0, xid=asked.xid, secs=0,
         flags=asked.flags, ciaddr=NO_ADDRESS, yiaddr=NO_ADDRESS, siaddr=NO_ADDRESS, giaddr=asked.giaddr,

@@ -19,7 +19,7 @@ Source: RFC 2131; RFC 1534 for BOOTP; RFC 3527; RFC 4039; RFC 5107; RFC 6842.
 
 from __future__ import annotations
 
-from holdfast.dhcp import bootp, events, giving_back, records
+from holdfast.dhcp import bootp, events, giving_back, lease_query, records
 from holdfast.dhcp.choice import Asking, Choice
 from holdfast.dhcp.client_match import Facts
 from holdfast.dhcp.desk import Arrival, Delayed, Desk
@@ -81,7 +81,9 @@ class LeaseServer(Desk):
             raise Refusal(f"a message type of {len(kind_value)} bytes")
         hardware = bytes((message.hardware_type,)) + message.hardware
         client_id = message.options.get(CLIENT_ID, b"")
-        if len(client_id) == 1 or (len(hardware) == 1 and not client_id):
+        if len(client_id) == 1 or (
+            len(hardware) == 1 and not client_id and kind_value != bytes((dhcp4.LEASE_QUERY,))
+        ):
             raise Refusal("neither a client identifier nor a hardware address")
         facts = Facts(message)
         asking = Asking(
@@ -94,7 +96,8 @@ class LeaseServer(Desk):
             if RELAY_SOURCE_PORT in facts.relay:
                 asking.relay_port = arrival.port  # RFC 8357 section 4
         filters = self.served.filters
-        if filters.is_on and not filters.lets_in(message.hardware):
+        asks_for_others = kind_value == bytes((dhcp4.LEASE_QUERY,))
+        if filters.is_on and not asks_for_others and not filters.lets_in(message.hardware):
             self.drop("filtered")
             self.said.sometimes(now, events.CLIENT_FILTERED, client=hardware_text(hardware))
             return
@@ -112,6 +115,8 @@ class LeaseServer(Desk):
                 giving_back.decline(self, now, asking)
             case dhcp4.INFORM:
                 giving_back.inform(self, asking, arrival)
+            case dhcp4.LEASE_QUERY:
+                lease_query.answer_query(self, now, asking)
             case kind:
                 raise Refusal(f"message type {kind} is not for a server")
 

@@ -396,6 +396,13 @@ class DhcpServer:
     deny_filter: bool = field(
         default=False, metadata=about("whether clients on the deny list are not served")
     )
+    lease_query: bool = field(
+        default=False,
+        metadata=about(
+            "whether relays of its scopes are told who has an address; off, for it tells about clients",
+            source="RFC 4388 section 6.4",
+        ),
+    )
     audit_log: bool = field(
         default=True, metadata=about("whether every lease is written to the audit log of the day")
     )
