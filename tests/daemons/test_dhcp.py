@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
 from dhcp.conversations import Client
 from dhcp_service import RELAY, RELAY_OPTION, free_udp_port, organisation, relay, running
+from holdfast.directory.model import Role
+from holdfast.directory.toml_format import write_organisation
+from holdfast.drivers.role_link import read_organisation
 from holdfast.wire.dhcp4 import ACK, Message, encode_message, read_message
 
 pytestmark = pytest.mark.process
@@ -57,3 +64,47 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     assert role.process.wait(30) == 78
     role.process.stdin.close()
     assert "version 99" in role.log()
+
+
+class Server(Protocol):
+    home: Path
+
+    def json(self, *words: str) -> Any: ...
+    def holdfast(self, *words: str) -> subprocess.CompletedProcess[str]: ...
+
+
+def test_verbs_about_leases_ask_the_role(
+    server: Server, tmp_path: Path, until: Callable[[Callable[[], bool]], None]
+) -> None:
+    port = free_udp_port()
+    before = read_organisation(server.home)
+    ours = before.servers[0]
+    wanted = organisation(port)
+    changed = replace(
+        before,
+        servers=(replace(ours, roles=(*ours.roles, Role.DHCP)),),
+        dhcp_servers=(replace(wanted.dhcp_servers[0], server=ours.name),),
+        scopes=(replace(wanted.scopes[0], server=ours.name),),
+    )
+    path = tmp_path / "organisation.toml"
+    path.write_text(write_organisation(changed), encoding="utf-8")
+    imported = server.holdfast("organisation", "import", str(path), "--yes")
+    assert imported.returncode == 0, imported.stderr
+
+    def serves() -> bool:
+        roles = {each["role"]: each for each in server.json("status")["roles"]}
+        return "dhcp" in roles and roles["dhcp"]["ports"] == f"127.0.0.1:{port}"
+
+    until(serves)
+    client = Client(1, giaddr=RELAY)
+    with relay(port) as wire:
+        offer = ask(wire, client.discover(RELAY_OPTION))
+        ask(wire, client.select("10.0.1.0", RELAY_OPTION | {12: b"printer"}, server=offer.options[54]))
+    (lease,) = server.json("dhcp", "lease", "list")["leases"]
+    assert (lease["address"], lease["state"], lease["host_name"]) == ("10.0.1.0", "active", "printer")
+    assert server.json("dhcp", "lease", "find", "02:00:00:00:00:01")["leases"] == [lease]
+    shown = server.holdfast("dhcp", "scope", "show", "office")
+    assert shown.returncode == 0, shown.stderr
+    removed = server.holdfast("dhcp", "lease", "remove", "10.0.1.0", "--yes")
+    assert removed.returncode == 0, removed.stderr
+    assert server.json("dhcp", "lease", "list")["leases"] == []

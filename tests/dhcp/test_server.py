@@ -421,6 +421,7 @@ def test_an_excluded_address_is_leased_no_more() -> None:
 def test_a_disabled_scope_answers_nobody() -> None:
     world = World(organisation(scope(enabled=False)))
     assert world.say(Client(1).discover(), Client(1).renew("10.0.0.10")) == []
+    assert world.say(Client(1).renew("10.0.0.10"), unicast=True) == []
 
 
 def test_a_delayed_offer() -> None:

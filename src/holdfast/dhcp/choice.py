@@ -69,6 +69,11 @@ class Chooser:
         self._authority_of = authority_of
         self._default = default
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no scope is shared with a partner."""
+        return not self._authority_of
+
     def authority(self, state: ScopeState) -> Authority:
         """Who is asked about the addresses of a scope."""
         if not self._authority_of:  # a server alone: twice per exchange

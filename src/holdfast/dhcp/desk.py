@@ -144,7 +144,7 @@ class Desk:
     def committed(self, now: float) -> None:
         """What was in ``writes`` is durable: the answers that waited for it may go."""
         authorities: dict[int, tuple[Authority, list[Lease]]] = {}
-        for lease in self.writes:
+        for lease in () if self.chooser.is_alone else self.writes:
             state = self.table.scope_of(lease.address)
             if state is not None and type(authority := self.chooser.authority(state)) is not Alone:
                 authorities.setdefault(id(authority), (authority, []))[1].append(lease)

@@ -108,7 +108,7 @@ class LeaseServer(Desk):
             case dhcp4.DISCOVER:
                 self._discover(now, asking)
             case dhcp4.REQUEST_LEASE:
-                self._request(now, asking, arrival)
+                self._request(now, asking)
             case dhcp4.RELEASE:
                 giving_back.release(self, now, asking)
             case dhcp4.DECLINE:
@@ -243,12 +243,12 @@ class LeaseServer(Desk):
 
     # REQUEST
 
-    def _request(self, now: float, asking: Asking, arrival: Arrival) -> None:
+    def _request(self, now: float, asking: Asking) -> None:
         message = asking.message
         server_id = message.options.get(SERVER_ID)
         requested = _address_option(message, REQUESTED_ADDRESS)
         ciaddr = int.from_bytes(message.ciaddr, "big")
-        if not asking.scopes and not arrival.unicast:
+        if not asking.scopes:
             self.no_scope(now, asking)
             return
         if server_id is not None:

@@ -30,7 +30,6 @@ _SEND_BUFFER_BYTES = 4 << 20
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)  # Python names it from 3.12 on
 _PKTINFO = struct.Struct("=I4s4s")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_PKTINFO.size)
-_EVERYBODY = b"\xff\xff\xff\xff"
 _ANY_ADDRESS = bytes(4)
 # A datagram that finds no receiver is reported to whoever sends or receives next; it is nobody's fault here.
 _NOBODYS_FAULT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
@@ -52,6 +51,7 @@ class DhcpSockets:
         self._raw: dict[int, socket.socket] = {}
         self._interfaces: dict[int, Interface] = {}
         self._names: dict[bytes, str] = {}
+        self._own: frozenset[bytes] = frozenset()
 
     def open(self) -> int:
         """Open the datagram socket; its descriptor, to be watched.
@@ -76,6 +76,7 @@ class DhcpSockets:
     def follow(self, interfaces: list[Interface]) -> None:
         """Serve on these interfaces."""
         self._interfaces = {each.number: each for each in interfaces}
+        self._own = frozenset(address.packed for each in interfaces for address in each.addresses)
         for number in [each for each in self._raw if each not in self._interfaces]:
             self._raw.pop(number).close()
 
@@ -97,8 +98,9 @@ class DhcpSockets:
             if not ancillary:
                 continue
             number, _, target = unpack(ancillary[0][2])
-            unicast = target != _EVERYBODY and target[3] != 255
-            arrivals.append(Arrival(data, number, socket.inet_aton(source[0]), unicast, source[1]))
+            arrivals.append(
+                Arrival(data, number, socket.inet_aton(source[0]), target in self._own, source[1])
+            )
         return arrivals
 
     def send(self, replies: list[Reply]) -> None:
