@@ -163,7 +163,8 @@ class DhcpRunner:
                 self._open_port()
             self._follow_interfaces()
         self._keep_mark()
-        self.answers.clock_offset_s = self._clock.wall_offset_s()
+        # Without the microseconds between two clocks that are read one after the other.
+        self.answers.clock_offset_s = round(self._clock.wall_offset_s(), 1)
         for event in self._said.events:
             self._log.write(event)
         self._said.events = []
