@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.drivers import sqlite_shadows
 from holdfast.drivers.queue_frames import BatchBuilder
 from holdfast.drivers.queue_schema import SCHEMA
 from holdfast.drivers.sqlite_queue import QueueDatabase, read_recovered
 from holdfast.drivers.sqlite_schema import connect
+from holdfast.drivers.sqlite_shadows import read_kept
 from holdfast.kernel.ids import NetworkMessageId
 from holdfast.sim.disk import QueueDisk
 from holdfast.transport.queue import (
@@ -30,6 +32,7 @@ from holdfast.transport.shadow_writes import (
     ForgetCopies,
     ForgetTakeOver,
     HoldCopy,
+    KeptBatch,
     PurgeKept,
     Resubmit,
     TakeOver,
@@ -95,6 +98,27 @@ def _plain(found: RecoveredQueue) -> RecoveredQueue:
     )
 
 
+def everything_kept(both: Both, since: float = 0.0, until: float = 1e9) -> list[tuple[QueuedMessage, float]]:
+    """The Safety Net on SQLite, read as transport does."""
+    connection = connect(both.path, SCHEMA)
+    found: list[tuple[QueuedMessage, float]] = []
+    batch = KeptBatch((), 0, at_end=False)
+    while not batch.at_end:
+        batch = read_kept(connection, since, until, batch.last_number)
+        found += batch.messages
+    connection.close()
+    return found
+
+
+def made_up_kept(both: Both) -> list[tuple[QueuedMessage, float]]:
+    found: list[tuple[QueuedMessage, float]] = []
+    batch = KeptBatch((), 0, at_end=False)
+    while not batch.at_end:
+        batch = both.sim.shadows.read_kept(0.0, 1e9, batch.last_number)
+        found += batch.messages
+    return found
+
+
 @pytest.fixture
 def both(tmp_path: Path) -> Both:
     return Both(tmp_path)
@@ -127,6 +151,29 @@ def test_the_safety_net_keeps_the_message_and_not_what_became_of_it(both: Both) 
     assert both.same().shadows.something_kept
     both.write(PurgeKept(650.0))
     assert not both.same().shadows.something_kept
+    both.close()
+
+
+def test_the_safety_net_is_read_in_steps_with_the_original_recipients(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_shadows, "LOOK_COUNT", 5)
+    monkeypatch.setattr(sqlite_shadows, "KEPT_COUNT", 2)
+    assert everything_kept(both) == []
+    both.write(*(AddMessage(message(number), "") for number in range(1, 12)))
+    both.write(FinishRecipients(7, ("b@x",), ""), MarkMessage(7, Marks(delay_told=True)))
+    both.write(*(FinishRecipients(number, (), "", 500.0 + number) for number in range(11, 0, -1)))
+    found = everything_kept(both)
+    assert [each.number for each, _ in found] == list(range(1, 12))
+    assert found == made_up_kept(both)
+    again = found[6][0]
+    assert (again.recipients, again.marks, again.data, again.reverse_path) == (
+        ("a@x", "b@x"),
+        NO_MARKS,
+        None,
+        "s@x",
+    )
+    assert [at for _, at in everything_kept(both, 503.0, 505.0)] == [503.0, 504.0, 505.0]
     both.close()
 
 
@@ -196,6 +243,7 @@ def test_any_sequence_of_writes_leaves_both_alike(tmp_path: Path, seed: int) -> 
             case _:
                 continue
         both.write(*writes)
+        assert everything_kept(both) == made_up_kept(both)
         # A holder is only known where one was ever said: the queue database says '' after a Copied.
         real, made_up = both.found()
         assert real == made_up

@@ -44,6 +44,27 @@ def test_a_second_try_stores_nothing(database: Any) -> None:
     assert database.uids() == [1]
 
 
+def test_a_database_says_what_it_lacks_and_since_when(database: Any) -> None:
+    def missing(*asked: tuple[str, str]) -> store.Missing:
+        pairs = [(NetworkMessageId(each), MailboxId(mailbox_id)) for each, mailbox_id in asked]
+        answer: store.Missing = database.ask(store.FindMissing(pairs), store.Missing)
+        return answer
+
+    assert missing() == store.Missing([], None)
+    assert missing(("n1", "alice")) == store.Missing([0], None)
+    database.deliver("n1", "alice")
+    database.now += 5.0
+    last_at = database.now
+    database.deliver("n2", "bob")
+    folder = database.opened().folder
+    database.ask(store.StoreFlags(ALICE, folder.folder_id, [1], store.FlagAction.ADD, ["\\Deleted"]), object)
+    database.ask(store.Expunge(ALICE, folder.folder_id, None), object)
+    database.now += 5.0
+    asked = (("n1", "alice"), ("n1", "bob"), ("n2", "bob"), ("n3", "nobody"))
+    # What Alice has deleted she had all the same.
+    assert missing(*asked) == store.Missing([1, 3], last_at)
+
+
 def test_deliveries_are_forgotten_in_small_steps(database: Any) -> None:
     for number in range(deliver.FORGET_COUNT + 5):
         database.deliver(f"n{number}", "alice")

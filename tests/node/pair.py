@@ -30,6 +30,7 @@ from holdfast.node.ports import (
     Landed,
     Log,
     Peer,
+    ReadKept,
     ReadQueued,
     Resolve,
     Send,
@@ -101,6 +102,7 @@ class Side:
         self.number = int(name.removeprefix("mail"))
         self.disk = QueueDisk(2 * 86400.0, name)
         self.mail: dict[tuple[str, str], bytes] = {}
+        self.last_delivery_at: float | None = None
         self.outside: list[str] = []
         self.up = False
         self.life = 0
@@ -164,6 +166,9 @@ class Side:
             case ReadQueued(numbers):
                 for each in numbers:
                     self.pair.soon(self, lambda n=each: self.do(self.node.queued_read, n, self.disk.read(n)))
+            case ReadKept(since, until, after_number):
+                batch = self.disk.shadows.read_kept(since, until, after_number)
+                self.pair.soon(self, lambda: self.do(self.node.kept_read, batch))
             case Log(event):
                 self.log.append(event.message())
             case InFlight(number):
@@ -200,6 +205,12 @@ class Side:
     def deliver(self) -> None:
         calls, self.calls = self.calls, []
         for call in calls:
+            if isinstance(call.operation, store.FindMissing):
+                asked = enumerate(call.operation.asked)
+                places = [place for place, (nmid, box) in asked if (box, nmid) not in self.mail]
+                answer = store.Missing(places, self.last_delivery_at)
+                self.do(self.node.store_answered, call.number, answer)
+                continue
             assert isinstance(call.operation, store.Deliver)
             outcomes = []
             for delivery in call.operation.deliveries:
@@ -210,7 +221,9 @@ class Side:
                         row.append(store.Outcome.OVER_QUOTA)
                         continue
                     row.append(store.Outcome.DUPLICATE if key in self.mail else store.Outcome.DELIVERED)
-                    self.mail.setdefault(key, target.prefix + delivery.data)
+                    if key not in self.mail:
+                        self.mail[key] = target.prefix + delivery.data
+                        self.last_delivery_at = self.pair.now
                 outcomes.append(row)
             self.do(self.node.store_answered, call.number, store.Delivered(outcomes))
 

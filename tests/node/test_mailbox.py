@@ -56,6 +56,7 @@ def sent(output: MailboxOutput) -> tuple[ConnectionId, int, store.Answer]:
         (store.FetchMessages(ALICE, 1, [1], store.Part.ALL), False),
         (store.FetchSlice(ALICE, 1, 1, 0, 10), False),
         (store.ReadUsage([ALICE]), False),
+        (store.FindMissing([]), False),
         (store.ReadChanges(ALICE, 1, 0, False), False),
         (store.ReadChanges(ALICE, 1, 0, True), True),
     ],

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.directory.model import Protect
+from holdfast.directory.model import Protect, Resource
 from holdfast.kernel.errors import Refusal
 from holdfast.node.shadow_report import ShadowReport
+from holdfast.transport.back_pressure import Reading
 from node.pair import Pair
 
 USER1, USER2 = "user1@example.test", "user2@example.test"
@@ -102,3 +103,21 @@ def test_we_are_not_lost() -> None:
     with pytest.raises(Refusal, match='"mail1" is this server'):
         report(pair, "mail1").declare_lost(pair.now, "mail1")
     assert report(pair, "mail1").declare_lost(pair.now, "mail2") == 0
+
+
+def test_back_pressure_at_the_partner_refuses_copies_and_mail_goes_on_unprotected() -> None:
+    pair = Pair()
+    pair.wait(1.0)
+    mail1, mail2 = pair.sides.values()
+    mail1.stores_up = False
+    mail1.do(mail1.node.store_lost, "db1")
+    mail2.do(mail2.node.resources_sampled, {Resource.QUEUE_DISK: Reading(97.5)})
+    assert mail2.node.administration.pressure.shadows_refused
+    mail1.send(USER1)
+    pair.move()
+    assert mail1.said[1].startswith(b"250 ")
+    assert report(pair, "mail1").unprotected_count == 1
+    assert any("could not make a shadow copy: back pressure" in each for each in mail1.log)
+    mail2.do(mail2.node.resources_sampled, {Resource.QUEUE_DISK: Reading(50.0)})
+    pair.wait(60.0)
+    assert (report(pair, "mail1").unprotected_count, report(pair, "mail2").held_count) == (0, 1)

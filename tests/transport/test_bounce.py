@@ -25,6 +25,7 @@ from holdfast.transport.envelope import EnvelopeOptions, RecipientOptions
 from holdfast.transport.queue import (
     AddMessage,
     Failure,
+    Marks,
     Queue,
     QueuedMessage,
     RecipientOutcome,
@@ -354,3 +355,14 @@ def test_outcomes_of_one_commit() -> None:
         reports = made.reports(1e9, told, outcomes, ORIGINAL)
         assert [report(each)[2][0].action for each in reports] == actions
         assert made.needs_original(told, outcomes) == bool(actions)
+
+
+def test_nobody_is_told_of_what_comes_from_the_safety_net() -> None:
+    options = asked(BOB, "SUCCESS", "FAILURE", "DELAY")
+    again = replace(message("alice@example.test", options), marks=Marks(resubmitted=True))
+    stored = RecipientOutcome((BOB,), "", served=Served.DELIVERED)
+    failed = RecipientOutcome((BOB,), "", failure=Failure("5.1.1", "gone"))
+    made = bouncer()
+    assert not made.needs_original(again, (stored,))
+    assert not made.needs_original(again, (failed,))
+    assert made.delay(1e9, again, [(BOB, Failure("4.4.7", "waits"))], b"") is None

@@ -19,7 +19,16 @@ from holdfast.transport.next_hop import Host
 from holdfast.transport.outbound import FORGET_EMPTY_S, failure_of
 from holdfast.transport.outbound_queue import OutboundConnection, OutboundQueue
 from holdfast.transport.outbound_session import OutboundSession, Reply, TransactionDone
-from holdfast.transport.queue import Entry, Failure, PartState, Queue, QueuedMessage, RecoveredQueue, Served
+from holdfast.transport.queue import (
+    Entry,
+    Failure,
+    Marks,
+    PartState,
+    Queue,
+    QueuedMessage,
+    RecoveredQueue,
+    Served,
+)
 from holdfast.transport.route import Router
 from holdfast.transport.tracking import TrackingWriter, parse_lines
 
@@ -184,3 +193,12 @@ def test_only_queues_that_are_empty_for_long_are_forgotten() -> None:
     desk.outbound.forget_empty(NOW + FORGET_EMPTY_S)
     assert not desk.outbound.lanes
     assert desk.outbound.take_stirred(NOW + FORGET_EMPTY_S) == []
+
+
+def test_what_comes_from_the_safety_net_asks_next_hops_for_no_reports() -> None:
+    desk = Desk()
+    entry = desk.add("a@one.test")
+    entry.message.marks = Marks(resubmitted=True)
+    given = desk.outbound.next_transaction(NOW, desk.connection())
+    assert given is not None
+    assert given.options.of("a@one.test").notify == ("NEVER",)

@@ -112,3 +112,11 @@ def test_a_message_that_comes_old_is_sorted_in_by_its_age() -> None:
     assert [entry.message.number for entry in held] == [5, 3, 6, 4]
     assert list(held.untold) == [5, 3, 4]
     assert not held.unsorted
+
+
+def test_what_was_found_waiting_from_the_safety_net_begins_its_wait_anew() -> None:
+    old = [replace(message(1), received_at=100.0), replace(message(2), received_at=100.0)]
+    old[0] = replace(old[0], marks=Marks(resubmitted=True))
+    held = Queue(RecoveredQueue(tuple(old), 3, {}))
+    held.put_in_order(5000.0)
+    assert {entry.message.number: entry.queued_at for entry in held} == {2: 100.0, 1: 5000.0}

@@ -20,12 +20,15 @@ OPERATIONS: list[store.Operation] = [
     store.FetchSlice(ALICE, 1, 2, 3, 4),
     store.StoreFlags(ALICE, 1, [], store.FlagAction.REPLACE, ["\\Seen"]),
     store.Expunge(ALICE, 1, None),
+    store.FindMissing([(NetworkMessageId("n"), ALICE)]),
     store.Watch(ALICE, 1, False),
 ]
 ANSWERS: list[store.Answer] = [
     store.Delivered([[store.Outcome.DUPLICATE]]),
     store.Changes(4, [1], [store.MessageState(2, ("\\Seen",), 4)], [], True),
     store.Slice(b"abc"),
+    store.Missing([0], None),
+    store.Missing([], 1.5),
     store.Messages([store.StoredMessage(1, "i", 1.0, 3, 2, b"abc")], False),
     store.Refused(store.RefusalReason.OVERQUOTA, "full"),
     store.Changed(1, 2),

@@ -238,6 +238,7 @@ NOUNS: dict[str, Noun] = {
         Noun("group", "verbs_group", "Addresses that stand for many."),
         Noun("message", "verbs_mail", "Where a message went."),
         Noun("queue", "verbs_queue", "Messages that wait here, by next hop."),
+        Noun("safety-net", "verbs_safety_net", "Delivered messages that are kept for a while."),
         Noun("pressure", "verbs_queue", "Resources that run short, and what is done about it."),
         Noun("certificate", "verbs_certificate", "Certificates that this server shows."),
         Noun("dhcp", "verbs_dhcp", "Leases of addresses: servers, scopes, reservations, options, policies."),

@@ -72,3 +72,30 @@ class DeclaredLost(Result, frozen=True):
 
     server: str
     taken_over_message_count: int
+
+
+class ResubmissionRow(Result, frozen=True):
+    """Messages of the Safety Net that were delivered again, or are being.
+
+    ``asked_by``: an administrator, or the mailbox database that came back older than it was. The span is of
+    the instants at which messages got into the Safety Net; without an end it goes up to then.
+    """
+
+    number: int
+    database: str
+    asked_by: str
+    since_at: float
+    until_at: float | None
+    looked_at_message_count: int
+    resubmitted_message_count: int
+    state: str
+
+
+class SafetyNetShown(Result, frozen=True):
+    """What is kept after its delivery, since when the oldest, and for how long it will be."""
+
+    message_count: int
+    size_bytes: int
+    since_at: float | None
+    hold_s: float
+    resubmissions: list[ResubmissionRow]

@@ -188,9 +188,11 @@ def options_of(value: bytes | None) -> EnvelopeOptions:
         raise ValueError(f"envelope of a message: {error}") from None
 
 
-def read_messages(connection: sqlite3.Connection, table: str = "queue_entry") -> Iterator[QueuedMessage]:
-    """Yield what waits, by number, without data; or the messages that another table lists."""
-    for row in connection.execute(_SELECT_QUEUE.format(table=table)):
+def read_messages(
+    connection: sqlite3.Connection, table: str = "queue_entry", *parameters: str
+) -> Iterator[QueuedMessage]:
+    """Yield what waits, by number, without data; or the messages that another table, or a query, lists."""
+    for row in connection.execute(_SELECT_QUEUE.format(table=table), parameters):
         yield QueuedMessage(
             number=row[0],
             network_message_id=NetworkMessageId(row[1]),

@@ -39,9 +39,11 @@ from holdfast.drivers.queue_frames import (
 from holdfast.drivers.queue_schema import SCHEMA
 from holdfast.drivers.sqlite_queue import read_recovered
 from holdfast.drivers.sqlite_schema import connect
+from holdfast.drivers.sqlite_shadows import read_kept
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import NetworkMessageId
 from holdfast.transport.queue import FinishRecipients, QueueWrite, RecoveredQueue, SettleAnswers
+from holdfast.transport.shadow_writes import KeptBatch
 
 BATCH_WRITE_COUNT_MAX = 10_000
 BATCH_DATA_BYTES_MAX = 16 << 20
@@ -273,6 +275,18 @@ class QueueWriter:
                 self._reader = None
             return None
         return row[0] if row is not None else None
+
+    def read_kept(self, since: float, until: float, after_number: int) -> KeptBatch | None:
+        """Return some messages of the Safety Net, or None when they cannot be read now."""
+        try:
+            if self._reader is None:
+                self._reader = connect(self._path, SCHEMA)
+            return read_kept(self._reader, since, until, after_number)
+        except (sqlite3.Error, OSError, TypeError, ValueError):
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+            return None
 
     # --- the end ------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from holdfast.node.ports import (
     Node,
     OutboundOutput,
     Output,
+    ReadKept,
     ReadQueued,
     Resolve,
 )
@@ -154,7 +155,7 @@ class NodeRunner(Generic[Output]):
                 self._check_password(output)
             case Log():
                 self.log.write(output.event)
-            case CommitQueue() | ReadQueued():
+            case CommitQueue() | ReadQueued() | ReadKept():
                 self.perform_queue(output)
             case Connect() | Abort() | Resolve() | FetchPolicy() | KeptFile() | InFlight() | Landed():
                 self.perform_outbound(output)
@@ -173,7 +174,7 @@ class NodeRunner(Generic[Output]):
         """Only transport goes out."""
         raise AssertionError(output)
 
-    def perform_queue(self, output: CommitQueue | ReadQueued) -> None:
+    def perform_queue(self, output: CommitQueue | ReadQueued | ReadKept) -> None:
         """Only transport has a queue."""
         raise AssertionError(output)
 

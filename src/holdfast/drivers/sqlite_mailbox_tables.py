@@ -375,6 +375,11 @@ class SqliteTables:
         )
         return cursor.rowcount == 1
 
+    def last_delivery_at(self) -> float | None:
+        """The instant of the newest delivery that is remembered; None without any."""
+        row = self._execute("SELECT at FROM delivered ORDER BY delivered_id DESC LIMIT 1", ()).fetchone()
+        return None if row is None else float(row[0])
+
     def forget_delivered(self, before: float, count_max: int) -> None:
         """Forget deliveries older than an instant among the ``count_max`` first ones."""
         self._execute(

@@ -9,6 +9,7 @@ Source: docs/decisions/0016; ``transport.shadow_writes``.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from typing import assert_never
@@ -29,6 +30,7 @@ from holdfast.transport.shadow_writes import (
     ForgetCopies,
     ForgetTakeOver,
     HeldCopy,
+    KeptBatch,
     PurgeKept,
     RecoveredShadows,
     Resubmit,
@@ -37,6 +39,10 @@ from holdfast.transport.shadow_writes import (
 )
 
 PURGE_COUNT = 5000
+# Of the Safety Net, at a time: small rows that are looked at, and messages that are read.
+LOOK_COUNT = 5000
+KEPT_COUNT = 200
+_LISTED = "(SELECT value AS number FROM json_each(?))"
 _FORGET = (
     "DELETE FROM message WHERE number IN",
     "DELETE FROM extra WHERE number IN",
@@ -153,6 +159,28 @@ def _resubmit(connection: sqlite3.Connection, write: Resubmit) -> None:
     )
     connection.execute(UPDATE_RECIPIENTS, (number, names_bytes(write.recipients)))
     connection.execute(UPDATE_MARKS, (number, marks_bytes(Marks(resubmitted=True))))
+
+
+def read_kept(connection: sqlite3.Connection, since: float, until: float, after_number: int) -> KeptBatch:
+    """Read some messages of the Safety Net that got there within a span; see ``node.ports.ReadKept``.
+
+    It looks at a bounded number of them, whether they are of that span or not.
+
+    Raises:
+        sqlite3.Error, TypeError, ValueError: they cannot be read, or are not what we write.
+    """
+    rows = connection.execute(
+        "SELECT number, at FROM kept WHERE number > ? ORDER BY number LIMIT ?", (after_number, LOOK_COUNT)
+    ).fetchall()
+    wanted = {number: at for number, at in rows if since <= at <= until}
+    last_number, at_end = rows[-1][0] if rows else after_number, len(rows) < LOOK_COUNT
+    if len(wanted) > KEPT_COUNT:
+        wanted = dict(list(wanted.items())[:KEPT_COUNT])
+        last_number, at_end = max(wanted), False
+    if not wanted:
+        return KeptBatch((), last_number, at_end)
+    messages = read_messages(connection, _LISTED, json.dumps(list(wanted)))
+    return KeptBatch(tuple((each, wanted[each.number]) for each in messages), last_number, at_end)
 
 
 def read_shadows(connection: sqlite3.Connection) -> RecoveredShadows:

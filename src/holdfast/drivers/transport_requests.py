@@ -18,6 +18,7 @@ from holdfast.drivers import clock
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.administration import QueueTarget, ShownQueue
 from holdfast.node.hop_description import HopDescription
+from holdfast.node.resubmission import ResubmissionState
 from holdfast.node.shadow_report import ProtectionState
 from holdfast.transport.back_pressure import Pressure, ResourceState
 from holdfast.transport.queue import DeliveryType, HoldQueue, MarkMessage, NextHopKey
@@ -34,6 +35,8 @@ AskRole = Callable[[str, str, bytes], bytes]
 TRANSPORT = "transport"
 DURABLE_TIMEOUT_S = 10.0
 DURABLE_POLL_S = 0.01
+FOLLOW_S = 1.0
+FOLLOW_POLL_S = 0.05
 HOP_TIMEOUT_S = 15.0  # a resolver that does not answer is given up before
 HOP_POLL_S = 0.02
 
@@ -152,6 +155,20 @@ class TakenOver(msgspec.Struct, frozen=True):
     message_count: int
 
 
+class Span(msgspec.Struct, frozen=True):
+    """What got into the Safety Net in a span, by the wall clock, for a mailbox database."""
+
+    database: str
+    since: float
+    until: float
+
+
+class Resubmissions(msgspec.Struct, frozen=True):
+    """The latest resubmissions from the Safety Net."""
+
+    states: tuple[ResubmissionState, ...]
+
+
 LIST_QUEUES = RequestKind("queue.list", Nothing, QueueStates)
 SHOW_QUEUE = RequestKind("queue.show", QueueTarget, ShownQueue)
 SHOW_MESSAGE = RequestKind("message.show", Name, WaitingMessage)
@@ -165,6 +182,9 @@ DESCRIBE_HOP = RequestKind("hop.describe", Hop, HopAnswer)
 SHOW_PRESSURE = RequestKind("pressure.show", Nothing, PressureState)
 SHOW_PROTECTION = RequestKind("protection.show", Nothing, ProtectionState)
 DECLARE_LOST = RequestKind("server.declare_lost", Name, TakenOver)
+LIST_RESUBMISSIONS = RequestKind("safety_net.list", Nothing, Resubmissions)
+RESUBMIT = RequestKind("safety_net.resubmit", Span, ResubmissionState)
+FOLLOW_RESUBMISSION = RequestKind("safety_net.follow", ResubmissionState, ResubmissionState)
 
 
 class TransportRequests:
@@ -191,7 +211,9 @@ class TransportRequests:
             REMOVE.name: self._remove,
             REDIRECT.name: self._redirect,
             SHOW_PRESSURE.name: self._show_pressure,
-            SHOW_PROTECTION.name: lambda now, _: self._node.shadow_report.state(now),
+            SHOW_PROTECTION.name: lambda now, _: node.shadow_report.state(now),
+            LIST_RESUBMISSIONS.name: lambda *_: Resubmissions(node.shadow_report.resubmissions()),
+            RESUBMIT.name: self._resubmit,
         }
 
     async def answer(self, verb: str, body: bytes) -> bytes:
@@ -205,6 +227,8 @@ class TransportRequests:
             return msgspec.msgpack.encode(await self._describe_hop(DESCRIBE_HOP.read(body)))
         if verb == DECLARE_LOST.name:
             return msgspec.msgpack.encode(await self._declare_lost(DECLARE_LOST.read(body).name))
+        if verb == FOLLOW_RESUBMISSION.name:
+            return msgspec.msgpack.encode(await self._follow_resubmission(FOLLOW_RESUBMISSION.read(body)))
         perform = self._kinds.get(verb)
         if perform is None:
             raise Refusal(f'the transport role does not know the request "{verb}"; it runs another version')
@@ -238,6 +262,28 @@ class TransportRequests:
                 return TakenOver(count)
             await asyncio.sleep(DURABLE_POLL_S)
         raise _not_written()
+
+    def _resubmit(self, now: float, body: bytes) -> ResubmissionState:
+        asked = RESUBMIT.read(body)
+        number = self._node.shadow_report.resubmit(now, asked.database, asked.since, asked.until)
+        return self._resubmission(number)
+
+    def _resubmission(self, number: int) -> ResubmissionState:
+        found = next(
+            (each for each in self._node.shadow_report.resubmissions() if each.number == number), None
+        )
+        if found is None:
+            raise Refusal(f"resubmission {number} is not known (any more); see: holdfast safety-net show")
+        return found
+
+    async def _follow_resubmission(self, known: ResubmissionState) -> ResubmissionState:
+        """How far a resubmission is; waits a little for something to be new."""
+        for _ in range(int(FOLLOW_S / FOLLOW_POLL_S)):
+            state = self._resubmission(known.number)
+            if state != known:
+                return state
+            await asyncio.sleep(FOLLOW_POLL_S)
+        return known
 
     async def _until_durable(self, writes: list[MarkMessage | HoldQueue]) -> None:
         """Wait until a crash would change nothing of what was done."""

@@ -38,6 +38,7 @@ from holdfast.node.ports import (
     InFlight,
     Landed,
     OutboundOutput,
+    ReadKept,
     ReadQueued,
     Resolve,
     TransportOutput,
@@ -156,7 +157,7 @@ class TransportRunner(NodeRunner[TransportOutput]):
         self._kept.close()
         super().close()
 
-    def perform_queue(self, output: CommitQueue | ReadQueued) -> None:
+    def perform_queue(self, output: CommitQueue | ReadQueued | ReadKept) -> None:
         """Write to or read from the queue database."""
         match output:
             case CommitQueue():
@@ -164,8 +165,16 @@ class TransportRunner(NodeRunner[TransportOutput]):
             case ReadQueued():
                 for number in output.numbers:
                     self._transport.queued_read(clock.steady(), number, self._writer.read(number))
+            case ReadKept():
+                # There may be very many, and mail goes on in between.
+                asyncio.get_running_loop().call_soon(self._read_kept, output)
             case _:
                 assert_never(output)
+
+    def _read_kept(self, output: ReadKept) -> None:
+        batch = self._writer.read_kept(output.since, output.until, output.after_number)
+        self._transport.kept_read(clock.steady(), batch)
+        self.drain()
 
     def _committed(self, writes: list[QueueWrite], error: Unavailable | None) -> None:
         QUEUE_COMMITS.labels("refused" if error else "done").inc()

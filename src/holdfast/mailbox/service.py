@@ -63,6 +63,13 @@ def _perform(operation: store.Operation, tables: Tables, now: float, luck: rando
             rows = [tables.mailbox(mailbox_id) for mailbox_id in operation.mailbox_ids]
             sizes = [row.size_bytes if row else 0 for row in rows]
             return Performance(store.UsageRead(sizes, [row.message_count if row else 0 for row in rows]))
+        case store.FindMissing():
+            places = [
+                place
+                for place, (network_message_id, mailbox_id) in enumerate(operation.asked)
+                if not tables.was_delivered(network_message_id, mailbox_id)
+            ]
+            return Performance(store.Missing(places, tables.last_delivery_at()))
         case _:
             return _perform_on_folders(operation, tables, now)
 

@@ -186,5 +186,8 @@ class Tables(Protocol):
     ) -> bool:
         """Remember a delivery; False when it was remembered already."""
 
+    def last_delivery_at(self) -> float | None:
+        """The instant of the newest delivery that is remembered; None without any."""
+
     def forget_delivered(self, before: float, count_max: int) -> None:
         """Forget deliveries older than an instant among the ``count_max`` oldest."""

@@ -199,6 +199,10 @@ class Administration:
         self._delivery.resubmits_paused = pressure.resubmits_paused
         return happenings
 
+    def refuse_copies(self) -> str:
+        """Why no shadow copies are taken for other servers now (SR13-15); empty when they are."""
+        return "back pressure: a resource of it runs short" if self.pressure.shadows_refused else ""
+
     def refuse_mail(self, kind: ClientKind) -> Refusal | None:
         """The answer to MAIL FROM of a client of this kind while resources are short; None lets it in."""
         pressure = self._back_pressure.pressure

@@ -171,7 +171,7 @@ class MailboxNode:
 
     def _writes(self, operation: store.Operation) -> bool:
         match operation:
-            case store.FetchMessages() | store.FetchSlice() | store.ReadUsage():
+            case store.FetchMessages() | store.FetchSlice() | store.ReadUsage() | store.FindMissing():
                 return False
             case store.ReadChanges():
                 return operation.claim_recent

@@ -177,6 +177,20 @@ class ReadQueued:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadKept:
+    """Read some messages of the Safety Net, by number, without data; ``kept_read`` reports them.
+
+    Attributes:
+        since, until: when they got there, by the wall clock, both included.
+        after_number: only those with a higher number.
+    """
+
+    since: float
+    until: float
+    after_number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """Write an event of the catalogue to the log."""
 
@@ -186,7 +200,7 @@ class Log:
 ConnectionOutput = Send | Close | StartTls | PauseReading | ResumeReading
 OutboundOutput = Connect | Abort | Resolve | FetchPolicy | KeptFile | InFlight | Landed
 TransportOutput = (
-    ConnectionOutput | OutboundOutput | CallStore | CheckPassword | CommitQueue | ReadQueued | Log
+    ConnectionOutput | OutboundOutput | CallStore | CheckPassword | CommitQueue | ReadQueued | ReadKept | Log
 )
 AccessOutput = ConnectionOutput | CallStore | CheckPassword | Log
 

@@ -22,6 +22,7 @@ from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import LogEvent, happened
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Log, ReadQueued, TransportOutput
+from holdfast.node.resubmission import Resubmission
 from holdfast.node.shadow_links import ShadowLinks
 from holdfast.transport import shadow_events as events
 from holdfast.transport.delivery import Delivery
@@ -30,7 +31,14 @@ from holdfast.transport.protection import Protection
 from holdfast.transport.queue import AddMessage, Entry, Queue, QueuedMessage, QueueWrite
 from holdfast.transport.shadow_partners import shadow_partners
 from holdfast.transport.shadow_queues import ShadowQueues
-from holdfast.transport.shadow_writes import DropCopies, ForgetTakeOver, HoldCopy, RecoveredShadows, TakeOver
+from holdfast.transport.shadow_writes import (
+    DropCopies,
+    ForgetTakeOver,
+    HoldCopy,
+    RecoveredShadows,
+    Resubmit,
+    TakeOver,
+)
 from holdfast.transport.tls_policy import TlsDemand
 from holdfast.transport.tracking import TrackingWriter
 from holdfast.wire import shadow
@@ -46,8 +54,6 @@ class Shadows:
         writes: for the queue database.
         ready: messages of clients that may be committed.
         refused: messages whose sender is to be put off (451 4.4.0).
-        released: messages found at start that want a route now.
-        came_over: messages of others that are ours from now on, durably, and want a route.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class Shadows:
         self.protection = Protection(queue, tracking)
         self.held = ShadowQueues(queue, tracking)
         self.links = ShadowLinks(self, luck, new_id)
+        self.resubmission = Resubmission(tracking, lambda: delivery.mailboxes.categorizer)
         self._required_domains: frozenset[str] = frozenset()
         # Messages that wait for a partner's word before they are routed, by partner; and until when.
         self._asking: dict[str, list[Entry]] = {}
@@ -78,8 +85,6 @@ class Shadows:
         self.writes: list[QueueWrite] = []
         self.ready: list[AddMessage] = []
         self.refused: list[AddMessage] = []
-        self.released: list[Entry] = []
-        self.came_over: list[QueuedMessage] = []
         self.logs: list[LogEvent] = []
 
     # --- the organisation ---------------------------------------------------------------------------
@@ -107,6 +112,7 @@ class Shadows:
             self._expose_rest(now)
         self.held.takeover_s = organisation.shadow_takeover_s
         self.held.keeps = organisation.safety_net_hold_s > 0
+        self.resubmission.hold_s = organisation.safety_net_hold_s
         self._required_domains = frozenset(
             each.name for each in organisation.accepted_domains if each.protect is Protect.REQUIRED
         )
@@ -157,16 +163,26 @@ class Shadows:
     @property
     def stirred(self) -> bool:
         """Whether there may be anything to do: a server without partners and copies has nothing."""
-        return self.protection.active or bool(self.held.copy_count or self.links.incoming or self.links.out)
+        return (
+            self.protection.active
+            or bool(self.held.copy_count or self.links.incoming or self.links.out)
+            or self.resubmission.busy
+        )
 
-    def came_to_us(self, now: float, entry: Entry) -> None:
-        """A message that we took over is in our queue, without a copy."""
-        if self.protection.active:
-            self.protection.unprotected[entry.message.number] = now
+    def _come_to_us(self, now: float, messages: list[QueuedMessage]) -> None:
+        """Messages are in our queue database that are not new: route them, and have them copied."""
+        for message in messages:
+            # One from the Safety Net has been delivered before; its wait begins now.
+            age_s = 0.0 if message.marks.resubmitted else self._tracking.wall(now) - message.received_at
+            entry = self._queue.add(now, message, age_s)
+            if self.protection.active:
+                self.protection.unprotected[message.number] = now
+            self._delivery.route(now, entry, entry.remaining)
 
-    def finished(self, entry: Entry, *, kept: bool, reports: tuple[int, ...]) -> None:
+    def finished(self, now: float, entry: Entry, *, kept: bool, reports: tuple[int, ...]) -> None:
         """A message has left our queue, durably; ``reports`` were made of it."""
         number = entry.message.number
+        self.resubmission.finished(now, number)
         self.protection.finished(number, kept=kept, outside=entry.outside, reports=reports)
         name = self._noting.pop(number, None)
         if name is not None:
@@ -199,7 +215,7 @@ class Shadows:
             case shadow.Holding():
                 self.protection.holding(now, name, frame)
                 if frame.complete:
-                    self._release(name)
+                    self._release(now, name)
             case shadow.TookOver():
                 self._took_over(now, name, frame.numbers)
             case shadow.Pong():
@@ -254,19 +270,26 @@ class Shadows:
     def _note(self, name: str, number: int) -> None:
         self.links.to_partner(name, shadow.Noted((number,)))
 
-    def _release(self, name: str) -> None:
+    def _release(self, now: float, name: str) -> None:
         """A partner has told what it took over, or does not answer: what is left is ours to deliver."""
-        self.released += self._asking.pop(name, ())
+        for entry in self._asking.pop(name, ()):
+            if self._queue.get(entry.message.number) is entry and not entry.outcomes:
+                self._delivery.route(now, entry, entry.remaining)
 
     # --- the queue database ----------------------------------------------------------------------------
 
-    def committed(self, write: QueueWrite) -> None:
+    def committed(self, now: float, write: QueueWrite) -> None:
         """A write of ours is durable."""
-        if isinstance(write, HoldCopy | DropCopies | TakeOver | ForgetTakeOver):
+        if isinstance(write, Resubmit):
+            self.resubmission.committed(now, write)
+        elif isinstance(write, HoldCopy | DropCopies | TakeOver | ForgetTakeOver):
             self.held.committed(write)
 
     def failed(self, now: float, write: QueueWrite, error: Unavailable) -> bool:
         """A write did not happen; returns whether it was ours, and so is taken care of."""
+        if isinstance(write, Resubmit):
+            self.resubmission.failed(now, write)
+            return True
         if isinstance(write, HoldCopy | DropCopies | TakeOver | ForgetTakeOver):
             self.held.failed(now, write, error.text)
             return True
@@ -280,6 +303,7 @@ class Shadows:
             self.links.deadline(),
             self.protection.deadline(),
             self.held.deadline(),
+            self.resubmission.deadline(),
             self._asking_until if self._asking else None,
         )
         return min((each for each in due if each is not None), default=None)
@@ -289,9 +313,10 @@ class Shadows:
         self.protection.timer(now)
         self.links.timer(now)
         self.held.timer(now)
+        self.resubmission.timer(now)
         if self._asking and now >= self._asking_until:
             for name in list(self._asking):
-                self._release(name)
+                self._release(now, name)
 
     def work(self, now: float) -> bool:
         """Turn what the parts have decided into outputs and writes; returns whether there is anything new."""
@@ -310,10 +335,8 @@ class Shadows:
             for name, reply in replies:
                 links.to_primary(name, reply)
         links.write(now)
-        self._gather()
-        return bool(
-            self.outputs or self.writes or self.ready or self.refused or self.came_over or self.released
-        )
+        self._gather(now)
+        return bool(self.outputs or self.writes or self.ready or self.refused)
 
     def _to_partner(self, now: float, name: str, frame: shadow.PrimaryFrame) -> None:
         try:
@@ -322,8 +345,8 @@ class Shadows:
             assert isinstance(frame, shadow.Copy)
             self.protection.not_held(now, name, shadow.NotHeld((frame.number,), refusal.text))
 
-    def _gather(self) -> None:
-        protection, held, links = self.protection, self.held, self.links
+    def _gather(self, now: float) -> None:
+        protection, held, links, resubmission = self.protection, self.held, self.links, self.resubmission
         if protection.ready:
             self.ready += protection.ready
             protection.ready = []
@@ -340,12 +363,21 @@ class Shadows:
             self.outputs.append(ReadQueued(protection.wanted))
             protection.wanted = []
         if held.taken_over:
-            self.came_over += held.taken_over
-            held.taken_over = []
+            taken_over, held.taken_over = held.taken_over, []
+            self._come_to_us(now, taken_over)
+        if resubmission.came_back:
+            came_back, resubmission.came_back = resubmission.came_back, []
+            self._come_to_us(now, came_back)
+        if resubmission.writes:
+            self.writes += resubmission.writes
+            resubmission.writes = []
+        if resubmission.outputs:
+            self.outputs += resubmission.outputs
+            resubmission.outputs = []
         if links.outputs:
             self.outputs += links.outputs
             links.outputs = []
-        for source in (protection, held, links, self):
+        for source in (protection, held, links, resubmission, self):
             if source.logs:
                 self.outputs += [Log(event) for event in source.logs]
                 source.logs = []

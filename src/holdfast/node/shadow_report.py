@@ -1,9 +1,9 @@
-"""What the administrator sees of shadow copies, and says about servers that are lost.
+"""What the administrator sees of shadow copies and the Safety Net, and says about servers that are lost.
 
-Reads what ``node.shadow`` decides from; the one thing that it changes is a take-over. Spans of time are
+Reads what ``node.shadow`` decides from; what it changes is a take-over, or a resubmission. Spans of time are
 relative to ``now``, so that neither the steady nor the wall clock shows.
 
-Source: exchange-behaviour SR13-3, SR13-8, SR13-9.
+Source: exchange-behaviour SR13-3, SR13-8, SR13-9, SN-3.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from holdfast.kernel.errors import Refusal
+from holdfast.node.resubmission import ResubmissionState
 from holdfast.node.shadow import Shadows
 from holdfast.transport.shadow_queues import ShadowQueue
 
@@ -148,3 +149,18 @@ class ShadowReport:
         if name == self._shadows.links.own_name:
             raise Refusal(f'"{name}" is this server; declare a server lost on another one')
         return self._shadows.held.declare_lost(now, name)
+
+    def resubmit(self, now: float, database: str, since: float, until: float) -> int:
+        """Deliver again to a database what got into the Safety Net in a span, by the wall clock.
+
+        Returns:
+            The number of this resubmission; ``resubmissions`` tells how far it is.
+
+        Raises:
+            Refusal: there is no Safety Net, or too many wait.
+        """
+        return self._shadows.resubmission.ask(now, database, since, until)
+
+    def resubmissions(self) -> tuple[ResubmissionState, ...]:
+        """The latest resubmissions, oldest first; those by themselves when they found something."""
+        return self._shadows.resubmission.states()

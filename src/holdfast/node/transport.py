@@ -47,7 +47,6 @@ from holdfast.transport.queue import (
     HoldQueue,
     MarkMessage,
     Queue,
-    QueuedMessage,
     QueueWrite,
     RecoveredQueue,
     SettleAnswers,
@@ -56,7 +55,7 @@ from holdfast.transport.queue import (
 from holdfast.transport.recovery import Recovery
 from holdfast.transport.route import Router
 from holdfast.transport.shadow_partners import shadow_demands
-from holdfast.transport.shadow_writes import DropCopies, ShadowWrite
+from holdfast.transport.shadow_writes import DropCopies, KeptBatch, ShadowWrite
 from holdfast.transport.tls_policy import TlsFacts
 from holdfast.transport.tracking import TrackingWriter
 from holdfast.wire import store
@@ -108,6 +107,7 @@ class TransportNode:
         self._organisation = organisation
         self.administration = Administration(self._queue, self._delivery, self._tracking, self._next_hops)
         self.administration.follow(organisation)
+        self._shadows.held.refuse_copies = self.administration.refuse_copies
         self._take_identity(organisation)
         self._stopping = False
         self._writes: list[QueueWrite] = []  # of clients, for the next commit
@@ -267,6 +267,7 @@ class TransportNode:
         }
         self.outputs += [Log(each) for each in self.administration.sampled(now, {**readings, **waiting})]
         pressure = self.administration.pressure
+        self._shadows.resubmission.pause(now, paused=pressure.resubmits_paused)
         self._doors.delay_s = pressure.delay_s
         self._doors.refuse_mail = self.administration.refuse_mail if pressure.refuse_outside else None
         self._flush(now)
@@ -389,7 +390,8 @@ class TransportNode:
                     self._doors.accepted(now, write)
                 else:
                     self._own.committed(write)
-                entry = self._queue.add(now, write.message, self._age_s(now, write.message))
+                age_s = self._tracking.wall(now) - write.message.received_at
+                entry = self._queue.add(now, write.message, age_s)
                 self._shadows.protection.committed(now, write)
                 self._delivery.route(now, entry, entry.remaining)
             elif isinstance(write, FinishRecipients):
@@ -403,13 +405,13 @@ class TransportNode:
             else:
                 landed += self._own.committed(write)
                 if isinstance(write, ShadowWrite):
-                    self._shadows.committed(write)
+                    self._shadows.committed(now, write)
                     if isinstance(write, DropCopies) and write.kept:
                         self._safety_net.kept(now)
         for entry, write in ended:
             # After all others: the reports on a message are in the queue by now, and not protected yet.
             reports = self._reports.made_of.pop(write.number, ())
-            self._shadows.finished(entry, kept=write.kept > 0.0, reports=reports)
+            self._shadows.finished(now, entry, kept=write.kept > 0.0, reports=reports)
             if write.kept:
                 self._safety_net.kept(now)
         self._flush(now)
@@ -459,6 +461,11 @@ class TransportNode:
         self._delivery.data_read(now, number, data)
         self._flush(now)
 
+    def kept_read(self, now: float, batch: KeptBatch | None) -> None:
+        """The answer to ``ReadKept``; None when it cannot be read now."""
+        self._shadows.resubmission.kept_read(now, batch)
+        self._flush(now)
+
     # --- DNS and policies -------------------------------------------------------------------
 
     def resolved(self, now: float, answer: Answer) -> None:
@@ -476,16 +483,20 @@ class TransportNode:
     def store_connected(self, now: float, database: str) -> None:
         """A mailbox database can be asked (again)."""
         self._delivery.mailboxes.store_connected(now, database)
+        kept = self._safety_net.deadline is not None
+        self._shadows.resubmission.store_connected(now, database, something_kept=kept)
         self._flush(now)
 
     def store_lost(self, now: float, database: str) -> None:
         """A mailbox database went away; every unanswered question to it is void."""
         self._delivery.mailboxes.store_lost(now, database)
+        self._shadows.resubmission.store_lost(now, database)
         self._flush(now)
 
     def store_answered(self, now: float, number: int, answer: store.Answer) -> None:
         """The answer to ``CallStore`` of that number."""
         self._delivery.mailboxes.answered(now, number, answer)
+        self._shadows.resubmission.answered(now, number, answer)
         self._flush(now)
 
     # --- what follows from it ---------------------------------------------------------------
@@ -581,18 +592,6 @@ class TransportNode:
             refused, shadows.refused = shadows.refused, []
             for write in refused:
                 self._doors.refused(now, write, COPY_REFUSAL)
-            came_over, shadows.came_over = shadows.came_over, []
-            for message in came_over:
-                entry = self._queue.add(now, message, self._age_s(now, message))
-                shadows.came_to_us(now, entry)
-                self._delivery.route(now, entry, entry.remaining)
-            released, shadows.released = shadows.released, []
-            for entry in released:
-                if self._queue.get(entry.message.number) is entry and not entry.outcomes:
-                    self._delivery.route(now, entry, entry.remaining)
-
-    def _age_s(self, now: float, message: QueuedMessage) -> float:
-        return self._tracking.wall(now) - message.received_at
 
     def _log(self, kind: EventKind, **fields: str | int) -> None:
         self.outputs.append(Log(happened(kind, **fields)))

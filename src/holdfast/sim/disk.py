@@ -266,6 +266,7 @@ class QueueDisk:
         if message is None:
             raise Violation(f"queue number {number} is finished, but it does not wait")
         if remaining:
+            self.shadows.originals.setdefault(number, message.recipients)
             self.messages[number] = dataclasses.replace(message, recipients=remaining)
         else:
             del self.messages[number]

@@ -237,6 +237,10 @@ class MemoryTables:
         self._set(self._delivered, (network_message_id, mailbox_id), now)
         return True
 
+    def last_delivery_at(self) -> float | None:
+        """The instant of the newest delivery that is remembered; None without any."""
+        return next(reversed(self._delivered.values()), None)
+
     def forget_delivered(self, before: float, count_max: int) -> None:
         """Forget deliveries older than an instant among the ``count_max`` first ones."""
         first = [key for key, _ in zip(self._delivered, range(count_max), strict=False)]

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from holdfast.sim.world import Violation
-from holdfast.transport.queue import Marks, QueuedMessage
+from holdfast.transport.queue import NO_MARKS, Marks, QueuedMessage
 from holdfast.transport.shadow_writes import (
     Copied,
     DropCopies,
@@ -18,12 +18,15 @@ from holdfast.transport.shadow_writes import (
     ForgetTakeOver,
     HeldCopy,
     HoldCopy,
+    KeptBatch,
     PurgeKept,
     RecoveredShadows,
     Resubmit,
     ShadowWrite,
     TakeOver,
 )
+
+KEPT_COUNT = 20  # small, so that a few messages take several steps
 
 
 def identity_of(name: str, generation: int) -> str:
@@ -52,6 +55,8 @@ class ShadowTables:
     holders: dict[int, tuple[str, float]] = field(default_factory=dict)
     discards: dict[int, str] = field(default_factory=dict)
     taken_over: dict[tuple[str, str, int], None] = field(default_factory=dict)
+    # The recipients that a message came with, where fewer are left.
+    originals: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def added(self, message: QueuedMessage, holder: str | None) -> None:
         """A message of ours is there."""
@@ -60,8 +65,10 @@ class ShadowTables:
 
     def finished(self, message: QueuedMessage, kept: float) -> None:
         """A message of ours has left the queue."""
+        original = self.originals.pop(message.number, message.recipients)
         if kept:
-            self.kept[message.number] = (message, kept)
+            whole = dataclasses.replace(message, recipients=original, marks=NO_MARKS)
+            self.kept[message.number] = (whole, kept)
         holder, _ = self.holders.pop(message.number, ("", 0.0))
         if holder:
             self.discards[message.number] = holder
@@ -99,6 +106,7 @@ class ShadowTables:
                 if number not in self.kept:
                     raise Violation(f"queue number {number} is not in the Safety Net")
                 message, at = self.kept.pop(number)
+                self.originals[number] = message.recipients
                 marks = Marks(resubmitted=True)
                 self.messages[number] = dataclasses.replace(message, recipients=recipients, marks=marks)
                 self.holders[number] = ("", at)
@@ -127,6 +135,18 @@ class ShadowTables:
             taken_over=tuple(self.taken_over),
             something_kept=bool(self.kept),
         )
+
+    def read_kept(self, since: float, until: float, after_number: int) -> KeptBatch:
+        """Read some messages of the Safety Net; see ``node.ports.ReadKept``."""
+        numbers = sorted(each for each in self.kept if each > after_number)
+        looked, at_end = numbers[:KEPT_COUNT], len(numbers) <= KEPT_COUNT
+        found = [(self.kept[each][0], self.kept[each][1]) for each in looked]
+        wanted = tuple(
+            (dataclasses.replace(message, data=None, fingerprint=b""), at)
+            for message, at in found
+            if since <= at <= until
+        )
+        return KeptBatch(wanted, looked[-1] if looked else after_number, at_end)
 
     def read(self, number: int) -> bytes | None:
         """The data of a message that is not in the queue."""

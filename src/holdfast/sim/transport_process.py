@@ -24,6 +24,7 @@ from holdfast.node.ports import (
     Log,
     PauseReading,
     Peer,
+    ReadKept,
     ReadQueued,
     Resolve,
     ResumeReading,
@@ -306,6 +307,8 @@ class TransportProcess(Process):
             case ReadQueued(numbers):
                 for number in numbers:
                     self.later(some(self.luck, 0.002), "", partial(self._read, number))
+            case ReadKept():
+                self.later(some(self.luck, 0.002), "", partial(self._read_kept, output))
             case Log(event):
                 self.world.note(f"log {event.kind.event_id} {event.message()}")
                 if event.kind.severity is Severity.BROKEN:
@@ -393,6 +396,12 @@ class TransportProcess(Process):
         if failed:
             full = Unavailable("the disk of the queue database is full")
             self.node.queue_failed(self.clock(), failed, full)
+        self.after_input()
+
+    def _read_kept(self, output: ReadKept) -> None:
+        batch = self.disk.shadows.read_kept(output.since, output.until, output.after_number)
+        failed = not self.calm and self.luck.random() < self.rates.read_failure_rate
+        self.node.kept_read(self.clock(), None if failed else batch)
         self.after_input()
 
     def _read(self, number: int) -> None:

@@ -89,6 +89,8 @@ class Bouncer:
 
     def needs_original(self, message: QueuedMessage, outcomes: Sequence[RecipientOutcome]) -> bool:
         """Whether a report may have to be made of these outcomes, so that the data must be at hand."""
+        if message.marks.resubmitted:
+            return False  # exchange-behaviour SN-6: its sender was told the first time
         if any(outcome.failure is not None for outcome in outcomes):
             return True
         return bool(message.options.recipients) and any(
@@ -183,7 +185,7 @@ class Bouncer:
         if not (organisation.delay_notice_internal if inside else organisation.delay_notice_external):
             return None
         wanted = [pair for pair in recipients if self._wants(message, pair[0], "DELAY")]
-        if not wanted or self._not_sent_because(message) is not None:
+        if not wanted or message.marks.resubmitted or self._not_sent_because(message) is not None:
             return None
         until = format_date(message.received_at + organisation.expiry_s)
         statuses = []

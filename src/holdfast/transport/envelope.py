@@ -5,7 +5,7 @@ Source: RFC 3461 sections 4.1 to 4.4; RFC 6152; RFC 6531.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,14 @@ class EnvelopeOptions:
     def of(self, recipient: str) -> RecipientOptions:
         """The options of a recipient."""
         return next((options for each, options in self.recipients if each == recipient), _NO_OPTIONS)
+
+
+def asking_nothing(options: EnvelopeOptions, recipients: tuple[str, ...]) -> EnvelopeOptions:
+    """The options with which nobody is told what becomes of these recipients (NOTIFY=NEVER)."""
+    never = tuple(
+        (each, RecipientOptions(("NEVER",), options.of(each).original_recipient)) for each in recipients
+    )
+    return replace(options, recipients=never)
 
 
 _NO_OPTIONS = RecipientOptions()

@@ -21,6 +21,7 @@ from itertools import islice
 from holdfast.directory.model import Organisation
 from holdfast.kernel.events import happened
 from holdfast.transport import events, retry
+from holdfast.transport.envelope import asking_nothing
 from holdfast.transport.outbound_queue import OutboundConnection, OutboundQueue
 from holdfast.transport.outbound_session import Reply, Transaction, TransactionDone
 from holdfast.transport.outcomes import Outcomes, facts_of
@@ -136,12 +137,15 @@ class Outbound:
             connection.given[self._last_transaction] = part
             connection.given_count += 1
             connection.idle_since = None
+            options = message.options
+            if message.marks.resubmitted:
+                options = asking_nothing(options, part.recipients)
             return Transaction(
                 self._last_transaction,
                 message.reverse_path,
                 part.recipients,
                 message.data,
-                message.options,
+                options,
                 message.line_ends_checked,
                 transfer_of(now, part.entry) if lane.key.delivery_type is DeliveryType.SERVER else None,
             )
@@ -364,8 +368,8 @@ class Outbound:
 
 def transfer_of(now: float, entry: Entry) -> Transfer:
     """What another server of ours is told of a message, so that it goes on with the same one."""
-    message = entry.message
-    return Transfer(message.network_message_id, now - entry.queued_at, message.marks.delay_told)
+    message, marks = entry.message, entry.message.marks
+    return Transfer(message.network_message_id, now - entry.queued_at, marks.delay_told or marks.resubmitted)
 
 
 def failure_of(host: str, reply: Reply) -> Failure:

@@ -454,7 +454,8 @@ class Queue:
         in_order = True
         last_at = 0.0
         for entry in self._entries.values():
-            entry.queued_at = min(entry.queued_at, now)
+            # When one came from the Safety Net is not written down.
+            entry.queued_at = now if entry.message.marks.resubmitted else min(entry.queued_at, now)
             in_order = in_order and last_at <= entry.queued_at
             last_at = entry.queued_at
         self.unsorted = not in_order

@@ -107,6 +107,21 @@ ShadowWrite = HoldCopy | TableWrite
 
 
 @dataclass(frozen=True, slots=True)
+class KeptBatch:
+    """Some messages of the Safety Net, without their data, with their original recipients.
+
+    Attributes:
+        messages: each with the instant at which it got there, by the wall clock.
+        last_number: up to where was looked; what comes next has a higher number.
+        at_end: whether nothing comes next.
+    """
+
+    messages: tuple[tuple[QueuedMessage, float], ...]
+    last_number: int
+    at_end: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HeldCopy:
     """A shadow copy: another server's message, without its data, under a number of ours."""
 

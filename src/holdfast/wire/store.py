@@ -206,6 +206,15 @@ class ReadUsage(Structure, frozen=True):
     mailbox_ids: list[MailboxId]
 
 
+class FindMissing(Structure, frozen=True):
+    """Ask which deliveries are not remembered here; answered by ``Missing``.
+
+    A delivery is a message and a mailbox. What its owner deleted since is remembered all the same.
+    """
+
+    asked: list[tuple[NetworkMessageId, MailboxId]]
+
+
 class Watch(Structure, frozen=True):
     """From now on tell this connection when a folder changes (``Changed``); answered by ``Done``."""
 
@@ -230,6 +239,7 @@ Operation = (
     | CopyMessages
     | Expunge
     | ReadUsage
+    | FindMissing
     | Watch
 )
 
@@ -378,6 +388,17 @@ class UsageRead(Structure, frozen=True):
     message_count: list[int]
 
 
+class Missing(Structure, frozen=True):
+    """Which of the deliveries asked for are not there, by their places in the question.
+
+    ``last_at`` is the instant of the newest delivery that is remembered, by the wall clock of the store; None
+    when none is.
+    """
+
+    places: list[int]
+    last_at: float | None
+
+
 class Done(Structure, frozen=True):
     """It is done, there is nothing to say."""
 
@@ -418,6 +439,7 @@ Answer = (
     | Copied
     | Expunged
     | UsageRead
+    | Missing
     | Done
     | Refused
     | Changed
