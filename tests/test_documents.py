@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from holdfast.cli.tree import Tree
+from holdfast.directory.model import Organisation
+from holdfast.directory.plan import plan_change
+from holdfast.directory.toml_format import read_organisation
+from holdfast.kernel.ids import MailboxId
+from holdfast.transport.shadow_partners import shadow_partners
+from node.pair import CERTIFICATES
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "holdfast"
@@ -83,3 +90,15 @@ def test_commands_are_understood(page: str, command: str) -> None:
     result = CliRunner().invoke(tree, words, input="a long password\na long password\n")
     assert result.exit_code == 0, f"{page}: {result.output}"
     assert len(done) == 1
+
+
+def test_the_organisation_of_two_servers_is_whole_and_they_protect_each_other() -> None:
+    (text,) = re.findall(
+        r"^```toml\n(.*?)^```", text_of(ROOT / "docs/operate/two-servers.md"), re.DOTALL | re.M
+    )
+    found = read_organisation(text, "page", existing=Organisation(), new_id=lambda: MailboxId("0" * 32))
+    servers = tuple(replace(each, certificate=CERTIFICATES[each.name]) for each in found.servers)
+    found = replace(found, servers=servers)
+    assert plan_change(Organisation(), found).problems == ()
+    partners = {each.name: [other.name for other in shadow_partners(found, each)] for each in servers}
+    assert partners == {"mail1": ["mail2"], "mail2": ["mail1"]}
