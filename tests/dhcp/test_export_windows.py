@@ -105,11 +105,11 @@ def test_what_windows_has_no_word_for_is_noted() -> None:
     assert [each.text for each in policy.all("CircuitId")] == ["EQ", "706f7274*"]
     assert [each.what for each in departure.notes] == [
         "authoritative False",
-        "next_server 192.0.2.9",
-        "boot_file f",
         'second condition on circuit-id of policy "a"',
         "server_name s",
         'policy "b"',
+        "next_server 192.0.2.9",
+        "boot_file f",
         "client id 00:02 of 192.0.2.5",
         "boot_file h",
         "client id 01:02 of 192.0.2.6",
@@ -120,3 +120,24 @@ def test_what_windows_has_no_word_for_is_noted() -> None:
 def test_a_client_goes_without_the_type_of_its_identifier() -> None:
     assert windows_client(b"\2\1", b"\1\2\1") == "02-01"
     assert windows_client(b"", b"\xff\1\2") == "01-02"
+
+
+def test_lists_stand_in_the_order_of_windows_and_only_when_they_hold_something() -> None:
+    organisation = replace(
+        EMPTY, scopes=(OFFICE,), dhcp_servers=(DhcpServer("dhcp1", options=(OptionValue(252, ("x",)),)),)
+    )
+    departure = Departure(organisation, organisation.dhcp_server("dhcp1"), (OFFICE,))
+    ipv4 = windows_export(departure, (), NOW).child("IPv4")
+    assert ipv4 is not None
+    assert [each.name for each in ipv4.children] == [
+        "ConflictDetectionAttempts", "NapEnabled", "NpsUnreachableAction", "ActivatePolicies", "Classes",
+        "OptionDefinitions", "OptionValues", "Filters", "Scopes",
+    ]  # fmt: skip
+    definitions, scopes = ipv4.child("OptionDefinitions"), ipv4.child("Scopes")
+    assert definitions is not None
+    assert scopes is not None
+    # The usual options Windows knows itself.
+    assert [(each.value("OptionId"), each.value("Type")) for each in definitions.children] == [
+        ("252", "String")
+    ]
+    assert [each.name for each in scopes.children[0].children][-2:] == ["SuperScopeName", "OptionValues"]

@@ -6,7 +6,7 @@ Source: spec/dhcp.md section 4.4; MS-DHCPM for the flags of DNS registration.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
@@ -47,6 +47,18 @@ _FIELDS = {
     ConditionField.SUBSCRIBER_ID: "SubscriberId",
 }
 _NO_LIMIT = 4294967295
+_LISTS = frozenset(
+    ("ExclusionRanges", "Policies", "OptionValues", "Reservations", "Leases", "IPRanges", "OptionDefinitions")
+)
+# Every Windows server has a definition of these.
+_WINDOWS_CODES = frozenset((*range(1, 50), 51, 58, 59, *range(64, 77), 121))
+_DEFAULTS = {
+    "IPv4Address": "0.0.0.0",
+    "DWord": "0",
+    "Word": "0",
+    "Byte": "0x00",
+    "String": "",
+}  # nobody listens
 
 
 def windows_export(departure: Departure, leases: Iterable[MovedLease], now: float) -> Element:
@@ -69,14 +81,22 @@ def windows_export(departure: Departure, leases: Iterable[MovedLease], now: floa
         row.add("Data", "0x" + each.data_bytes.hex())
         row.add("Description", each.description)
     _definitions(departure, ipv4.add("OptionDefinitions"))
-    _options(departure, ipv4.add("OptionValues"), server.options)
     _policies(departure, ipv4.add("Policies"), server.policies, "server")
+    _options(departure, ipv4.add("OptionValues"), server.options)
     _filters(departure, ipv4.add("Filters"))
     by_scope = _by_scope(departure, leases, now)
     scopes = ipv4.add("Scopes")
     for scope in departure.scopes:
         _scope(departure, scopes.add("Scope"), scope, by_scope.get(scope.name, []))
+    _drop_empty(root)
     return root
+
+
+def _drop_empty(element: Element) -> None:
+    """Windows leaves a list out that holds nothing."""
+    for each in element.children:
+        _drop_empty(each)
+    element.children = [each for each in element.children if each.children or each.name not in _LISTS]
 
 
 def _word(value: bool) -> str:
@@ -93,8 +113,10 @@ def _note_server(departure: Departure) -> None:
 
 def _definitions(departure: Departure, element: Element) -> None:
     known = {(each.vendor_class, each.code): each for each in departure.organisation.option_definitions}
-    for code, built_in in BUILT_IN.items():
-        known.setdefault(("", code), built_in)
+    # Windows knows the usual ones, under names of its own; others that are built in here it has to be told.
+    for option in _all_options(departure):
+        if not option.vendor_class and option.code not in _WINDOWS_CODES and option.code in BUILT_IN:
+            known.setdefault(("", option.code), BUILT_IN[option.code])
     for definition in sorted(known.values(), key=lambda each: (each.vendor_class, each.code)):
         name, multi = _type(definition)
         row = element.add("OptionDefinition")
@@ -102,8 +124,18 @@ def _definitions(departure: Departure, element: Element) -> None:
         row.add("OptionId", str(definition.code))
         row.add("Type", name)
         row.add("MultiValued", _word(multi))
+        if name in _DEFAULTS:
+            row.add("DefaultValue", _DEFAULTS[name])
         row.add("Description", definition.description)
         row.add("VendorClass", definition.vendor_class)
+
+
+def _all_options(departure: Departure) -> Iterator[OptionValue]:
+    holders: list[DhcpServer | Scope | Policy | Reservation] = [departure.server, *departure.server.policies]
+    for scope in departure.scopes:
+        holders += [scope, *scope.policies, *departure.reservations(scope)]
+    for each in holders:
+        yield from each.options
 
 
 def _type(definition: OptionDefinition) -> tuple[str, bool]:
@@ -251,12 +283,12 @@ def _scope(departure: Departure, row: Element, scope: Scope, leases: list[MovedL
     row.add("ActivatePolicies", _word(scope.policies_enabled))
     row.add("SuperScopeName", scope.superscope)
     _ranges(row.add("ExclusionRanges"), scope.exclusions if scope.pool else (pool,))
+    _policies(departure, row.add("Policies"), scope.policies, scope_place(scope))
     options = row.add("OptionValues")
     _options(departure, options, scope.options)
     _option(options, LEASE_OPTION, [str(_NO_LIMIT if scope.lease_unlimited else int(scope.lease_s))])
     _option(options, DNS_OPTION, [str(_dns_flags(scope))])
     _boot(departure, options, scope, scope_place(scope))
-    _policies(departure, row.add("Policies"), scope.policies, scope_place(scope))
     reservations = row.add("Reservations")
     for each in departure.reservations(scope):
         _reservation(departure, reservations.add("Reservation"), each)
