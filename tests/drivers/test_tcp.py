@@ -182,6 +182,41 @@ def test_a_client_that_never_closes_is_dropped(tmp_path: Path) -> None:
     run(test, tmp_path)
 
 
+def test_connections_that_take_leave_are_dropped_one_by_one_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "CLOSE_TIMEOUT_S", 0.05)
+
+    async def scenario() -> None:
+        node = Echo()
+        connections = Connections(node, lambda: None, lambda _: ssl.create_default_context())
+        dropped: list[str] = []
+
+        class Leaving(tcp.Stream):
+            def __init__(self, name: str) -> None:
+                super().__init__(connections)
+                self.name = name
+
+            def abort(self) -> None:
+                dropped.append(self.name)
+                if self.name == "third":
+                    done.set()
+
+        done = asyncio.Event()
+        first, second = Leaving("first"), Leaving("second")
+        connections.leaves(first)
+        connections.leaves(second)
+        connections.left(second)
+        await asyncio.sleep(0)
+        connections.leaves(Leaving("third"))
+        async with asyncio.timeout(60):
+            await done.wait()
+        assert dropped == ["first", "third"]
+        assert not connections._leaving
+
+    asyncio.run(scenario())
+
+
 def test_a_client_that_ended_its_side_still_gets_its_answer(tmp_path: Path) -> None:
     async def test(stage: Stage) -> None:
         reader, writer = await stage.connect()

@@ -182,6 +182,7 @@ class Outgoing(Stream):
         """The connection is gone."""
         if self._upgrading:
             return  # the handshake knows better why, and reports it
+        self._connections.left(self)
         if self._connections.outgoing.pop(self._id, None) is not None:
             reason = self._lost_reason or ("" if exc is None else reason_of(exc))
             self._all.node.connection_lost(clock.steady(), self._id, reason)

@@ -90,6 +90,9 @@ class Connections:
         self.server_of = server_of
         self.open: dict[ConnectionId, Stream] = {}
         self.outgoing: dict[ConnectionId, Stream] = {}
+        # Those that take leave, and until when; the first is the next whose time is up.
+        self._leaving: dict[Stream, float] = {}
+        self._watching_leave = False
         self._last_id = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -136,6 +139,33 @@ class Connections:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "a part of a connection failed", "exception": error}
             )
+
+    def leaves(self, connection: Stream) -> None:
+        """Wait for the end of a connection that is closing, and drop it when that takes too long.
+
+        One timer for all: one for each would keep every connection of the last seconds in memory.
+        """
+        loop = asyncio.get_running_loop()
+        self._leaving[connection] = until = loop.time() + CLOSE_TIMEOUT_S
+        if not self._watching_leave:
+            self._watching_leave = True
+            loop.call_at(until, self._drop_late)
+
+    def left(self, connection: Stream) -> None:
+        """A connection is gone."""
+        self._leaving.pop(connection, None)
+
+    def _drop_late(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection, until in list(self._leaving.items()):
+            if until > now:
+                break
+            del self._leaving[connection]
+            connection.abort()
+        self._watching_leave = bool(self._leaving)
+        if self._leaving:
+            loop.call_at(next(iter(self._leaving.values())), self._drop_late)
 
     def abort_all(self) -> None:
         """Drop every connection at once."""
@@ -275,7 +305,7 @@ class Stream(asyncio.Protocol):
             self._transport.write_eof()
         else:
             self._transport.close()
-        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
+        self._connections.leaves(self)
 
     def abort(self) -> None:
         """Drop the connection now."""
@@ -367,6 +397,7 @@ class Connection(Stream):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        self._connections.left(self)
         if self._connections.open.pop(self._id, None) is not None:
             self._connections.node.connection_lost(clock.steady(), self._id)
             self._connections.drain()
