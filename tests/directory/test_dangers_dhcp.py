@@ -9,7 +9,7 @@ from tests.directory.dhcp_organisation import BASE, MAC, OTHER_MAC, reserve, wit
 
 from holdfast.directory.dangers import find_dangers
 from holdfast.directory.dangers_dhcp import find_dhcp_dangers
-from holdfast.directory.dhcp import DhcpServer, FilterAction, MacFilter
+from holdfast.directory.dhcp import DhcpServer, FailoverRelationship, FilterAction, MacFilter
 from holdfast.directory.dhcp_options import OptionValue
 from holdfast.directory.model import Organisation
 from holdfast.kernel.iprange import parse_ip_range
@@ -25,6 +25,11 @@ MANY = dataclasses.replace(
 
 def _server(**changes: object) -> Organisation:
     return dataclasses.replace(BASE, dhcp_servers=(DhcpServer("dhcp1", **changes),))  # type: ignore[arg-type] # from a table
+
+
+def _pair(*servers: DhcpServer) -> Organisation:
+    pair = FailoverRelationship("pair", ("dhcp1", "dhcp2"), ("office",))
+    return dataclasses.replace(BASE, dhcp_servers=servers, failover_relationships=(pair,))
 
 
 def _allow_list(*filters: MacFilter) -> Organisation:
@@ -152,6 +157,24 @@ CASES: dict[str, tuple[Organisation, Organisation, list[str]]] = {
         ["listens on eth1 alone: clients elsewhere"],
     ),
     "all interfaces instead of some": (_server(interfaces=("eth1",)), _server(), []),
+    "partners that tell different things": (
+        _pair(),
+        _pair(DhcpServer("dhcp1", options=(OptionValue(6, ("192.0.2.2",)),))),
+        ['servers "dhcp1" and "dhcp2" of failover relationship "pair" tell clients'],
+    ),
+    "partners that tell the same": (
+        _pair(),
+        _pair(
+            DhcpServer("dhcp1", options=(OptionValue(6, ("192.0.2.2",)),), probe_count=1),
+            DhcpServer("dhcp2", options=(OptionValue(6, ("192.0.2.2",)),)),
+        ),
+        [],
+    ),
+    "names in DNS": (
+        BASE,
+        _server(dns_servers=("192.0.2.53",)),
+        ["has dns_servers, but this version registers no names in DNS"],
+    ),
     "authoritative": (
         _server(authoritative=False),
         _server(),

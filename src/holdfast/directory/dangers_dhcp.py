@@ -126,6 +126,11 @@ def _server(old: DhcpServer, new: DhcpServer) -> Iterator[str]:
         yield f"{subject} no longer listens on {', '.join(gone)}: clients there get no answer"
     elif new.interfaces and not old.interfaces:
         yield f"{subject} listens on {', '.join(new.interfaces)} alone: clients elsewhere get no answer"
+    if new.dns_servers and not old.dns_servers:
+        yield (
+            f"{subject} has dns_servers, but this version registers no names in DNS: "
+            "the dns settings are kept and have no effect yet"
+        )
     if new.authoritative and not old.authoritative:
         yield (
             f"{subject} says no (DHCPNAK) to clients of other servers on the same wire from now on: "
@@ -141,6 +146,7 @@ def _standing(organisation: Organisation) -> Iterator[str]:
                 f'the allow list of dhcp server "{server.server}" is on, but empty: nobody is served; '
                 "add clients with: holdfast dhcp filter add"
             )
+    yield from _partners(organisation)
     own = _own_addresses(organisation)
     for scope in organisation.scopes:
         if not _sound(scope):
@@ -156,6 +162,22 @@ def _standing(organisation: Organisation) -> Iterator[str]:
                     f'scope "{scope.name}" leases {address}, the address of server "{server_name}": '
                     "exclude it"
                 )
+
+
+def _partners(organisation: Organisation) -> Iterator[str]:
+    """Partners lease the same scopes, and what stands at the server is easily set at one of them alone."""
+    for relationship in organisation.failover_relationships:
+        entries = [organisation.dhcp_server(each) for each in relationship.servers[:2]]
+        told = [
+            (each.options, each.policies if each.policies_enabled else (), each.next_server, each.boot_file)
+            for each in entries
+        ]
+        if len(told) == 2 and relationship.scopes and told[0] != told[1]:
+            yield (
+                f'servers "{entries[0].server}" and "{entries[1].server}" of failover relationship '
+                f'"{relationship.name}" tell clients of the same scopes different things: give both the same '
+                "options and policies, or put these into the scopes"
+            )
 
 
 def _allowed(organisation: Organisation, server: str) -> bool:
