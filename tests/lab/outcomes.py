@@ -41,8 +41,8 @@ PASSED = Outcome(
     drained=True,
     put_off={"451 4.4.0": 12, "cannot connect: <refused>": 3},
     ledgers=(
-        LedgerSums("mail1", 700, 600, 100, 0, 0, 0, 0),
-        LedgerSums("mail2", 900, 800, 100, 0, 0, 0, 0),
+        LedgerSums("mail1", 700, 600, 0, 100, 0, 0, 0, 0),
+        LedgerSums("mail2", 900, 800, 0, 100, 0, 0, 0, 0),
     ),
     protections=(Protection("mail1", 0, 0, 0, 0), Protection("mail2", 3, 1, 1200, None)),
     silent=(),
@@ -58,7 +58,7 @@ BROKEN = replace(
         doubled=((40, "b@lab.test"),),
         doubled_uncertain_count=1,
     ),
-    ledgers=(LedgerSums("mail1", 700, 600, 100, 0, 0, 0, 2),),
+    ledgers=(LedgerSums("mail1", 700, 600, 0, 98, 0, 0, 0, 2),),
     silent=("mail2",),
     unaccounted=(("id-1", "a@lab.test"), ("id-2", "b@lab.test")),
 )

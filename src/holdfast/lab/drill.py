@@ -39,6 +39,10 @@ from holdfast.lab.sheet import Machine
 from holdfast.lab.stage import TRACK_LIMIT, Stage, said
 
 POLL_S = 1.0
+# In the order of ``LedgerSums``.
+LEDGER_NAMES = (
+    "accepted", "delivered", "relayed", "transferred_out", "queued", "bounced", "dropped", "unaccounted",
+)  # fmt: skip
 # Without a return, what can be delivered is when this many looks at the queues were the same.
 STEADY_LOOK_COUNT = 4
 # Lines of the tracking log after which a server has no more to do with a recipient.
@@ -163,8 +167,7 @@ class Drill:
                 silent.append(machine.name)
                 continue
             sums = json.loads(text)
-            names = ("accepted", "delivered", "relayed", "queued", "bounced", "dropped", "unaccounted")
-            found.append(LedgerSums(machine.name, *(int(sums[name]) for name in names)))
+            found.append(LedgerSums(machine.name, *(int(sums[name]) for name in LEDGER_NAMES)))
         return tuple(found), tuple(silent)
 
     async def _protections(self) -> tuple[Protection, ...]:

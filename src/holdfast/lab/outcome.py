@@ -13,12 +13,13 @@ SHOWN_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class LedgerSums:
-    """What the ledger of one server says; None where it did not answer."""
+    """What the ledger of one server says; transferred: another server of the lab accounts for it."""
 
     server: str
     accepted: int
     delivered: int
     relayed: int
+    transferred: int
     queued: int
     bounced: int
     dropped: int

@@ -97,21 +97,21 @@ def _seconds(span_s: float) -> str:
 
 
 def _ledgers(outcome: Outcome) -> str:
-    titles = ("server", "accepted", "delivered", "relayed", "queued", "bounced", "dropped", "unaccounted")
+    sums = ("accepted", "delivered", "relayed", "transferred", "queued", "bounced", "dropped", "unaccounted")
     rows = [
         (
             each.server,
             *(
                 f"{value:,}"
                 for value in (
-                    each.accepted, each.delivered, each.relayed, each.queued, each.bounced, each.dropped,
-                    each.unaccounted,
+                    each.accepted, each.delivered, each.relayed, each.transferred, each.queued,
+                    each.bounced, each.dropped, each.unaccounted,
                 )
             ),
         )
         for each in outcome.ledgers
     ]  # fmt: skip
-    return _table(titles, rows)
+    return _table(("server", *sums), rows)
 
 
 def _protections(outcome: Outcome) -> str:
