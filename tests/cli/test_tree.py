@@ -122,6 +122,14 @@ def test_noun_of_two_words_is_a_group_below_the_first(
     assert (verb.noun, verb.name, arguments, options.json) == ("dhcp scope", "show", {"name": "office"}, True)
 
 
+def test_value_that_begins_with_a_minus_goes_behind_two(
+    tree: Tree, asked: list[tuple[Verb, dict[str, ArgumentValue], Options]]
+) -> None:
+    words = ["dhcp", "option", "set", "time-offset", "--scope", "office", "--", "-3600"]
+    assert CliRunner().invoke(tree, words).exit_code == 0
+    assert asked[0][1] == {"option": "time-offset", "value": ["-3600"], "scope": "office"}
+
+
 def test_help_lists_what_is_below_a_noun_beside_its_own_verbs(tree: Tree) -> None:
     below = CliRunner().invoke(tree, ["dhcp", "--help"]).output
     assert "Subnets whose addresses are leased." in below

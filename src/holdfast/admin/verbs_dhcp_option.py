@@ -151,7 +151,8 @@ VERBS = (
             Argument("always", Kind.FLAG, "also to clients that do not ask for it"),
             *CHANGE_ARGUMENTS,
         ),
-        detail=f"{_WHERE} The level nearest to the client wins. Values take the place of those before.",
+        detail=f"{_WHERE} The level nearest to the client wins. Values take the place of those before; "
+        "one that begins with a minus goes behind --, at the end.",
         changes=True,
         perform=_set,
     ),
