@@ -273,7 +273,8 @@ class Shadows:
     def _release(self, now: float, name: str) -> None:
         """A partner has told what it took over, or does not answer: what is left is ours to deliver."""
         for entry in self._asking.pop(name, ()):
-            if self._queue.get(entry.message.number) is entry and not entry.outcomes:
+            left = entry.outcomes or entry.writing is not None  # to the partner that took it over
+            if self._queue.get(entry.message.number) is entry and not left:
                 self._delivery.route(now, entry, entry.remaining)
 
     # --- the queue database ----------------------------------------------------------------------------

@@ -118,7 +118,8 @@ class Endpoint:
         if hasattr(self, "peer") and self.network.held_s(self.place, self.peer.place) > 0:
             self.gone = True
             self.receiver = None
-            self.outgoing.waiting.clear()
+            if not (self.outgoing.waiting and self.outgoing.waiting[-1] is _Mark.LOST):
+                self.outgoing.waiting.clear()  # else it was broken from outside, which both ends learn
         else:
             self.abort()
 
