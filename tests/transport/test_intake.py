@@ -388,3 +388,19 @@ def test_silence_says_nothing_about_another_client() -> None:
     take(lost, 0.0, ONE)
     lost.connection_lost(1.0, ONE)
     assert isinstance(lost.receive(2.0, TWO, message(), elsewhere), TrackOnly), "a lost answer is lost"
+
+
+def test_the_lines_about_a_second_try_leave_the_first_open() -> None:
+    # Its first try came elsewhere, so this server gave it the id from there; the second try comes here again.
+    taken = intake()
+    fingerprint = fingerprint_of(message())
+    taken.first_try_elsewhere(0.0, fingerprint, NetworkMessageId("id-elsewhere"))
+    first = take(taken, 1.0, ONE)
+    assert isinstance(first, AddMessage)
+    assert first.message.network_message_id == "id-elsewhere"
+    taken.connection_lost(2.0, ONE)
+    taken.first_try_elsewhere(3.0, fingerprint, NetworkMessageId("id-elsewhere"))
+    second = take(taken, 4.0, TWO)
+    assert isinstance(second, TrackOnly)
+    lines = [parse_line(line) for line in second.tracking.split("\n") if line.strip()]
+    assert {line.network_message_id for line in lines}.isdisjoint({"id-elsewhere"})

@@ -275,3 +275,88 @@ def test_an_earlier_life_is_taken_over() -> None:
     assert desk.protection.discard_count("mail2") == 1
     assert desk.protection.taken_over(3)  # whether it went out is not known any more
     assert OUTSIDE
+
+
+def test_a_copy_of_what_is_on_its_way_to_our_disk_is_not_discarded_when_the_link_comes_back() -> None:
+    # Found by the simulator: our commit took longer than the link was down.
+    desk = Desk()
+    desk.up()
+    write = desk.message()
+    assert not desk.protection.take(NOW, write, required=False)
+    number = write.message.number
+    desk.protection.held(NOW, "mail2", (number,))
+    desk.protection.link_down(NOW, "mail2")
+    desk.up(holds=(number,))
+    desk.said()
+    desk.commit(write)
+    assert desk.protection.holder_of(number) == "mail2"
+    assert desk.protection.discard_count("mail2") == 0
+
+
+def test_a_copy_that_is_lost_while_we_commit_is_made_again() -> None:
+    desk = Desk()
+    desk.up()
+    write = desk.message()
+    assert not desk.protection.take(NOW, write, required=False)
+    number = write.message.number
+    desk.protection.held(NOW, "mail2", (number,))
+    desk.protection.link_down(NOW, "mail2")
+    desk.up()  # it has another disk now
+    desk.commit(write)
+    assert desk.protection.holder_of(number) == ""
+    assert Copied(number, "", NOW) in desk.protection.writes
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_copy_that_came_about_while_we_commit_without_it_counts(listed: bool) -> None:
+    desk = Desk()
+    desk.up()
+    write = desk.message()
+    assert not desk.protection.take(NOW, write, required=False)
+    number = write.message.number
+    desk.protection.link_down(NOW, "mail2")
+    assert write.holder == ""
+    desk.up(holds=(number,) if listed else ())
+    if not listed:
+        desk.protection.held(NOW, "mail2", (number,))
+    desk.commit(write)
+    assert desk.protection.holder_of(number) == "mail2"
+
+
+def test_the_copies_of_what_could_not_be_committed_go_wherever_they_are() -> None:
+    desk = Desk()
+    desk.up()
+    write = desk.message()
+    assert not desk.protection.take(NOW, write, required=False)
+    desk.protection.link_down(NOW, "mail2")
+    desk.up(holds=(write.message.number,))
+    desk.said()
+    desk.protection.failed(write)
+    assert desk.said() == [("mail2", shadow.Finished((), (write.message.number,)))]
+
+
+def test_a_late_copy_is_discarded_when_another_partner_turned_out_to_have_one() -> None:
+    desk = Desk("mail2", "mail3")
+    number = desk.unprotected()
+    desk.up("mail2")
+    desk.said()
+    desk.up("mail3", holds=(number,))
+    assert desk.protection.holder_of(number) == "mail3"
+    desk.protection.held(NOW, "mail2", (number,))
+    assert desk.protection.holder_of(number) == "mail3"
+    assert desk.protection.discard_count("mail2") == 1
+
+
+def test_no_late_copy_goes_where_the_discard_of_an_older_one_is_still_under_way() -> None:
+    desk = Desk("mail2", "mail3")
+    number = desk.unprotected()
+    desk.up("mail2")
+    desk.said()
+    desk.up("mail3", holds=(number,))
+    desk.protection.held(NOW, "mail2", (number,))
+    desk.protection.link_down(NOW, "mail3")
+    desk.up("mail3")  # it lost its disk
+    assert desk.protection.holder_of(number) == ""
+    assert not any(isinstance(frame, shadow.Copy) for _, frame in desk.said())
+    desk.protection.discarded("mail2", (number,))
+    assert any(isinstance(frame, shadow.Copy) for _, frame in desk.said())

@@ -134,6 +134,11 @@ class Shadows:
         self.links.own_identity = shadows.identity
         self.protection.recovered(shadows.holders, shadows.discards)
         self.held.recovered(now, shadows)
+        for copy in shadows.copies:  # whose senders may come here, now as before
+            if copy.message.fingerprint:
+                self._intake.first_try_elsewhere(
+                    now, copy.message.fingerprint, copy.message.network_message_id
+                )
         if self.protection.active:
             self._expose_rest(now)
         waiting = []

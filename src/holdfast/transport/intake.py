@@ -181,7 +181,12 @@ class Intake:
         for fingerprint in fingerprints:
             self._elsewhere.pop(fingerprint, None)
 
-    def _id_elsewhere(self, now: float, fingerprint: bytes) -> NetworkMessageId | None:
+    def _given_id(self, now: float, message: MessageReceived, fingerprint: bytes) -> NetworkMessageId | None:
+        """The network message id that a message has already: from the server that hands it over, or that
+        took in its first try.
+        """
+        if message.transfer is not None:
+            return NetworkMessageId(message.transfer.network_message_id)
         known = self._elsewhere.get(fingerprint)
         if known is None or now - known[1] >= self.memory_s:
             return None
@@ -224,7 +229,9 @@ class Intake:
         message_id = message.header.message_id
         named = bool(message_id)
         known = self._known(now, fingerprint, origin.client_ip if named else None)
-        queued, add = self._queued(now, message, origin, (fingerprint, message_id))
+        # The lines about a second try must not close what is open of the first.
+        chosen_id = None if known is not None else self._given_id(now, message, fingerprint)
+        queued, add = self._queued(now, message, origin, (fingerprint, message_id), chosen_id)
         write: AddMessage | TrackOnly = add
         if known is not None:
             line = self._tracking.line(
@@ -252,15 +259,17 @@ class Intake:
         return write
 
     def _queued(
-        self, now: float, message: MessageReceived, origin: Origin, known_by: tuple[bytes, str]
+        self,
+        now: float,
+        message: MessageReceived,
+        origin: Origin,
+        known_by: tuple[bytes, str],
+        chosen_id: NetworkMessageId | None,
     ) -> tuple[QueuedMessage, AddMessage]:
         """Make the message to be queued; ``known_by`` are its fingerprint and its Message-ID."""
         fingerprint, message_id = known_by
         transfer = message.transfer
-        if transfer is not None:
-            network_message_id = NetworkMessageId(transfer.network_message_id)
-        else:
-            network_message_id = self._id_elsewhere(now, fingerprint) or new_network_message_id(self._luck)
+        network_message_id = chosen_id or new_network_message_id(self._luck)
         recipients = message.recipients
         wall = self._tracking.wall(now)
         trace = Trace(

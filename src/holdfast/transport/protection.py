@@ -97,6 +97,10 @@ class Protection:
         self.partner_names: tuple[str, ...] = ()
         self._partners: dict[str, _Partner] = {}
         self._waiting: dict[int, _Waiting] = {}
+        # Messages that were decided on and are on their way to the disk.
+        self._committing: dict[int, AddMessage] = {}
+        # Those of them whose holder turned out not to have them any more.
+        self._missing: set[int] = set()
         # All copies wait equally long, so the first is due first; may name some that wait no more.
         self._due: deque[tuple[float, int, str]] = deque()
         self._holders: dict[int, str] = {}
@@ -249,20 +253,36 @@ class Protection:
             self.refused.append(waiting.write)
         else:
             self._mark_unprotected(now, waiting.write)
-            self.ready.append(waiting.write)
+            self._commit(waiting.write)
+
+    def _commit(self, write: AddMessage) -> None:
+        self._committing[write.message.number] = write
+        self.ready.append(write)
 
     def committed(self, now: float, write: AddMessage) -> None:
         """A message is in our queue, with what was written down about its copy."""
         number = write.message.number
+        self._committing.pop(number, None)
         if write.holder:
             self._holders[number] = write.holder
+            if number in self._missing:
+                self._missing.discard(number)
+                self._expose(now, [number])
         elif write.holder == UNPROTECTED:
             self.unprotected[number] = now
+            for name, partner in self._partners.items():
+                if partner.usable and number in (partner.listed or ()):
+                    self._protected(now, number, name)  # its copy came about all the same
+                    return
 
     def failed(self, write: AddMessage) -> None:
         """A message could not be committed here, and its sender is told: its copy may go."""
-        if write.holder and (partner := self._partners.get(write.holder)) is not None:
-            partner.discard(write.message.number, 0)
+        number = write.message.number
+        self._committing.pop(number, None)
+        self._missing.discard(number)
+        for name, partner in self._partners.items():
+            if write.holder == name or number in (partner.listed or ()):
+                partner.discard(number, 0)
 
     def finished(self, number: int, *, kept: bool, outside: bool, reports: Iterable[int] = ()) -> None:
         """A message has left our queue, and that is durable.
@@ -334,6 +354,8 @@ class Protection:
         partner.listed.update(frame.numbers)
         partner.given.difference_update(frame.numbers)
         for number in frame.numbers:
+            if number in self._committing:
+                continue  # it is about to be in our queue
             elsewhere = self._holders.get(number, name) != name
             if (self._queue.get(number) is None or elsewhere) and number not in partner.discards:
                 partner.discard(number, OUTSIDE)
@@ -345,6 +367,11 @@ class Protection:
         for number in [each for each in listed if each in self.unprotected]:
             # Its answer came too late, or was lost.
             self._protected(now, number, name)
+        self._missing.update(
+            number
+            for number, write in self._committing.items()
+            if write.holder == name and number not in listed
+        )
         missing = [each for each in self.held_by(name) if each not in listed]
         if missing:
             self._expose(now, missing)
@@ -389,10 +416,15 @@ class Protection:
                 write = waiting.write
                 write.holder = name
                 write.tracking += self._line(now, EventId.HAREDIRECT, write, LineDetails(reference=name))
-                self.ready.append(write)
+                self._commit(write)
+            elif number in self._committing and partner.listed is not None:
+                partner.listed.add(number)  # decided without it meanwhile; it counts once that is durable
             elif self._late.get(number) == name:
                 self._late_ended(number)
-                self._protected(now, number, name)
+                if number in self.unprotected:
+                    self._protected(now, number, name)
+                else:  # meanwhile another partner turned out to have it
+                    partner.discard(number, OUTSIDE)
             elif number in self.unprotected and self._queue.get(number) is not None:
                 self._protected(now, number, name)  # its commit took longer than the link lived
             elif number not in partner.discards and number not in self._gated:
@@ -501,6 +533,8 @@ class Protection:
                 return
             if number in self._late or number in self._reading:
                 continue
+            if number in self._partners[holder].discards:
+                continue  # the discard of an older copy could take the new one
             entry = self._queue.get(number)
             if entry is None:
                 continue  # it is about to be finished
