@@ -6,7 +6,7 @@ HOME_DIR ?= .holdfast
 CONFORMANCE := $(or $(HOLDFAST_CONFORMANCE),../shared/conformance)
 export HOLDFAST_CONFORMANCE := $(CONFORMANCE)
 
-.PHONY: run demo test test-only lint bench bench-mail bench-shadow bench-take-over crash-test interop simulate reference requirements clean
+.PHONY: run demo test test-only lint bench bench-mail bench-shadow bench-take-over crash-test interop simulate reference requirements clean bench-sim
 
 run: $(VENV)/.run-ready
 	@exec $(BIN)/holdfast up --home $(HOME_DIR)
@@ -43,6 +43,9 @@ bench-dhcp: $(VENV)/.dev-ready
 bench-take-over: $(VENV)/.dev-ready
 	$(BIN)/python benchmarks/take_over.py
 
+bench-sim: $(VENV)/.dev-ready
+	$(BIN)/python benchmarks/sim.py
+
 bench: $(VENV)/.dev-ready
 	$(BIN)/python benchmarks/mail.py
 
@@ -51,7 +54,7 @@ crash-test: $(VENV)/.dev-ready
 
 # Many seeds of every scenario with several servers: make simulate SEEDS=5000
 SEEDS ?= 5000
-SCENARIOS ?= plug-pull-pair partition rolling-restart plug-pull relay
+SCENARIOS ?= plug-pull-pair partition disk-loss rolling-restart plug-pull relay
 simulate: $(VENV)/.run-ready
 	@last=$$(($(SEEDS) - 1)); for scenario in $(SCENARIOS); do \
 		$(BIN)/holdfast simulate --seeds 0-$$last --scenario $$scenario || exit 1; done

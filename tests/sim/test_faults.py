@@ -31,6 +31,8 @@ KINDS_OF_SEVERAL = {
     "full_every_s": "fault: queue disk hub",
     "store_slow_every_s": "fault: store disk hub",
     "clock_jump_every_s": "jumps by",
+    "disk_loss_every_s": "loses its disk",
+    "declare_every_s": "is declared lost",
 }
 
 
@@ -38,7 +40,7 @@ def lines_of(kind: str, server_count: int = 1) -> list[str]:
     scenario = parse_scenario(
         "mine",
         f"[rates]\nsafety_s = 60\n{kind} = 4\nletter_count = 3\nfull_s = 1\nserver_down_s = 1\n"
-        f"server_count = {server_count}",
+        f"server_count = {server_count}\ndisk_loss_count_max = 20\nshadow_rate = 1",
     )
     lines: list[str] = []
     simulation = Simulation(2, scenario, listener=lines.append)

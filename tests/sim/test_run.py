@@ -52,7 +52,7 @@ def test_relay_keeps_every_promise(chunk: int) -> None:
 
 
 @pytest.mark.parametrize("chunk", range(20))
-@pytest.mark.parametrize("scenario", ["plug-pull-pair", "partition", "rolling-restart"])
+@pytest.mark.parametrize("scenario", ["plug-pull-pair", "partition", "disk-loss", "rolling-restart"])
 def test_several_servers_keep_every_promise(scenario: str, chunk: int) -> None:
     fault_count = delivered_count = 0
     for seed in range(chunk * SEEDS_PER_CHUNK, (chunk + 1) * SEEDS_PER_CHUNK):
@@ -178,3 +178,25 @@ def test_letters_that_nobody_can_take_fail_the_liveness_phase() -> None:
     result = Simulation(1, scenario).run()
     assert result.failure is not None
     assert "is not accepted long after the last fault" in result.failure
+
+
+@pytest.mark.parametrize(
+    ("scenario", "seed"),
+    [
+        # A partner listed a copy whose message was on its way to the disk of its primary: it was discarded.
+        ("disk-loss", 29),
+        ("disk-loss", 39),
+        # The log closed a message with the lines of its second try.
+        ("disk-loss", 31),
+        # What a partner took over while its primary was away was routed again while it was being dropped.
+        ("disk-loss", 307),
+        ("disk-loss", 342),
+        # A late copy was held by one partner after another one had turned out to have it.
+        ("rolling-restart", 60),
+        ("partition", 106),
+        # A holder that was restarted took a second try for a message of its own.
+        ("plug-pull-pair", 61),
+    ],
+)
+def test_what_the_simulator_found_in_shadow_copies_stays_right(scenario: str, seed: int) -> None:
+    check(simulate(seed, load_scenario(scenario)))

@@ -32,7 +32,7 @@ def test_every_scenario_that_we_ship_is_read() -> None:
 
 
 def test_an_unknown_scenario_is_refused_with_the_names_that_exist() -> None:
-    with pytest.raises(Refusal, match="there are: clock-steps, full-disk, full-mailbox, lost"):
+    with pytest.raises(Refusal, match="there are: clock-steps, disk-loss, full-disk, full-mailbox, lost"):
         load_scenario("../plug-pull")
 
 

@@ -41,7 +41,7 @@ VERBS = (
             Argument("processes", Kind.COUNT, "how many seeds at once; one per processor by default"),
         ),
         detail="The same seed gives the same run on every machine. Scenarios with several servers: "
-        "`plug-pull-pair`, `partition`, `rolling-restart`.",
+        "`plug-pull-pair`, `partition`, `disk-loss`, `rolling-restart`.",
         runs=Runs.PROGRAM,
     ),
     Verb(

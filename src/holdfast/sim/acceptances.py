@@ -74,6 +74,12 @@ class Acceptances:
         if taken.reverse_path or letter is None or taken.recipients != (letter.reverse_path,):
             raise Violation(f"{taken.place} took a bounce for {taken.recipients}, who sent no such letter")
 
+    def taken_over(self, marker: str, recipients: tuple[str, ...]) -> None:
+        """Another server answers for these from now on, and does not know what was handed out before."""
+        for recipient in recipients:
+            for taken in self._taken.get((marker, recipient), ()):
+                taken.forgotten.append(recipient)
+
     def transport_ended(self, place: str, still_queued: dict[str, list[str]]) -> None:
         """A transport process is gone.
 

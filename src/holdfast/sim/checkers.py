@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from holdfast.directory.model import DistributionGroup, Organisation
 from holdfast.kernel.ids import MailboxId
 from holdfast.sim.acceptances import BOUNCE_HEADER, Acceptances, is_elsewhere
+from holdfast.sim.copies import CopyChecker
 from holdfast.sim.next_hops import Taken
 from holdfast.sim.queue_view import QueueView, marker_of
 from holdfast.sim.senders import Letter
@@ -30,6 +31,7 @@ from holdfast.transport.queue import QueuedMessage
 from holdfast.transport.tracking import EventId, TrackingEvent
 from holdfast.wire.store import StoredMessage
 
+DELAYED = b"\r\nAction: delayed"
 TWICE = "may be delivered twice"  # as the tracking log has it
 
 # Reads the messages of an inbox above a UID, and tells how many there are in all.
@@ -51,6 +53,21 @@ class MailChecker:
     ) -> None:
         self._organisation = organisation
         self._queues = queues
+        # Whether a message keeps its network message id from server to server: no mailbox takes it twice.
+        self._one_id = len(queues) == 1 or all(server.certificate for server in organisation.servers)
+        self.copies = CopyChecker(queues)
+        # By letter, whom an unprotected message was for that was lost with a disk.
+        self._lost: dict[str, list[str]] = {}
+        # By letter, the network message ids that it got, and where first.
+        self._ids: dict[str, dict[str, str]] = {}
+        # By letter, second tries that their server could not know to be such: their recipients.
+        self._unknown_tries: dict[str, list[tuple[str, ...]]] = {}
+        # By letter, the recipients of what a partner took over: both may hand it to the world outside.
+        self._taken_over: dict[str, list[tuple[str, ...]]] = {}
+        # By letter, tries that nobody remembers, since the disk was lost.
+        self._forgotten: dict[str, list[tuple[str, ...]]] = {}
+        self._lost_bounces: list[str] = []  # letters whose bounce was unprotected and lost
+        self._dead: list[str] = []
         self._read_inbox = read_inbox
         self._message_bytes_max = message_bytes_max
         self._limited = limited  # mailboxes whose quota is so small that mail for them may be given up
@@ -97,6 +114,70 @@ class MailChecker:
                 self._in_flight.setdefault(marker, []).append(message.recipients)
         self.acceptances.transport_ended(queue.place, still_queued)
 
+    def taken_in(self, queue: QueueView, message: QueuedMessage) -> None:
+        """A message is about to be in a queue: is it one of its own, and should its server have known better?
+
+        A second try gets the network message id of the first where the server knows of that: by the
+        fingerprint on its own disk, or by a copy that it held before the second try came (numbers are given
+        in that order).
+        """
+        self._look_for_twins(queue, message)
+        if not message.fingerprint or len(self._queues) == 1:
+            return
+        marker, fingerprint = marker_of(message.data or b""), message.fingerprint
+        known_ids = self._ids.setdefault(marker, {})
+        if message.network_message_id in known_ids:
+            if queue.place != known_ids[message.network_message_id]:
+                self._doubtful.append(marker)  # who sends it on purpose now may be taken for a second try
+            return
+        held = (each.message for each in queue.disk.shadows.copies.values())
+        knew = fingerprint in queue.disk.uncertain or any(
+            each.fingerprint == fingerprint and each.number < message.number for each in held
+        )
+        if known_ids and not knew:
+            self._unknown_tries.setdefault(marker, []).append(message.recipients)
+        known_ids[message.network_message_id] = queue.place
+
+    @staticmethod
+    def _look_for_twins(queue: QueueView, message: QueuedMessage) -> None:
+        held = [each.message for each in queue.disk.shadows.copies.values()]
+        twin_count = sum(
+            each.network_message_id == message.network_message_id and each.number != message.number
+            for each in (*queue.disk.messages.values(), *held)
+        )
+        queue.twice = queue.twice or twin_count > 0
+
+    def taken_over(self, queue: QueueView, messages: list[QueuedMessage]) -> None:
+        """A server takes over messages that it holds for another one."""
+        for message in messages:
+            self._look_for_twins(queue, message)
+            marker = marker_of(message.data or b"")
+            self._doubtful.append(marker)
+            self._taken_over.setdefault(marker, []).append(message.recipients)
+            if message.network_message_id not in self._ids.get(marker, {}):
+                # Its primary died before its own commit: its sender tries again, and nobody there knows.
+                self._unknown_tries.setdefault(marker, []).append(message.recipients)
+            self.acceptances.taken_over(marker, message.recipients)
+
+    def disk_lost(self, queue: QueueView) -> None:
+        """A disk is about to be lost: what its ledger calls unprotected may be missing from now on."""
+        self._read_tracking()
+        for marker, message in queue.waiting():
+            if not queue.disk.shadows.holders.get(message.number, ("", 0.0))[0]:
+                self._lost.setdefault(marker, []).extend(message.recipients)
+                if BOUNCE_HEADER in (message.data or b""):
+                    self._lost_bounces.append(self._bounced_letter(message.data or b""))
+        # Who did not read its 250 comes again, and nobody knows of the first try any more.
+        for marker in self._uncertain_markers((queue,)):
+            if marker in self._letters:
+                self._forgotten.setdefault(marker, []).extend(self._letters[marker].tried)
+        self.copies.disk_lost(queue)
+        queue.disk_lost()
+
+    def dead(self, name: str) -> None:
+        """A server never comes back; what is for its mailboxes waits."""
+        self._dead.append(name)
+
     def taken_elsewhere(self, taken: Taken) -> None:
         """A next hop has just taken a message.
 
@@ -105,17 +186,25 @@ class MailChecker:
         """
         marker = self._bounced_letter(taken.data) if BOUNCE_HEADER in taken.data else marker_of(taken.data)
         letter = self._letters.get(marker)
-        self.acceptances.take(taken, letter, self._tries(letter) if letter is not None else [])
+        self.acceptances.take(taken, letter, self._tries(letter, outside=True) if letter is not None else [])
 
-    def _tries(self, letter: Letter) -> list[tuple[str, ...]]:
+    def _tries(self, letter: Letter, *, outside: bool = False) -> list[tuple[str, ...]]:
         """The recipients of each try that may be a message of its own.
 
         Two tries to different recipients are two messages to us; the same try again is one, but not when
-        it went to another server.
+        it went to another server that could not know it. Somebody outside may get what two servers
+        answered for from both.
         """
-        again = self._repeats.get(letter.marker)
-        tries = letter.tried + letter.strays + self._in_flight.get(letter.marker, [])
-        return tries + again.tried + again.strays if again is not None else tries
+        marker, again = letter.marker, self._repeats.get(letter.marker)
+        tries = letter.tried + self._forgotten.get(marker, [])
+        tries += again.tried if again is not None else []
+        if outside or not self._one_id:
+            tries += self._in_flight.get(marker, []) + self._taken_over.get(marker, [])
+            for each in (letter, again) if again is not None else (letter,):
+                tries += [recipients for recipients, _ in each.strays]
+        else:
+            tries += self._unknown_tries.get(marker, [])
+        return tries
 
     def _uncertain_markers(self, queues: Iterable[QueueView]) -> list[str]:
         self._read_tracking()
@@ -133,11 +222,13 @@ class MailChecker:
             Violation: a letter was taken for a second try of itself, or may be after the next crash.
         """
         for marker, again in self._repeats.items():
-            if marker in self._doubtful or not again.acknowledged:
+            if marker in self._doubtful or marker in self._lost or not again.acknowledged:
                 continue
             first = self._letters[marker]
             for recipients in again.acknowledged:
                 for mailbox_id in self._reached(recipients) if recipients in first.confirmed else ():
+                    if self._holder_is_dead(mailbox_id):
+                        continue
                     count = self._copies[mailbox_id].get(marker, 0)
                     if count < 2 and not self._was_given_up(first, mailbox_id):
                         raise Violation(f"mailbox {mailbox_id} holds {marker} once, which was sent twice")
@@ -189,6 +280,7 @@ class MailChecker:
         """
         for mailbox in self._organisation.mailboxes:
             self._read_new(mailbox.mailbox_id)
+        self.copies.check()
         self.check_ledger()
         for letter in self._letters.values():
             for recipients in letter.acknowledged:
@@ -205,7 +297,11 @@ class MailChecker:
                     continue
                 self._read_new(mailbox_id)
                 copied = self._copies[mailbox_id].get(letter.marker)
-                if not copied and not self._was_given_up(letter, mailbox_id):
+                if (
+                    not copied
+                    and not self._was_given_up(letter, mailbox_id)
+                    and not self._was_lost(letter, mailbox_id)
+                ):
                     raise Violation(
                         f"{letter.marker} got 250 for {recipient} and is neither in the queue "
                         f"nor in the mailbox {mailbox_id}"
@@ -216,14 +312,19 @@ class MailChecker:
         if (
             not self.acceptances.holds(letter.marker, recipient)
             and recipient not in self._given_up.get(letter.marker, ())
+            and recipient not in self._lost.get(letter.marker, ())
             and not any(
                 recipient in message.recipients and marker == letter.marker
-                for marker, message in self._waiting()
+                for marker, message in self._kept_messages()
             )
         ):
             raise Violation(
                 f"{letter.marker} got 250 for {recipient} and is neither in the queue nor with a next hop"
             )
+
+    def _was_lost(self, letter: Letter, mailbox_id: MailboxId) -> bool:
+        """Whether a message for a mailbox was lost with a disk, whose ledger had called it unprotected."""
+        return any(mailbox_id in self.mailboxes_of(each) for each in self._lost.get(letter.marker, ()))
 
     def _was_given_up(self, letter: Letter, mailbox_id: MailboxId) -> bool:
         """Whether the tracking log says that a letter failed for a mailbox, which it may for some."""
@@ -239,14 +340,14 @@ class MailChecker:
         """
         for queue in self._queues:
             for event in queue.new_events():
-                self._read_event(queue.place, event)
+                self._read_event(queue, event)
 
-    def _read_event(self, place: str, event: TrackingEvent) -> None:
+    def _read_event(self, queue: QueueView, event: TrackingEvent) -> None:
         marker = event.message_id.strip("<>").split("@")[0]
-        if event.event_id is EventId.RECEIVE:
+        if event.event_id in (EventId.RECEIVE, EventId.HARECEIVE):
             self._received_markers[event.network_message_id] = marker
             if event.client_ip in self._servers:
-                self._handed_over[(place, event.network_message_id)] = None
+                self._handed_over[(queue.place, event.network_message_id)] = None
         elif event.event_id is EventId.DEFER and TWICE in event.recipient_status:
             if len(self._queues) > 1:
                 self._in_flight.setdefault(marker, []).append(event.recipients)
@@ -259,15 +360,20 @@ class MailChecker:
                 ):
                     raise Violation(f"{marker} was given up for {recipient}, who can be served")
                 self._given_up.setdefault(marker, []).append(recipient)
+                queue.failed_count += 1
 
     def _waiting(self) -> list[tuple[str, QueuedMessage]]:
         """What waits in any queue, with the marker of its letter."""
-        return [found for queue in self._queues for found in queue.waiting()]
+        return [found for queue in self._queues if not queue.gone for found in queue.waiting()]
+
+    def _kept_messages(self) -> list[tuple[str, QueuedMessage]]:
+        """What waits in any queue or is held for another server, with the marker of its letter."""
+        return self._waiting() + [found for queue in self._queues if not queue.gone for found in queue.held()]
 
     def _queued(self, marker: str) -> list[MailboxId]:
-        """The mailboxes for which a letter waits in a queue."""
+        """The mailboxes for which a letter waits in a queue, or is held for another server."""
         found: list[MailboxId] = []
-        for each, message in self._waiting():
+        for each, message in self._kept_messages():
             if each == marker:
                 for recipient in message.recipients:
                     found += self.mailboxes_of(recipient)
@@ -318,10 +424,12 @@ class MailChecker:
     def _check_bounce(self, mailbox_id: MailboxId, data: bytes) -> None:
         """Check a bounce. The tracking log knows of what: it may come without the header of the original."""
         letter = self._letters.get(self._bounced_letter(data))
+        if DELAYED in data:
+            return
         if letter is None or mailbox_id not in self.mailboxes_of(letter.reverse_path):
             raise Violation(f"mailbox {mailbox_id} holds a bounce of what it did not send: {data[:200]!r}")
         count = self._bounce_count[letter.marker] = self._bounce_count.get(letter.marker, 0) + 1
-        if count > len(self._given_up.get(letter.marker, [])):
+        if count > len(self._given_up.get(letter.marker, [])) and self._one_id:
             raise Violation(f"mailbox {mailbox_id} holds {count} bounces of {letter.marker}, too many")
 
     def _bounced_letter(self, bounce: bytes) -> str:
@@ -349,12 +457,12 @@ class MailChecker:
                     f"ledger: unaccounted: {ledger.unaccounted_count}, first {recipient} of message "
                     f"{message_id}"
                 )
-            if ledger.unmatched_count:
+            if ledger.unmatched_count and not queue.twice:
                 raise Violation(f"ledger: {ledger.unmatched_count} lines close what is not open")
             bounced_count += ledger.bounced_count
         self._read_tracking()
-        given_up_count = sum(len(recipients) for recipients in self._given_up.values())
-        if bounced_count != given_up_count:
+        given_up_count = sum(queue.failed_count for queue in self._queues)
+        if bounced_count != given_up_count and not any(queue.twice for queue in self._queues):
             raise Violation(f"ledger: {bounced_count} bounced, but {given_up_count} recipients have FAIL")
 
     def check_refusals(self) -> None:
@@ -390,8 +498,10 @@ class MailChecker:
         self.check_durable()
         self._check_repeats()
         for _, message in self._waiting():
-            waiting = " ".join(message.recipients)
+            waiting = " ".join(each for each in message.recipients if not self._waits_for_ever(each))
             number = message.number
+            if not waiting:
+                continue
             raise Violation(f"queue number {number} still waits for {waiting} long after the last fault")
         for letter in self._letters.values():
             if not letter.finished:
@@ -399,12 +509,28 @@ class MailChecker:
                     f"{letter.marker} is not accepted long after the last fault: {letter.pending}"
                 )
             told = self._bounce_count.get(letter.marker, 0)
+            if letter.marker in self._lost_bounces or self._waits_for_ever(letter.reverse_path):
+                continue
             if letter.marker in self._given_up and self.mailboxes_of(letter.reverse_path) and not told:
                 raise Violation(
                     f"{letter.marker} was given up and its sender, who is one of us, was not told"
                 )
         for mailbox in self._organisation.mailboxes:
             self._compare_all(mailbox.mailbox_id)
+
+    def _holder_is_dead(self, mailbox_id: MailboxId) -> bool:
+        """Whether a mailbox is on a server that is dead for ever."""
+        organisation = self._organisation
+        database = next(each.database for each in organisation.mailboxes if each.mailbox_id == mailbox_id)
+        return organisation.databases_by_name[database].server in self._dead
+
+    def _waits_for_ever(self, recipient: str) -> bool:
+        """Whether a recipient is served by a server that is dead for ever."""
+        found = self.mailboxes_of(recipient)
+        if found:
+            return any(self._holder_is_dead(each) for each in found)
+        sources = {name for each in self._organisation.send_connectors for name in each.source_servers}
+        return bool(sources) and sources <= set(self._dead)
 
     def _compare_all(self, mailbox_id: MailboxId) -> None:
         messages, _ = self._read_inbox(mailbox_id, 0)
@@ -413,3 +539,19 @@ class MailChecker:
             raise Violation(
                 f"mailbox {mailbox_id} numbered its messages anew: {self._seen_uids[mailbox_id]} → {now}"
             )
+
+
+class Observer:
+    """Tells the checker what comes into one queue."""
+
+    def __init__(self, checker: MailChecker, queue: QueueView) -> None:
+        self._checker = checker
+        self._queue = queue
+
+    def taken_in(self, message: QueuedMessage) -> None:
+        """A message is about to be there."""
+        self._checker.taken_in(self._queue, message)
+
+    def taken_over(self, messages: list[QueuedMessage]) -> None:
+        """Messages of another server are about to be there."""
+        self._checker.taken_over(self._queue, messages)

@@ -21,6 +21,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from holdfast.kernel.ids import NetworkMessageId
 from holdfast.sim.scenario import Rates
@@ -37,7 +38,7 @@ from holdfast.transport.queue import (
     SettleAnswers,
     TrackOnly,
 )
-from holdfast.transport.shadow_writes import HoldCopy
+from holdfast.transport.shadow_writes import HoldCopy, TakeOver
 
 
 @dataclass(slots=True)
@@ -182,6 +183,13 @@ def store_writer_rates(
 RESERVED_COUNT = 1000
 
 
+class QueueObserver(Protocol):
+    """Who is told of what comes into a queue database."""
+
+    def taken_in(self, message: QueuedMessage) -> None: ...
+    def taken_over(self, messages: list[QueuedMessage]) -> None: ...
+
+
 @dataclass(slots=True)
 class QueueDisk:
     """The queue database as it lies on the disk; it survives every crash.
@@ -195,6 +203,7 @@ class QueueDisk:
         held_queues: the queues that were stopped.
         in_flight: numbers of messages that a next hop may have taken, a note each.
         generation: how many disks were lost in this place before.
+        observer: is told of what comes into the queue, before it is there.
         shadows: what it holds for other servers, and they for it.
     """
 
@@ -209,6 +218,7 @@ class QueueDisk:
     held_queues: dict[str, None] = field(default_factory=dict)
     in_flight: list[int] = field(default_factory=list)
     generation: int = 0
+    observer: QueueObserver | None = None
     shadows: ShadowTables = field(init=False)
 
     def __post_init__(self) -> None:
@@ -224,6 +234,8 @@ class QueueDisk:
             match write:
                 case AddMessage(message, tracking, holder):
                     self._use(message)
+                    if self.observer is not None:
+                        self.observer.taken_in(message)
                     self.messages[message.number] = message
                     self.shadows.added(message, holder)
                     if message.fingerprint:
@@ -249,6 +261,9 @@ class QueueDisk:
                 case _:
                     if isinstance(write, HoldCopy):
                         self._use(write.message)
+                    elif isinstance(write, TakeOver) and self.observer is not None:
+                        taken = (self.shadows.copies[each].message for each in write.numbers)
+                        self.observer.taken_over(list(taken))
                     self.shadows.apply(write)
                     self.tracking.append(write.tracking)
 
@@ -271,6 +286,15 @@ class QueueDisk:
         else:
             del self.messages[number]
             self.shadows.finished(message, kept)
+
+    def lose(self) -> None:
+        """Everything on it is gone; another, empty disk is in its place."""
+        self.generation += 1
+        self.messages.clear()
+        self.next_number = 1
+        for rows in (self.used_numbers, self.uncertain, self.tracking, self.held_queues, self.in_flight):
+            rows.clear()
+        self.shadows = ShadowTables(self.messages, identity_of(self.name, self.generation))
 
     def recover(self, now: float) -> RecoveredQueue:
         """Read what a starting transport finds."""

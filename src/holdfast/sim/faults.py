@@ -30,6 +30,16 @@ class Victims(Protocol):
     servers: list[MailServer]
     checker: MailChecker
 
+    def disk_lost(self, server: MailServer, down_s: float) -> None:
+        """A server loses its disk and is down for a while."""
+
+    def dead(self, server: MailServer) -> None:
+        """A server never comes back, and the others are told."""
+
+    @property
+    def left_alone_takes_nothing(self) -> bool:
+        """Whether a copy is required and one server is not enough for it."""
+
 
 # What a fault does, once everything about it is drawn.
 Effect = Callable[[], None]
@@ -51,6 +61,7 @@ class Faults:
         self._luck = victims.world.luck("faults")
         self._stopped = False
         self._rolling = False
+        self._lost_disk_count = 0
 
     def begin(self) -> None:
         """Let every kind of fault happen at its rate from now on."""
@@ -71,6 +82,8 @@ class Faults:
         if len(victims.servers) > 1:
             self._again(rates.link_every_s, self._part_servers)
             self._again(rates.slow_link_every_s, self._slow_link)
+            self._again(rates.declare_every_s, self._declare)
+        self._again(rates.disk_loss_every_s, self._lose_disk)
         self._again(rates.rolling_restart_every_s, self._roll)
         if rates.clock_drift:
             for server in victims.servers:
@@ -79,7 +92,14 @@ class Faults:
     def stop(self) -> None:
         """No more faults; what is down comes back by itself, what is held up goes on."""
         self._stopped = True
-        self._victims.network.heal()
+        victims = self._victims
+        if len(victims.servers) > 1 and self._luck.random() < victims.rates.dead_rate:
+            server = self._server()
+            # With two disks lost at once nothing is promised, and where copies are required a server that is
+            # left alone takes nothing.
+            if not self._lost_disk_count and not victims.left_alone_takes_nothing:
+                victims.dead(server)
+        victims.network.heal()
         self._victims.hops.grow_calm()
         for server in self._victims.servers:
             server.transport.calm = True
@@ -129,6 +149,31 @@ class Faults:
             self._world.note(f"fault: {words}")
             server.crash(span_s)
             self._victims.checker.check_durable()
+
+        return words, effect
+
+    def _lose_disk(self) -> tuple[str, Effect]:
+        server = self._server()
+        span_s = some(self._luck, self._victims.rates.server_down_s)
+        words = f"server {server.name} loses its disk, and is down for {span_s:.3f} s"
+
+        def effect() -> None:
+            if self._lost_disk_count < self._victims.rates.disk_loss_count_max:
+                self._lost_disk_count += 1
+                self._world.note(f"fault: {words}")
+                self._victims.disk_lost(server, span_s)
+                self._victims.checker.check_durable()
+
+        return words, effect
+
+    def _declare(self) -> tuple[str, Effect]:
+        """An administrator at one server declares another one lost, whether it is or not."""
+        near, far = self._two_servers()
+        words = f"server {far.name} is declared lost at {near.name}"
+
+        def effect() -> None:
+            self._world.note(f"fault: {words}")
+            near.transport.declare_lost(far.name)
 
         return words, effect
 

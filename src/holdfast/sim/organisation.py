@@ -16,6 +16,7 @@ from holdfast.directory.model import (
     Mailbox,
     MailboxDatabase,
     Organisation,
+    Protect,
     ReceiveConnector,
     SendConnector,
     SendTls,
@@ -25,6 +26,7 @@ from holdfast.directory.model import (
     TlsMode,
     Usage,
 )
+from holdfast.directory.server_certificates import write_certificates
 from holdfast.kernel.ids import MailboxId, Revision
 from holdfast.kernel.iprange import parse_ip_range
 from holdfast.sim.elsewhere import SMART_HOST
@@ -54,6 +56,11 @@ def server_name(index: int, rates: Rates) -> str:
     return SERVER if rates.server_count <= 1 else f"{SERVER}{index + 1}"
 
 
+def certificate_of(name: str) -> bytes:
+    """What stands for the certificate of a server: a DER sequence with its name."""
+    return bytes((0x30, len(name))) + name.encode()
+
+
 def make_organisation(rates: Rates, luck: random.Random) -> Organisation:
     """Make the organisation; the nested group sometimes contains the group that contains it."""
     server_count = max(1, rates.server_count)
@@ -76,6 +83,12 @@ def make_organisation(rates: Rates, luck: random.Random) -> Organisation:
     if rates.outside_rate:
         outwards = (_send_connector(rates, luck),)
     servers = _servers(rates)
+    acquainted = len(servers) > 1 and luck.random() < rates.shadow_rate
+    if acquainted:
+        servers = tuple(
+            replace(server, certificate=write_certificates((certificate_of(server.name),)))
+            for server in servers
+        )
     if outwards and len(servers) > 1 and luck.random() < 0.4:  # what leaves crosses to one of them
         source = servers[luck.randrange(len(servers))]
         outwards = (replace(outwards[0], source_servers=(source.name,)),)
@@ -87,7 +100,7 @@ def make_organisation(rates: Rates, luck: random.Random) -> Organisation:
         site_links=tuple(SiteLink(f"{near}-{far}", (near, far)) for near, far in pairwise(sites)),
         servers=servers,
         accepted_domains=(AcceptedDomain(DOMAIN),),
-        receive_connectors=_receive_connectors(rates, servers, luck),
+        receive_connectors=_receive_connectors(rates, servers, luck, acquainted=acquainted),
         send_connectors=outwards,
         dane=False,
         mta_sts=False,
@@ -98,6 +111,10 @@ def make_organisation(rates: Rates, luck: random.Random) -> Organisation:
         mailbox_databases=tuple(
             MailboxDatabase(f"db{index + 1}", server.name) for index, server in enumerate(servers)
         ),
+        shadow_wait_s=rates.shadow_wait_s,
+        shadow_heartbeat_s=rates.shadow_heartbeat_s,
+        shadow_takeover_s=rates.shadow_takeover_s,
+        safety_net_hold_s=rates.safety_net_hold_s,
         mailboxes=mailboxes,
         distribution_groups=(everybody, nested),
     )
@@ -115,10 +132,11 @@ def _servers(rates: Rates) -> tuple[Server, ...]:
 
 
 def _receive_connectors(
-    rates: Rates, servers: tuple[Server, ...], luck: random.Random
+    rates: Rates, servers: tuple[Server, ...], luck: random.Random, *, acquainted: bool
 ) -> tuple[ReceiveConnector, ...]:
-    """Make the doors; those for servers offer TLS as drawn."""
+    """Make the doors; those for servers offer TLS as drawn, and where they know each other by certificate."""
     alone = len(servers) == 1
+    required = acquainted and luck.random() < rates.required_rate
     connectors = [
         ReceiveConnector(
             CONNECTOR if alone else f"{CONNECTOR} {server.name}",
@@ -133,11 +151,12 @@ def _receive_connectors(
             session_s=rates.session_s,
             tarpit_s=rates.tarpit_s,
             anonymous_relay=bool(rates.outside_rate),
+            protect=Protect.REQUIRED if required else Protect.PREFERRED,
         )
         for server in servers
     ]
     if not alone:
-        tls = TlsMode.STARTTLS if luck.random() < rates.server_tls_rate else TlsMode.NONE
+        tls = TlsMode.STARTTLS if luck.random() < rates.server_tls_rate or acquainted else TlsMode.NONE
         connectors += [
             ReceiveConnector(
                 f"servers {server.name}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -110,6 +111,7 @@ class Sender:
         """
         self.place = place
         self.letters: list[Letter] = []
+        self._open: deque[Letter] = deque()  # those from the first unfinished one on
         self.calm = False
         self._world = world
         self._network = network
@@ -123,18 +125,25 @@ class Sender:
         self._waking = False
         self._repeated = repeated
         self._repeat_luck = world.luck(f"repeats {place}")
-        self._settled: list[str] = []  # letters of which it is decided whether they are repeated
+        self._unsettled: list[Letter] = []  # letters of which it is not decided whether they are repeated
         self._repeat_count = 0  # that are still to be posted
 
     @property
     def finished(self) -> bool:
         """Whether every letter has its final answers and no session is open."""
-        done = self._session is None and not self._repeat_count
-        return done and all(letter.finished for letter in self.letters)
+        return self._session is None and not self._repeat_count and not self._unfinished()
+
+    def _unfinished(self) -> deque[Letter]:
+        """The letters from the first one on that has no final answer; empty when all have theirs."""
+        while self._open and self._open[0].finished:
+            self._open.popleft()
+        return self._open
 
     def post(self, letter: Letter) -> None:
         """Take a letter to send, soon."""
         self.letters.append(letter)
+        self._open.append(letter)
+        self._unsettled.append(letter)
         self._world.note(
             f"{self.place} has {letter.marker} for {' '.join(letter.recipients)} {brief(letter.data)}"
         )
@@ -151,7 +160,7 @@ class Sender:
 
     def _woken(self) -> None:
         self._waking = False
-        if self._session is None and any(not letter.finished for letter in self.letters):
+        if self._session is None and self._unfinished():
             self._session = _Session(self)
 
     def grow_calm(self) -> None:
@@ -160,7 +169,7 @@ class Sender:
 
     def new_client(self) -> SmtpClient:
         """The machine for one session."""
-        waiting = [letter for letter in self.letters if not letter.finished]
+        waiting = [letter for letter in self._unfinished() if not letter.finished]
         budget = [1 + self._luck.randrange(max(1, self._rates.session_letter_max))]
 
         def next_letter() -> tuple[Letter, Habit] | None:
@@ -205,34 +214,38 @@ class Sender:
         assert self._session is session
         self._session = None
         self._repeat_some()
-        if any(not letter.finished for letter in self.letters):
+        if self._unfinished():
             self._choose_server()
             self._wake(some(self._luck, CALM_RETRY_S if self.calm else self._rates.retry_s))
 
     def _choose_server(self) -> None:
         """Mostly go to another server after this one did not take everything."""
         others = [each for each in self._servers if each != self._server]
-        if others and self._server_luck.random() < self._rates.other_server_rate:
+        rate = max(0.5, self._rates.other_server_rate) if self.calm else self._rates.other_server_rate
+        if others and self._server_luck.random() < rate:
             self._server = others[self._server_luck.randrange(len(others))]
 
     def _repeat_some(self) -> None:
         """Let some letters come once more: those whose sender and server agree that they were taken."""
-        for letter in self.letters:
-            if not letter.finished or letter.marker in self._settled:
+        still_open = []
+        for letter in self._unsettled:
+            if not letter.finished:
+                still_open.append(letter)
                 continue
-            self._settled.append(letter.marker)
             draw = self._repeat_luck.random()
             if letter.confirmed and draw < self._rates.repeat_rate:
                 self._repeat_count += 1
                 again = Letter(letter.marker, letter.reverse_path, letter.confirmed[-1], letter.data)
                 delay_s = some(self._repeat_luck, self._rates.repeat_s)
                 self._world.after(delay_s, "", partial(self._repeat, again))
+        self._unsettled = still_open
 
     def _repeat(self, again: Letter) -> None:
         self._repeat_count -= 1
         self._repeated(again)
         self._world.note(f"{self.place} sends {again.marker} once more on purpose")
         self.post(again)
+        self._unsettled.pop()  # once more is enough
 
 
 class _Session:

@@ -27,11 +27,23 @@ def marker_of(data: bytes) -> str:
 
 
 class QueueView:
-    """What a checker knows of one queue disk."""
+    """What a checker knows of one queue disk.
 
-    def __init__(self, disk: QueueDisk, place: str = "") -> None:
+    Attributes:
+        place, name: of its server.
+        gone: its server never comes back.
+        failed_count: recipients that its tracking log has given up.
+        twice: whether there was ever a message in two places here, under one network message id: as one
+            of its own and as one that it took over. The ledger counts by that id.
+    """
+
+    def __init__(self, disk: QueueDisk, place: str = "", name: str = "") -> None:
         self.disk = disk
         self.place = place
+        self.name = name
+        self.gone = False
+        self.failed_count = 0
+        self.twice = False
         self._tracked_count = 0
         self._ledger, self._ledger_count = LedgerBuilder(), 0
         self._markers: dict[int, str] = {}
@@ -41,6 +53,16 @@ class QueueView:
         tracking = self.disk.tracking
         new, self._tracked_count = tracking[self._tracked_count :], len(tracking)
         return (event for lines in new for event in parse_lines(lines))
+
+    def disk_lost(self) -> None:
+        """The disk is empty from now on."""
+        self._tracked_count = self.failed_count = 0
+        self._markers.clear()
+
+    def held(self) -> Iterator[tuple[str, QueuedMessage]]:
+        """The shadow copies on it, with the markers of their letters."""
+        for held in self.disk.shadows.copies.values():
+            yield marker_of(held.message.data or b""), held.message
 
     def waiting(self) -> Iterator[tuple[str, QueuedMessage]]:
         """What waits, with the marker of its letter."""

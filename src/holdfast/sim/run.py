@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from holdfast.directory.model import Protect
 from holdfast.kernel.ids import MailboxId
 from holdfast.mailbox import service
 from holdfast.node.transport import TransportNode
-from holdfast.sim.checkers import MailChecker
+from holdfast.sim.checkers import MailChecker, Observer
 from holdfast.sim.disk import QueueDisk
 from holdfast.sim.elsewhere import Names
 from holdfast.sim.faults import Faults
@@ -107,7 +108,7 @@ class Simulation:
         self.organisation = make_organisation(self.rates, self.world.luck("organisation"))
         self.network = Network(self.world, self.rates)
         self.servers = self._make_servers(parts)
-        queues = [QueueView(server.queue_disk, server.place) for server in self.servers]
+        queues = [QueueView(server.queue_disk, server.place, server.name) for server in self.servers]
         self.checker = MailChecker(
             self.organisation,
             queues,
@@ -122,6 +123,8 @@ class Simulation:
         )
         for server, queue in zip(self.servers, queues, strict=True):
             server.transport.ended = partial(self.checker.transport_ended, queue)
+            server.queue_disk.observer = Observer(self.checker, queue)
+        self._queues = dict(zip([server.name for server in self.servers], queues, strict=True))
         self.hops = NextHops(self.world, self.network, self.rates, self.checker.taken_elsewhere)
         self.faults = Faults(self, schedule)
         self.senders = [
@@ -147,7 +150,8 @@ class Simulation:
         databases = {each.server: each.name for each in self.organisation.mailbox_databases}
         servers = []
         for each in self.organisation.servers:
-            disk = parts.queue_disk(self.organisation.duplicate_memory_s)
+            name = f"queue disk {each.name}" if len(self.organisation.servers) > 1 else "queue disk"
+            disk = parts.queue_disk(self.organisation.duplicate_memory_s, name)
             server = MailServer(each, databases[each.name], disk)
             server.inhabit(surroundings, parts.transport, parts.mailbox, parts.perform)
             servers.append(server)
@@ -170,6 +174,36 @@ class Simulation:
 
     def _read_inbox(self, mailbox_id: MailboxId, after_uid: int) -> tuple[list[store.StoredMessage], int]:
         return self._holders[mailbox_id].read_inbox(mailbox_id, after_uid)
+
+    def disk_lost(self, server: MailServer, down_s: float) -> None:
+        """A server loses its disk and is down for a while."""
+        server.crash(down_s)
+        self.checker.disk_lost(self._queues[server.name])
+        server.lose_disk(down_s)
+
+    def dead(self, server: MailServer) -> None:
+        """A server never comes back, and the others are told."""
+        self.world.note(f"fault: server {server.name} is dead for ever")
+        server.end()
+        self.checker.disk_lost(self._queues[server.name])
+        self._queues[server.name].gone = True
+        self.checker.dead(server.name)
+        for other in self.servers:
+            if other is not server:
+                self._declare_until_heard(other, server.name)
+
+    @property
+    def left_alone_takes_nothing(self) -> bool:
+        """Whether a copy is required and one server is not enough for it."""
+        connectors = self.organisation.receive_connectors
+        return len(self.servers) == 2 and any(each.protect is Protect.REQUIRED for each in connectors)
+
+    def _declare_until_heard(self, server: MailServer, name: str) -> None:
+        """An administrator says it, again when the server is down at the moment."""
+        if server.transport.up:
+            server.transport.declare_lost(name)
+        else:
+            self.world.after(1.0, "", partial(self._declare_until_heard, server, name))
 
     def sent_letters(self) -> frozenset[str]:
         """The markers of the letters that were posted, or will be."""
@@ -228,8 +262,11 @@ class Simulation:
         self.world.note("the end")
         self.checker.check_end()
         self.checker.check_refusals()
+        left_over = self.checker.copies.left_over()
+        if left_over is not None:
+            raise Violation(f"long after the last fault {left_over}")
         for server in self.servers:
-            if not server.transport.node.idle():
+            if not self._queues[server.name].gone and not server.transport.node.idle():
                 raise Violation(
                     f"the {server.transport.name} is not idle though everything is finished and nobody is "
                     "connected"
@@ -248,9 +285,11 @@ class Simulation:
             not self._posting_count
             and all(sender.finished for sender in self.senders)
             and all(
-                server.up and not server.queue_disk.messages and server.transport.at_rest()
+                self._queues[server.name].gone
+                or (server.up and not server.queue_disk.messages and server.transport.at_rest())
                 for server in self.servers
             )
+            and self.checker.copies.left_over() is None
         )
 
     def _post(self, sender: Sender, letter: Letter) -> None:

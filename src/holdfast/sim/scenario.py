@@ -123,6 +123,17 @@ class Rates:
     slow_link_factor: float = 100.0
     rolling_restart_every_s: float = 0.0  # one server after the other is stopped cleanly and comes back
     clock_drift: float = 0.0  # seconds that a clock gains or loses in a second, at most
+    # Shadow copies.
+    shadow_rate: float = 0.0  # how often the servers know each other, so that they keep copies
+    required_rate: float = 0.0  # how often a copy is required
+    shadow_wait_s: float = 5.0
+    shadow_heartbeat_s: float = 2.0
+    shadow_takeover_s: float = 180.0
+    safety_net_hold_s: float = 172800.0
+    disk_loss_every_s: float = 0.0  # a server loses the disk of its queue, and comes back with an empty one
+    disk_loss_count_max: int = 0
+    declare_every_s: float = 0.0  # an administrator declares a server lost, rightly or not
+    dead_rate: float = 0.0  # how often a server is dead for ever when faults stop, and declared lost
 
     def __str__(self) -> str:
         return " ".join(f"{field.name}={_number(getattr(self, field.name))}" for field in fields(self))

@@ -40,7 +40,7 @@ class Letter:
         pending: recipients without a final answer.
         tried: the recipients of every try whose final dot was sent, without repetitions but
             those that are messages of their own.
-        strays: the recipients of tries that went, with the same recipients, to another server of ours before.
+        strays: tries that had gone to another server of ours before: their recipients, and where they went.
         try_count: how often a final dot was sent.
         acknowledged: the recipients of each try that got 250, in order.
         confirmed: those of them after which the server answered something else, so that it knows
@@ -54,7 +54,7 @@ class Letter:
     data: bytes
     pending: list[str] = field(default_factory=list)
     tried: list[tuple[str, ...]] = field(default_factory=list)
-    strays: list[tuple[str, ...]] = field(default_factory=list)
+    strays: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     try_count: int = 0
     acknowledged: list[tuple[str, ...]] = field(default_factory=list)
     confirmed: list[tuple[str, ...]] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Letter:
         if not servers:
             self.tried.append(recipients)
         elif server not in servers:
-            self.strays.append(recipients)
+            self.strays.append((recipients, server))
         if server not in servers:
             servers.append(server)
 

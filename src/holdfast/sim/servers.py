@@ -30,7 +30,7 @@ class MailServer:
         self.place = server.addresses[0]
         self.database = database
         self.queue_disk = queue_disk
-        self.store_disk = MailboxDisk()
+        self.store_disk = MailboxDisk(queue_disk.name.replace("queue", "store"))
         self.transport: TransportProcess
         self.mailbox: MailboxProcess
 
@@ -44,9 +44,6 @@ class MailServer:
         """Give it its processes."""
         server = surroundings.organisation.server(self.name)
         assert server is not None
-        if len(surroundings.organisation.servers) > 1:
-            self.queue_disk.name = f"queue disk {self.name}"
-            self.store_disk.name = f"store disk {self.name}"
         self.transport = TransportProcess(surroundings, server, self.queue_disk, transport)
         self.mailbox = mailbox(
             surroundings.world,
@@ -78,6 +75,17 @@ class MailServer:
             process.crash(down_s)
         notes, luck = self.queue_disk.in_flight, self.transport.luck
         self.queue_disk.in_flight = [number for number in notes if luck.random() < 0.5]
+
+    def lose_disk(self, down_s: float) -> None:
+        """The disk of the queue is gone, and with it the server, until there is another one."""
+        self.crash(down_s)
+        self.queue_disk.lose()
+
+    def end(self) -> None:
+        """It never comes back."""
+        for process in self.processes:
+            process.grounded = True
+            process.crash()
 
     def jump_clock(self, span_s: float) -> None:
         """Set the clock of the machine forward, or back when negative."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import assert_never
 
 from holdfast.directory.model import Organisation, Server
+from holdfast.directory.server_certificates import known_certificates
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import Severity
 from holdfast.kernel.ids import ConnectionId
@@ -184,7 +185,7 @@ class TransportProcess(Process):
     Attributes:
         server: the server that it is a process of.
         place: where that is.
-        peers: the names on the certificates of all servers of ours, by their place.
+        peers: all servers of ours, by their place.
     """
 
     def __init__(
@@ -201,7 +202,7 @@ class TransportProcess(Process):
         self.organisation = organisation
         self.server = server
         self.place = server.addresses[0]
-        self.peers = {each.addresses[0]: each.fqdn for each in organisation.servers}
+        self.peers = {each.addresses[0]: each for each in organisation.servers}
         self.disk = disk
         self.node: TransportNode
         self.connections: dict[ConnectionId, Endpoint] = {}
@@ -260,6 +261,13 @@ class TransportProcess(Process):
         self.node.connection_opened(self.clock(), connection_id, "", peer)
         self.after_input()
         return _ClientConnection(self, connection_id)
+
+    def declare_lost(self, name: str) -> None:
+        """An administrator declares another server lost."""
+        if self.up:
+            self.node._shadows.held.declare_lost(self.clock(), name)
+            self.node._flush(self.clock())
+            self.after_input()
 
     def clock_stepped(self) -> None:
         self.node.clock_offset_s = self.clock_offset_s
@@ -335,10 +343,13 @@ class TransportProcess(Process):
         endpoint = self.connections.get(connection_id)
         if endpoint is None or endpoint.gone:
             return
-        name = self.peers.get(endpoint.peer.place)
-        if name is None:
+        peer = self.peers.get(endpoint.peer.place)
+        if peer is None:
             raise Violation("the transport begins TLS on a connector that does not offer it")
-        facts = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", verified=True, peer_names=(name,))
+        known = peer.name if known_certificates(peer) and known_certificates(self.server) else ""
+        facts = TlsFacts(
+            "TLSv1.3", "TLS_AES_256_GCM_SHA384", verified=True, peer_names=(peer.fqdn,), server=known
+        )
         endpoint.start_tls(lambda: self._tls_started(connection_id, facts))
 
     def _tls_started(self, connection_id: ConnectionId, facts: TlsFacts) -> None:
