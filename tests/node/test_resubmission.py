@@ -362,3 +362,29 @@ def test_a_database_that_goes_away_while_it_is_asked_gets_all_that_was_asked_for
     mail1.do(mail1.node.store_connected, "db1")
     pair.wait(60.0)
     check(mail1, 3)
+
+
+def test_what_is_delivered_again_is_taken_over_when_its_server_dies() -> None:
+    pair = delivered(3)
+    mail1, mail2 = pair.sides.values()
+    pair.wait(2500.0)
+    restore(mail1, 0)
+    mail1.do(mail1.node.store_connected, "db1")
+    mail1.deliver()  # it says how old it is
+    pair.move(deliver=False)
+    mail1.deliver()  # and what it lacks
+    pair.move(deliver=False)
+    assert mail2.held.copy_count == 3
+    mail1.die()
+    mail2.node.shadow_report.declare_lost(pair.now, "mail1")
+    mail2.do(mail2.node.timer)
+    pair.move()
+    entries = list(mail2.node._queue)
+    assert len(entries) == 3
+    # It was delivered for the first time long ago; its wait began when it left the Safety Net.
+    assert max(pair.now - each.queued_at for each in entries) < 100.0
+    assert {each.message.options.of(USER1).notify for each in entries} == {("NEVER",)}
+    mail1.start()
+    pair.wait(900.0)
+    check(mail1, 3)
+    assert "DSN" not in mail2.event_ids()

@@ -8,8 +8,8 @@ import pytest
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import NetworkMessageId
 from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
-from holdfast.transport.queue import QueuedMessage
-from holdfast.transport.shadow_copy import copy_of, message_of
+from holdfast.transport.queue import Marks, QueuedMessage
+from holdfast.transport.shadow_copy import copy_of, late_copy_of, message_of
 
 MESSAGE = QueuedMessage(
     3, NetworkMessageId("id"), 1.5, "s@x", ("a@x", "b@x"), 4, b"data", "<m>", "subject", b"f" * 16
@@ -39,3 +39,12 @@ def test_what_no_server_of_ours_writes_is_refused() -> None:
         message_of(msgspec.structs.replace(copy, options=b"\x93"), 1)
     with pytest.raises(Refusal, match="without recipients"):
         message_of(msgspec.structs.replace(copy, recipients=()), 1)
+
+
+def test_the_copy_of_what_comes_from_the_safety_net_is_young_and_tells_nobody() -> None:
+    again = replace(MESSAGE, options=ASKED, marks=Marks(resubmitted=True))
+    copy = message_of(late_copy_of(again, 900.0), 9)
+    assert copy.received_at == 900.0
+    assert [copy.options.of(each).notify for each in ("a@x", "b@x")] == [("NEVER",), ("NEVER",)]
+    assert copy.fingerprint == b""
+    assert late_copy_of(MESSAGE, 900.0) == copy_of(MESSAGE, sender_may_repeat=False)

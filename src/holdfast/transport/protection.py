@@ -33,7 +33,7 @@ from holdfast.kernel.events import LogEvent, happened
 from holdfast.transport import shadow_events as events
 from holdfast.transport.outcomes import facts_of
 from holdfast.transport.queue import AddMessage, Queue, QueuedMessage
-from holdfast.transport.shadow_copy import copy_of
+from holdfast.transport.shadow_copy import copy_of, late_copy_of
 from holdfast.transport.shadow_writes import Copied, ForgetCopies
 from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter
 from holdfast.wire import shadow
@@ -549,7 +549,7 @@ class Protection:
 
     def _send_late(self, now: float, message: QueuedMessage, holder: str) -> None:
         self._late[message.number] = holder
-        self._give(now, holder, copy_of(message, sender_may_repeat=False))
+        self._give(now, holder, late_copy_of(message, self._tracking.wall(now)))
 
     def _late_ended(self, number: int) -> None:
         self._late.pop(number, None)

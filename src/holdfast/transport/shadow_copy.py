@@ -10,7 +10,7 @@ from dataclasses import replace
 import msgspec
 
 from holdfast.kernel.errors import Refusal
-from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions
+from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions, asking_nothing
 from holdfast.transport.queue import QueuedMessage
 from holdfast.wire import shadow
 
@@ -37,6 +37,18 @@ def copy_of(message: QueuedMessage, *, sender_may_repeat: bool) -> shadow.Copy:
         options,
         message.data,
     )
+
+
+def late_copy_of(message: QueuedMessage, now: float) -> shadow.Copy:
+    """Write a message whose sender has read its 250 long ago; ``now`` by the wall clock.
+
+    Who takes over one that came from the Safety Net tells nobody of it either (exchange-behaviour SN-6), and
+    does not count its age from its first delivery: it would be given up at once.
+    """
+    if message.marks.resubmitted:
+        options = asking_nothing(message.options, message.recipients)
+        message = replace(message, received_at=now, options=options)
+    return copy_of(message, sender_may_repeat=False)
 
 
 def _options_bytes(options: EnvelopeOptions) -> bytes:
