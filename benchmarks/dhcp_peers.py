@@ -28,6 +28,8 @@ PREFIX_BITS = 8
 RESERVATION_COUNT = 100
 LEASE_S = 3600
 SERVER_CORE, CLIENT_CORE = "0", "1"
+# In front of server and generator, the same for all: "chrt -f 10" keeps other work of the machine away.
+PRIORITY: list[str] = []
 _READY_S = 30.0
 _PATH = f"{os.environ['PATH']}:/usr/sbin"
 _LOAD_SOURCE = Path(__file__).parent / "dhcp_load.c"
@@ -95,8 +97,9 @@ class Load:
         """Let clients ask; what came of it. No client ever asks twice."""
         done = subprocess.run(
             [
-                "ip", "netns", "exec", CLIENT_SPACE, "taskset", "-c", CLIENT_CORE, str(self._program),
-                RELAY, SERVER, str(seconds), str(window), str(self._next_client), str(limit),
+                "ip", "netns", "exec", CLIENT_SPACE, *PRIORITY, "taskset", "-c", CLIENT_CORE,
+                str(self._program), RELAY, SERVER, str(seconds), str(window), str(self._next_client),
+                str(limit),
             ],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
@@ -138,7 +141,8 @@ class DhcpPeer:
     def running(self, load: Load) -> Iterator[subprocess.Popen[bytes]]:
         """Start it with an empty store, and wait until it answers."""
         home = Path(tempfile.mkdtemp(dir=self._folder))
-        command = ["ip", "netns", "exec", SERVER_SPACE, "taskset", "-c", self.cores, *self.command(home)]
+        inside = ["ip", "netns", "exec", SERVER_SPACE, *PRIORITY, "taskset", "-c", self.cores]
+        command = [*inside, *self.command(home)]
         with (home / "out").open("wb") as out:
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=out, stderr=out, env=self.environment(home),

@@ -10,8 +10,10 @@ decided on leases that were made durable meanwhile: there are none.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, cast
 
 from holdfast.dhcp import events
 from holdfast.dhcp.authority import Alone, Authority
@@ -74,6 +76,10 @@ class Delayed(NamedTuple):
     reply: Reply
 
 
+# A named tuple's own call takes 0.3 us more.
+_new_record = cast("Callable[[tuple[object, ...]], Record]", partial(tuple.__new__, Record))
+
+
 class Desk:
     """The state of one server; ``server.LeaseServer`` decides on it."""
 
@@ -106,6 +112,8 @@ class Desk:
         self.links: dict[int, Link] = {}
         self._wires: dict[int, list[ScopeState]] = {}
         self._relays: dict[int, ScopeState] = {}
+        self._wire_of_relay: dict[bytes, list[ScopeState]] = {}
+        self.link_ids: dict[int, bytes] = {}
         self.own_ids: frozenset[bytes] = frozenset()
         self.served = served
         self.blocks = OptionBlocks(served)
@@ -127,6 +135,7 @@ class Desk:
             if state.served.scope.superscope:
                 by_superscope.setdefault(state.served.scope.superscope, []).append(state)
         self._wires = {}
+        self._wire_of_relay = {}
         for state in self.table.scopes:
             others = by_superscope.get(state.served.scope.superscope, [])
             self._wires[state.served.first] = [state, *(each for each in others if each is not state)]
@@ -137,6 +146,7 @@ class Desk:
     def serve_on(self, links: list[Link]) -> None:
         """Go by other interfaces."""
         self.links = {each.number: each for each in links}
+        self.link_ids = {each.number: each.address.to_bytes(4, "big") for each in links}
         self.own_ids = frozenset(
             address.to_bytes(4, "big") for each in links for address in (each.address, *each.others)
         )
@@ -177,6 +187,13 @@ class Desk:
 
     def scopes_of(self, message: Message, link: Link, facts: Facts, arrival: Arrival) -> list[ScopeState]:
         """The scopes of a client's wire."""
+        if message.giaddr != NO_ADDRESS and OPTION_RELAY_AGENT not in message.options:
+            found = self._wire_of_relay.get(message.giaddr)
+            if found is None:
+                found = self.wire(int.from_bytes(message.giaddr, "big"))
+                if found:  # only relays that are known: others could be made up without end
+                    self._wire_of_relay[message.giaddr] = found
+            return found
         if message.giaddr != NO_ADDRESS:
             # RFC 3527 section 3: where the client is may differ from where the relay is reached.
             selected = facts.relay.get(LINK_SELECTION) if OPTION_RELAY_AGENT in message.options else None
@@ -209,11 +226,11 @@ class Desk:
     def record(self, event_id: int, asking: Asking, address: int, detail: str = "") -> Record:
         """What the audit log says of a message."""
         options = asking.message.options
-        return Record(
+        return _new_record((
             event_id, address, host_name_of(asking.facts), asking.hardware, asking.message.xid,
             options.get(VENDOR_CLASS, b""), options.get(USER_CLASS, b""),
             options.get(OPTION_RELAY_AGENT, b""), detail,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def abandon(self, now: float, address: int, asking: Asking) -> None:
         """Somebody uses an address without a lease of it: keep it back for a while."""

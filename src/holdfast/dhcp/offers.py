@@ -37,7 +37,8 @@ class Offers:
         """Promise an address to a client, in place of what it was promised before."""
         holder = self.by_address.get(address)
         assert holder is None or holder == client, (address, holder, client)
-        self.drop(client)
+        if client in self.by_client:
+            self.drop(client)
         self.by_client[client] = Offer(address, until)
         self.by_address[address] = client
 

@@ -11,7 +11,7 @@ Source: spec/dhcp.md section 4.4; RFC 2131 section 4.3.1; RFC 2132 sections 8.4 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from holdfast.dhcp.client_match import Facts
 from holdfast.dhcp.served import OptionLevel, Served, ServedReservation, ServedScope, ServedValue
@@ -47,6 +47,7 @@ class Block:
         names: both fields as bytes.
         renewal_s: T1, where an administrator declared one.
         rebinding_s: T2; likewise.
+        ready: ends of answers that say nothing else, by kind, server identifier and lease.
     """
 
     options: dict[int, bytes]
@@ -57,6 +58,7 @@ class Block:
     names: bytes
     renewal_s: int | None
     rebinding_s: int | None
+    ready: dict[tuple[int, bytes, int | None], bytes] = field(default_factory=dict)
 
 
 class OptionBlocks:

@@ -19,6 +19,10 @@ Source: RFC 2131; RFC 1534 for BOOTP; RFC 3527; RFC 4039; RFC 5107; RFC 6842.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
 from holdfast.dhcp import bootp, events, giving_back, lease_query, records
 from holdfast.dhcp.choice import Asking, Choice
 from holdfast.dhcp.client_match import Facts
@@ -54,6 +58,9 @@ from holdfast.wire.relay_agent import RELAY_SOURCE_PORT, SERVER_ID_OVERRIDE
 # A lease ends here a second or two after its client thinks so: for instants are whole, and clocks differ.
 SPARE_S = 2
 
+# A named tuple's own call takes 0.3 us more.
+_new_lease = cast("Callable[[tuple[object, ...]], Lease]", partial(tuple.__new__, Lease))
+
 
 class LeaseServer(Desk):
     """Everything that is decided about messages of clients."""
@@ -87,7 +94,7 @@ class LeaseServer(Desk):
             raise Refusal("neither a client identifier nor a hardware address")
         facts = Facts(message)
         asking = Asking(
-            message, client_id or hardware, hardware, client_id, link.number, link.address.to_bytes(4, "big"),
+            message, client_id or hardware, hardware, client_id, link.number, self.link_ids[link.number],
             self.scopes_of(message, link, facts, arrival), facts,
         )  # fmt: skip
         if OPTION_RELAY_AGENT in message.options and message.giaddr != NO_ADDRESS:
@@ -218,8 +225,10 @@ class LeaseServer(Desk):
         offer = state.offers.by_client.get(asking.key)
         offer_s = self.served.server.offer_s
         if offer is None or offer.address != choice.address or offer.until - now < offer_s / 2:
-            if (dropped := state.offers.drop(asking.key)) is not None and dropped != choice.address:
-                self.table.offer_dropped(state, dropped)
+            if offer is not None:
+                state.offers.drop(asking.key)
+                if offer.address != choice.address:
+                    self.table.offer_dropped(state, offer.address)
             if choice.address in state.offers.by_address:
                 # A reserved address that its former holder was offered: it is its owner's.
                 state.offers.drop(state.offers.by_address[choice.address])
@@ -328,20 +337,22 @@ class LeaseServer(Desk):
         message, seconds = asking.message, int(now)
         if renewed and old is not None and old.hardware != asking.hardware and old.client_id:
             self._shared_client_id(now, asking, old)
-        lease = Lease(
-            address,
-            ACTIVE,
-            0 if reservation is None else RESERVED,
-            asking.hardware,
-            asking.client_id,
-            old.started_at if renewed and old is not None else seconds,
-            NEVER if lease_s == UNLIMITED_LEASE_S else seconds + SPARE_S + lease_s,
-            old.changed_at if renewed and old is not None else seconds,
-            seconds,
-            host_name_of(asking.facts),
-            message.options.get(OPTION_RELAY_AGENT, b""),
-            old.dns if old is not None else b"",
-            *(old[12:] if old is not None else ()),
+        lease = _new_lease(
+            (
+                address,
+                ACTIVE,
+                0 if reservation is None else RESERVED,
+                asking.hardware,
+                asking.client_id,
+                old.started_at if renewed and old is not None else seconds,
+                NEVER if lease_s == UNLIMITED_LEASE_S else seconds + SPARE_S + lease_s,
+                old.changed_at if renewed and old is not None else seconds,
+                seconds,
+                host_name_of(asking.facts),
+                message.options.get(OPTION_RELAY_AGENT, b""),
+                old.dns if old is not None else b"",
+                *(old[12:] if old is not None else (0, 0, 0)),
+            )
         )
         self.put(
             authority.granted(now, lease, desired_s),

@@ -16,6 +16,8 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
+from typing import cast
 
 from holdfast.dhcp.desk import Arrival
 from holdfast.dhcp.replies import Reply, Where
@@ -33,6 +35,10 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(_PKTINFO.size)
 _ANY_ADDRESS = bytes(4)
 # A datagram that finds no receiver is reported to whoever sends or receives next; it is nobody's fault here.
 _NOBODYS_FAULT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
+
+
+# A named tuple's own call takes 0.3 us more.
+_new_arrival = cast("Callable[[tuple[object, ...]], Arrival]", partial(tuple.__new__, Arrival))
 
 
 class DhcpSockets:
@@ -85,7 +91,7 @@ class DhcpSockets:
         udp = self._udp
         assert udp is not None
         arrivals: list[Arrival] = []
-        receive, unpack = udp.recvmsg, _PKTINFO.unpack
+        receive, unpack, own = udp.recvmsg, _PKTINFO.unpack, self._own
         while len(arrivals) < BATCH_COUNT_MAX:
             try:
                 data, ancillary, _, source = receive(MESSAGE_BYTES_MAX + 1, _ANCILLARY_BYTES)
@@ -99,7 +105,7 @@ class DhcpSockets:
                 continue
             number, _, target = unpack(ancillary[0][2])
             arrivals.append(
-                Arrival(data, number, socket.inet_aton(source[0]), target in self._own, source[1])
+                _new_arrival((data, number, socket.inet_aton(source[0]), target in own, source[1]))
             )
         return arrivals
 

@@ -16,8 +16,9 @@ values longer than 255 bytes; RFC 951 for BOOTP.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple, cast
 
 from holdfast.kernel.errors import Refusal
 
@@ -105,6 +106,10 @@ class Message(NamedTuple):
     is_dhcp: bool = True
 
 
+# A named tuple's own call takes 0.3 us more, and an exchange makes a dozen of them.
+_new_message = cast("Callable[[tuple[object, ...]], Message]", partial(tuple.__new__, Message))
+
+
 def read_message(data: bytes) -> Message:
     """Read one message, the payload of a UDP datagram.
 
@@ -137,10 +142,10 @@ def read_message(data: bytes) -> Message:
                 _read_area(sname, 0, options)
                 sname = b""
             options.pop(OPTION_OVERLOAD, None)  # one inside the fields themselves means nothing
-    return Message(
+    return _new_message((
         op, hardware_type, chaddr[:hardware_bytes], hops, xid, secs, flags, ciaddr, yiaddr, siaddr, giaddr,
         sname.rstrip(b"\0"), file.rstrip(b"\0"), options, is_dhcp,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _read_area(area: bytes, at: int, options: dict[int, bytes]) -> None:
