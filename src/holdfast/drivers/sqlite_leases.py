@@ -45,7 +45,8 @@ SCHEMA = Schema(
     "which they keep where nobody else asks for them first",
     pragmas=(
         "journal_size_limit = 67108864",
-        "wal_autocheckpoint = 2000",
+        # Copied into the file in one go, while nobody is answered: seldom, and not for long.
+        "wal_autocheckpoint = 10000",
         "cache_size = -32768",
         "temp_store = MEMORY",
     ),
