@@ -130,10 +130,15 @@ class MailChecker:
             if queue.place != known_ids[message.network_message_id]:
                 self._doubtful.append(marker)  # who sends it on purpose now may be taken for a second try
             return
-        held = (each.message for each in queue.disk.shadows.copies.values())
-        knew = fingerprint in queue.disk.uncertain or any(
-            each.fingerprint == fingerprint and each.number < message.number for each in held
-        )
+        told = [
+            each.message.network_message_id
+            for each in queue.disk.shadows.copies.values()
+            if each.message.fingerprint == fingerprint and each.message.number < message.number
+        ]
+        if fingerprint in queue.disk.uncertain:
+            told.append(queue.disk.uncertain[fingerprint][0])
+        # To know of a first try that was never taken in (its server died over it) does not help.
+        knew = any(each in known_ids for each in told)
         if known_ids and not knew:
             self._unknown_tries.setdefault(marker, []).append(message.recipients)
         known_ids[message.network_message_id] = queue.place
