@@ -360,3 +360,22 @@ def test_no_late_copy_goes_where_the_discard_of_an_older_one_is_still_under_way(
     assert not any(isinstance(frame, shadow.Copy) for _, frame in desk.said())
     desk.protection.discarded("mail2", (number,))
     assert any(isinstance(frame, shadow.Copy) for _, frame in desk.said())
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_second_copy_of_what_is_committed_with_another_holder_is_discarded(listed: bool) -> None:
+    # Found by the simulator: the first partner's link broke while it wrote, and came back during our commit.
+    desk = Desk("mail2", "mail3")
+    desk.up("mail2")
+    desk.up("mail3")
+    write = desk.message()
+    assert not desk.protection.take(NOW, write, required=False)
+    number = write.message.number
+    desk.protection.link_down(NOW, "mail2")
+    desk.protection.held(NOW, "mail3", (number,))
+    desk.up("mail2", holds=(number,) if listed else ())
+    if not listed:
+        desk.protection.held(NOW, "mail2", (number,))
+    desk.commit(write)
+    assert desk.protection.holder_of(number) == "mail3"
+    assert desk.protection.discard_count("mail2") == 1

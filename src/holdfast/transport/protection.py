@@ -354,7 +354,8 @@ class Protection:
         partner.listed.update(frame.numbers)
         partner.given.difference_update(frame.numbers)
         for number in frame.numbers:
-            if number in self._committing:
+            write = self._committing.get(number)
+            if write is not None and write.holder in (name, UNPROTECTED):
                 continue  # it is about to be in our queue
             elsewhere = self._holders.get(number, name) != name
             if (self._queue.get(number) is None or elsewhere) and number not in partner.discards:
@@ -417,7 +418,7 @@ class Protection:
                 write.holder = name
                 write.tracking += self._line(now, EventId.HAREDIRECT, write, LineDetails(reference=name))
                 self._commit(write)
-            elif number in self._committing and partner.listed is not None:
+            elif self._is_committed_without(number) and partner.listed is not None:
                 partner.listed.add(number)  # decided without it meanwhile; it counts once that is durable
             elif self._late.get(number) == name:
                 self._late_ended(number)
@@ -429,6 +430,10 @@ class Protection:
                 self._protected(now, number, name)  # its commit took longer than the link lived
             elif number not in partner.discards and number not in self._gated:
                 partner.discard(number, OUTSIDE)
+
+    def _is_committed_without(self, number: int) -> bool:
+        write = self._committing.get(number)
+        return write is not None and write.holder == UNPROTECTED
 
     def not_held(self, now: float, name: str, frame: shadow.NotHeld) -> None:
         """A partner cannot make copies; those messages go on without it."""
