@@ -70,17 +70,17 @@ def test_protected_messages_partners_and_what_is_held(call: Call, pair: Pair, wo
     shown = call("message protection", list=True)
     assert (shown.live, world.warnings) == (True, [])
     assert (shown.protected_message_count, shown.unprotected_message_count) == (1, 0)
-    assert (shown.unprotected_since_at, shown.waiting_for_a_copy_count) == (None, 0)
+    assert (shown.unprotected_since_at, shown.waiting_message_count) == (None, 0)
     (partner,) = shown.partners
     assert (partner.partner, partner.takes_copies, partner.reason) == ("mail2", "yes", "")
-    assert (partner.copies_held_count, partner.discards_untold_count) == (1, 0)
+    assert (partner.held_message_count, partner.untold_discard_count) == (1, 0)
     # mail2 is connected, and has given us nothing.
     assert [(each.queue, each.message_count) for each in shown.shadow_queues] == [("shadow:mail2", 0)]
     assert shown.unprotected == []
     ask(world, pair.sides["mail2"])
     (queue,) = call("message protection").shadow_queues
     assert (queue.queue, queue.delivery_type, queue.status) == ("shadow:mail1", "shadow", "ready")
-    assert (queue.message_count, queue.taken_over_untold_count) == (1, 0)
+    assert (queue.message_count, queue.untold_message_count) == (1, 0)
     assert call("queue list").shadow_queues == [queue]
 
 
@@ -116,8 +116,8 @@ def test_without_the_transport_role_the_database_is_read(
     assert "the transport role is not running" in world.warnings[1]
     assert "more than 1 messages are unprotected" in world.warnings[0]
     assert (shown.live, shown.protected_message_count, shown.unprotected_message_count) == (False, 1, 2)
-    assert (shown.unprotected_since_at, shown.refused_for_want_of_a_copy_count) == (1002.0, None)
-    assert [(each.partner, each.takes_copies, each.copies_held_count) for each in shown.partners] == [
+    assert (shown.unprotected_since_at, shown.refused_message_count) == (1002.0, None)
+    assert [(each.partner, each.takes_copies, each.held_message_count) for each in shown.partners] == [
         ("mail2", "not known", 1)
     ]
     assert [(each.queue, each.message_count) for each in shown.shadow_queues] == [("shadow:mail1", 1)]

@@ -104,6 +104,6 @@ def test_what_is_protected_is_seen_and_a_lost_server_is_taken_over(lab: Lab, unt
     told(lab, "mail1", "queue", "release", f"mailbox:{database}")
     until(lambda: told(lab, "mail2", "ledger")["queued"] == 0 and told(lab, "mail1", "ledger")["queued"] == 0)
     assert subjects(lab) == {"one": 1, "two": 1}
-    assert protection(lab, "mail2")["shadow_queues"][0]["taken_over_untold_count"] == 0
+    assert protection(lab, "mail2")["shadow_queues"][0]["untold_message_count"] == 0
     for name in ("mail1", "mail2"):
         assert told(lab, name, "ledger")["unaccounted"] == 0

@@ -8,20 +8,24 @@ from holdfast.admin.results import Result
 class PartnerRow(Result, frozen=True):
     """A server that could keep copies of our messages.
 
-    ``copies_held_count`` are copies of what is in our queue; ``discards_untold_count`` finished messages of
-    which it has not heard.
+    ``held_message_count`` messages in our queue have their copy there; of ``untold_discard_count`` finished
+    ones it has not heard.
     """
 
     partner: str
     takes_copies: str
     for_s: float | None
     reason: str
-    copies_held_count: int
-    discards_untold_count: int
+    held_message_count: int
+    untold_discard_count: int
 
 
 class ShadowQueueRow(Result, frozen=True):
-    """The copies that are held here for one server, its primary. ``status``: ready while it is connected."""
+    """The copies that are held here for one server, its primary.
+
+    ``status``: ready while it is connected. Of ``untold_message_count`` messages it does not know yet that
+    they were taken over.
+    """
 
     queue: str
     delivery_type: str
@@ -30,7 +34,7 @@ class ShadowQueueRow(Result, frozen=True):
     size_bytes: int
     oldest_at: float | None
     silent_s: float | None
-    taken_over_untold_count: int
+    untold_message_count: int
 
 
 class UnprotectedRow(Result, frozen=True):
@@ -47,16 +51,17 @@ class UnprotectedRow(Result, frozen=True):
 class ProtectionShown(Result, frozen=True):
     """Who else has the messages of this server, and what it has of others.
 
-    ``live`` is false when the transport role was not asked but the database read: then what only that role
-    knows is null. Counts of what happened are since its start.
+    ``waiting_message_count`` wait for a copy before their senders read 250, ``refused_message_count`` were
+    put off for want of one. ``live`` is false when the transport role was not asked but the database read:
+    then what only that role knows is null. Counts of what happened are since its start.
     """
 
     live: bool
     protected_message_count: int
     unprotected_message_count: int
     unprotected_since_at: float | None
-    waiting_for_a_copy_count: int | None
-    refused_for_want_of_a_copy_count: int | None
+    waiting_message_count: int | None
+    refused_message_count: int | None
     taken_over_message_count: int | None
     sent_by_both_message_count: int | None
     safety_net_message_count: int

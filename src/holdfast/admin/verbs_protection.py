@@ -94,8 +94,8 @@ def _live(
             takes_copies="yes" if each.usable else "no",
             for_s=each.since_s,
             reason=each.reason,
-            copies_held_count=each.held_count,
-            discards_untold_count=each.discard_count,
+            held_message_count=each.held_count,
+            untold_discard_count=each.discard_count,
         )
         for each in state.partners
     ]
@@ -105,8 +105,8 @@ def _live(
         protected_message_count=state.protected_count,
         unprotected_message_count=state.unprotected_count,
         unprotected_since_at=since,
-        waiting_for_a_copy_count=state.waiting_count,
-        refused_for_want_of_a_copy_count=state.refused_count,
+        waiting_message_count=state.waiting_count,
+        refused_message_count=state.refused_count,
         taken_over_message_count=state.taken_over_count,
         sent_by_both_message_count=state.sent_by_both_count,
         safety_net_message_count=kept.message_count,
@@ -128,8 +128,8 @@ def _stored(
             takes_copies=NOT_KNOWN,
             for_s=None,
             reason="",
-            copies_held_count=each.held_count,
-            discards_untold_count=each.discard_count,
+            held_message_count=each.held_count,
+            untold_discard_count=each.discard_count,
         )
         for each in stored.partners
     ]
@@ -138,8 +138,8 @@ def _stored(
         protected_message_count=counts.protected_count,
         unprotected_message_count=counts.unprotected_count,
         unprotected_since_at=counts.unprotected_since,
-        waiting_for_a_copy_count=None,
-        refused_for_want_of_a_copy_count=None,
+        waiting_message_count=None,
+        refused_message_count=None,
         taken_over_message_count=None,
         sent_by_both_message_count=None,
         safety_net_message_count=kept.message_count,
@@ -177,7 +177,7 @@ def shadow_queue_row(queue: ShadowQueue) -> ShadowQueueRow:
         size_bytes=queue.size_bytes,
         oldest_at=queue.oldest_at or None,
         silent_s=queue.silent_s,
-        taken_over_untold_count=queue.untold_count,
+        untold_message_count=queue.untold_count,
     )
 
 
@@ -198,7 +198,7 @@ def _stored_queues(stored: StoredProtection) -> list[ShadowQueueRow]:
             size_bytes=each.size_bytes,
             oldest_at=each.oldest_at,
             silent_s=None,
-            taken_over_untold_count=each.untold_count,
+            untold_message_count=each.untold_count,
         )
         for each in stored.queues
     ]
