@@ -152,7 +152,13 @@ def main() -> None:
             sizes = [start_with(folder, count) for count in (0, 100_000, 1_000_000)]
     report("dhcp", rows)
     manner = "before all other work (chrt -f)" if arguments.real_time else "as usual"
-    more = {"scheduled": manner, "latency": latencies, "start and memory": sizes}
+    load = [round(each, 1) for each in os.getloadavg()]
+    more = {
+        "scheduled": manner,
+        "load average of the machine": load,
+        "latency": latencies,
+        "start and memory": sizes,
+    }
     path = RESULTS / "dhcp.json"
     result = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps(result | more, indent=2) + "\n", "utf-8")

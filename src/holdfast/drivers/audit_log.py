@@ -11,6 +11,7 @@ after a week, checked for size.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -53,6 +54,7 @@ class AuditLog:
         self._second = -1
         self._date = self._time = ""
         self._path: Path | None = None
+        self._descriptor: int | None = None
         self._size = 0
         self._lost_count = 0
         self._said_at = float("-inf")
@@ -64,6 +66,7 @@ class AuditLog:
     def stopped(self) -> None:
         """The server ends."""
         self.write([Record(LOG_STOPPED, 0)])
+        self.close()
 
     def write(self, records: Sequence[Record]) -> None:
         """Write records down; never raises."""
@@ -79,14 +82,18 @@ class AuditLog:
             self._lose(len(records), f"it has reached its {self._file_bytes_max} bytes for today")
             return
         try:
-            with self._path.open("ab") as file:
-                file.write(data)
-            self._size += len(data)
+            if self._descriptor is None:
+                self._descriptor = os.open(
+                    self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
+                )
+            self._size += os.write(self._descriptor, data)
         except OSError as error:
             self._lose(len(records), error.strerror or str(error))
 
     def _turn(self, moment: int) -> None:
         """Note the second; go over to the file of its weekday."""
+        # Opened anew each second, not for each batch: an administrator may have moved the file away.
+        self.close()
         local = time.localtime(moment)
         self._second = moment
         self._date, self._time = time.strftime("%m/%d/%y", local), time.strftime("%H:%M:%S", local)
@@ -108,6 +115,12 @@ class AuditLog:
                 self._size = len(head)
         except OSError as error:
             self._lose(0, error.strerror or str(error))
+
+    def close(self) -> None:
+        """Let go of the file; the next line opens it again."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _lose(self, count: int, reason: str) -> None:
         self._lost_count += count
