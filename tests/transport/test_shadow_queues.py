@@ -23,7 +23,7 @@ ONE, TWO = "1" * 32, "2" * 32
 
 def copy(number: int, name: str = "") -> shadow.Copy:
     nmid = NetworkMessageId(name or f"id-{number}")
-    return shadow.Copy(number, nmid, NOW, "s@x", ("a@x",), "", "", b"f", b"", b"data")
+    return shadow.Copy(number, nmid, 0.0, "s@x", ("a@x",), "", "", b"f", b"", b"data")
 
 
 class Holder:

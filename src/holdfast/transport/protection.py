@@ -222,7 +222,7 @@ class Protection:
     def _send_copy(self, now: float, write: AddMessage, holder: str, *, required: bool) -> None:
         number = write.message.number
         self._waiting[number] = _Waiting(write, holder, required)
-        self._give(now, holder, copy_of(write.message, sender_may_repeat=True))
+        self._give(now, holder, copy_of(write.message, self._tracking.wall(now), sender_may_repeat=True))
 
     def _give(self, now: float, holder: str, copy: shadow.Copy) -> None:
         number = copy.number

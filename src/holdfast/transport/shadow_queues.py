@@ -238,7 +238,7 @@ class ShadowQueues:
             return
         if before is not None:
             raise Refusal(f"message {frame.number} is another one than before")
-        message = message_of(frame, self._queue.take_number())
+        message = message_of(frame, self._queue.take_number(), self._tracking.wall(now))
         line = self._line(now, EventId.HARECEIVE, message, name)
         held = HeldCopy(replace(message, data=None), name, primary.identity, frame.number)
         primary.copies[frame.number] = _Copy(held)

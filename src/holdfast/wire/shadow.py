@@ -36,7 +36,8 @@ class Copy(Structure, frozen=True):
     Attributes:
         number: in the primary's queue.
         network_message_id: the same on all copies.
-        received_at: when the primary took it in, by its wall clock.
+        age_s: how long ago the primary took it in. Not an instant: no clock of another server makes a
+            message older than it is.
         reverse_path, recipients: the envelope, as it was taken in.
         message_id, subject: for the tracking log.
         fingerprint: by which a second try of its sender is known; empty when its sender has read our 250.
@@ -46,7 +47,7 @@ class Copy(Structure, frozen=True):
 
     number: int
     network_message_id: NetworkMessageId
-    received_at: float
+    age_s: float
     reverse_path: str
     recipients: tuple[str, ...]
     message_id: str
