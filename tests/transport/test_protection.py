@@ -379,3 +379,34 @@ def test_a_second_copy_of_what_is_committed_with_another_holder_is_discarded(lis
     desk.commit(write)
     assert desk.protection.holder_of(number) == "mail3"
     assert desk.protection.discard_count("mail2") == 1
+
+
+def test_partners_that_both_refuse_a_message_are_asked_once_each() -> None:
+    desk = Desk("mail2", "mail3")
+    desk.up("mail2")
+    desk.up("mail3")
+    write = desk.message()
+    desk.protection.take(NOW, write, required=False)
+    full = shadow.NotHeld((write.message.number,), "the disk is full")
+    desk.protection.not_held(NOW, "mail2", full)
+    desk.protection.not_held(NOW, "mail3", full)
+    copies = [name for name, frame in desk.said() if isinstance(frame, shadow.Copy)]
+    assert copies == ["mail2", "mail3"]
+    assert desk.protection.ready == [write]
+    assert write.holder == ""
+    assert desk.protection.usable("mail2")
+
+
+def test_messages_that_are_finished_while_their_late_copies_travel_leave_room_for_others() -> None:
+    desk = Desk()
+    numbers = [desk.unprotected() for _ in range(12)]
+    for number in numbers:
+        desk.queue[number].message.size_bytes = 4 << 20
+    desk.up()
+    first = [frame.number for _, frame in desk.said() if isinstance(frame, shadow.Copy)]
+    assert len(first) == 8
+    for number in first:
+        desk.protection.finished(number, kept=False, outside=False)
+        desk.protection.held(NOW, "mail2", (number,))
+    others = [frame.number for _, frame in desk.said() if isinstance(frame, shadow.Copy)]
+    assert others == numbers[8:]

@@ -49,8 +49,8 @@ def test_what_no_server_of_ours_writes_is_refused() -> None:
 
 def test_the_copy_of_what_comes_from_the_safety_net_is_young_and_tells_nobody() -> None:
     again = replace(MESSAGE, options=ASKED, marks=Marks(resubmitted=True))
-    copy = message_of(late_copy_of(again, 900.0), 9)
+    copy = message_of(late_copy_of(again, 900.0), 9, 900.0)
     assert copy.received_at == 900.0
     assert [copy.options.of(each).notify for each in ("a@x", "b@x")] == [("NEVER",), ("NEVER",)]
     assert copy.fingerprint == b""
-    assert late_copy_of(MESSAGE, 900.0) == copy_of(MESSAGE, sender_may_repeat=False)
+    assert late_copy_of(MESSAGE, 900.0) == copy_of(MESSAGE, 900.0, sender_may_repeat=False)

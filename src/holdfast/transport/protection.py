@@ -25,7 +25,7 @@ Source: exchange-behaviour SR13-1..9; docs/decisions/0016.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from holdfast.kernel.errors import Refusal
@@ -55,6 +55,7 @@ class _Waiting:
     write: AddMessage
     holder: str
     required: bool
+    asked: tuple[str, ...] = ()  # before this one
 
 
 @dataclass(slots=True)
@@ -106,9 +107,8 @@ class Protection:
         self._holders: dict[int, str] = {}
         self.unprotected: dict[int, float] = {}
         # Late copies that are on their way, and those whose data is being read.
-        self._late: dict[int, str] = {}
-        self._reading: set[int] = set()
-        self._late_bytes = 0
+        self._late: dict[int, tuple[str, int]] = {}
+        self._reading: dict[int, int] = {}
         self._late_retry_at = 0.0
         # Reports that must be protected before a message is discarded: message to holder, end, reports.
         self._gated: dict[int, tuple[str, int, set[int]]] = {}
@@ -192,9 +192,9 @@ class Protection:
         partner = self._partners.get(name)
         return partner is not None and partner.usable
 
-    def _usable(self, but_not: str = "") -> str | None:
+    def _usable(self, but_not: Collection[str] = ()) -> str | None:
         for name in self.partner_names:
-            if name != but_not and self._partners[name].usable:
+            if name not in but_not and self._partners[name].usable:
                 return name
         return None
 
@@ -219,9 +219,11 @@ class Protection:
         self._mark_unprotected(now, write)
         return True
 
-    def _send_copy(self, now: float, write: AddMessage, holder: str, *, required: bool) -> None:
+    def _send_copy(
+        self, now: float, write: AddMessage, holder: str, *, required: bool, asked: tuple[str, ...] = ()
+    ) -> None:
         number = write.message.number
-        self._waiting[number] = _Waiting(write, holder, required)
+        self._waiting[number] = _Waiting(write, holder, required, asked)
         self._give(now, holder, copy_of(write.message, self._tracking.wall(now), sender_may_repeat=True))
 
     def _give(self, now: float, holder: str, copy: shadow.Copy) -> None:
@@ -245,9 +247,11 @@ class Protection:
 
     def _without(self, now: float, waiting: _Waiting) -> None:
         """Decide on a message whose partner does not answer: another partner, or none."""
-        other = self._usable(waiting.holder)
+        # Who could not take it once is not asked for the same message again.
+        asked = (*waiting.asked, waiting.holder)
+        other = self._usable(asked)
         if other is not None:
-            self._send_copy(now, waiting.write, other, required=waiting.required)
+            self._send_copy(now, waiting.write, other, required=waiting.required, asked=asked)
         elif waiting.required:
             self.refused_count += 1
             self.refused.append(waiting.write)
@@ -294,7 +298,7 @@ class Protection:
             reports: numbers of the messages that were made of it; it is discarded when they are protected.
         """
         self.unprotected.pop(number, None)
-        holder = self._holders.pop(number, "") or self._late.pop(number, "")
+        holder = self._holders.pop(number, "") or self._late.pop(number, ("", 0))[0]
         self._open_gate(number)
         partner = self._partners.get(holder)
         if partner is None:
@@ -339,9 +343,8 @@ class Protection:
             return
         partner.listed, partner.usable = None, False
         partner.untold.clear()
-        for number in [each for each, holder in self._late.items() if holder == name]:
+        for number in [each for each, (holder, _) in self._late.items() if holder == name]:
             del self._late[number]
-        self._late_bytes = 0 if not self._late else self._late_bytes
         for number, waiting in [each for each in self._waiting.items() if each[1].holder == name]:
             del self._waiting[number]
             self._without(now, waiting)
@@ -420,8 +423,8 @@ class Protection:
                 self._commit(write)
             elif self._is_committed_without(number) and partner.listed is not None:
                 partner.listed.add(number)  # decided without it meanwhile; it counts once that is durable
-            elif self._late.get(number) == name:
-                self._late_ended(number)
+            elif self._late_holder(number) == name:
+                del self._late[number]
                 if number in self.unprotected:
                     self._protected(now, number, name)
                 else:  # meanwhile another partner turned out to have it
@@ -444,8 +447,8 @@ class Protection:
             if waiting is not None and waiting.holder == name:
                 del self._waiting[number]
                 self._without(now, waiting)
-            elif self._late.get(number) == name:
-                self._late_ended(number)
+            elif self._late_holder(number) == name:
+                del self._late[number]
         if self._late_retry_at <= now:
             self._late_retry_at = now + LATE_RETRY_S
             self.logs.append(happened(events.COPY_REFUSED, partner=name, reason=frame.reason[:200]))
@@ -471,6 +474,7 @@ class Protection:
         """
         self._holders.pop(number, None)
         self.unprotected.pop(number, None)
+        self._late.pop(number, None)
         ends = [each.discards.pop(number) for each in self._partners.values() if number in each.discards]
         for each in self._partners.values():
             each.untold.pop(number, None)
@@ -496,7 +500,7 @@ class Protection:
         while self._due:
             _, number, holder = self._due[0]
             waiting = self._waiting.get(number)
-            if (waiting is not None and waiting.holder == holder) or self._late.get(number) == holder:
+            if (waiting is not None and waiting.holder == holder) or self._late_holder(number) == holder:
                 return
             self._due.popleft()
 
@@ -543,33 +547,32 @@ class Protection:
             entry = self._queue.get(number)
             if entry is None:
                 continue  # it is about to be finished
-            if self._late_bytes and self._late_bytes + entry.message.size_bytes > LATE_COPY_BYTES_MAX:
+            size_bytes = entry.message.size_bytes
+            under_way_bytes = sum(size for _, size in self._late.values()) + sum(self._reading.values())
+            if under_way_bytes and under_way_bytes + size_bytes > LATE_COPY_BYTES_MAX:
                 return
-            self._late_bytes += entry.message.size_bytes
             if entry.message.data is not None:
                 self._send_late(now, entry.message, holder)
             else:
-                self._reading.add(number)
+                self._reading[number] = size_bytes
                 self.wanted.append(number)
 
     def _send_late(self, now: float, message: QueuedMessage, holder: str) -> None:
-        self._late[message.number] = holder
+        self._late[message.number] = (holder, message.size_bytes)
         self._give(now, holder, late_copy_of(message, self._tracking.wall(now)))
 
-    def _late_ended(self, number: int) -> None:
-        self._late.pop(number, None)
-        entry = self._queue.get(number)
-        self._late_bytes = max(0, self._late_bytes - entry.message.size_bytes) if entry is not None else 0
+    def _late_holder(self, number: int) -> str:
+        """The partner that a late copy of a message is on its way to; empty for none."""
+        return self._late.get(number, ("", 0))[0]
 
     def data_read(self, now: float, number: int, data: bytes | None) -> None:
         """The data of a message in ``wanted``; None when it cannot be read now."""
         if number not in self._reading:
             return
-        self._reading.discard(number)
+        del self._reading[number]
         entry = self._queue.get(number)
         holder = self._usable()
         if entry is None or data is None or holder is None or number not in self.unprotected:
-            self._late_ended(number)
             if data is None:
                 self._late_retry_at = now + LATE_RETRY_S
         else:
