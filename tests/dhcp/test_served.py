@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dhcp.conversations import option, organisation, packed, reservation, scope
 from holdfast.dhcp.served import lease_seconds, make_served, subtract
-from holdfast.directory.dhcp import Condition, ConditionField, Policy
+from holdfast.directory.dhcp import Condition, ConditionField, FailoverRelationship, Policy
 from holdfast.kernel.iprange import parse_ip_range
 
 
@@ -69,3 +69,12 @@ def test_leases_in_seconds() -> None:
     assert lease_seconds(0.1, unlimited=False) == 1
     assert lease_seconds(1e12, unlimited=False) == 0xFFFFFFFE
     assert lease_seconds(5, unlimited=True) == 0xFFFFFFFF
+
+
+def test_a_scope_that_is_to_be_shared_is_leased_by_one_server_alone() -> None:
+    shared = FailoverRelationship("pair", ("ns1", "ns2"), ("office",))
+    declared = organisation(scope(), failover_relationships=(shared,))
+    assert len(make_served(declared, "ns1").scopes) == 1
+    partner = make_served(declared, "ns2")
+    assert partner.scopes == ()
+    assert partner.problems == ('scope "office" is leased by ns1 alone: partners cannot share a scope yet',)

@@ -206,11 +206,16 @@ class _Maker:
     def make(self) -> Served:
         organisation, server = self._organisation, self._server
         server_policies = server.policies if server.policies_enabled else ()
-        scopes = [
-            self._scope(scope, server_policies)
-            for scope in organisation.scopes_of(server.server)
-            if scope.enabled
-        ]
+        scopes = []
+        for scope in organisation.scopes_of(server.server):
+            if scope.server != server.server:
+                # Two servers that do not speak to each other would lease one address twice.
+                self._problems.append(
+                    f'scope "{scope.name}" is leased by {scope.server} alone: '
+                    "partners cannot share a scope yet"
+                )
+            elif scope.enabled:
+                scopes.append(self._scope(scope, server_policies))
         levels = [
             server.options,
             *(policy.options for policy in server.policies),
