@@ -410,3 +410,14 @@ def test_messages_that_are_finished_while_their_late_copies_travel_leave_room_fo
         desk.protection.held(NOW, "mail2", (number,))
     others = [frame.number for _, frame in desk.said() if isinstance(frame, shadow.Copy)]
     assert others == numbers[8:]
+
+
+def test_what_an_earlier_life_knows_to_be_held_is_not_unprotected_as_well() -> None:
+    # Found by the simulator: after a start a message was both, and its copy at one partner was discarded.
+    desk = Desk("mail2", "mail3")
+    number = desk.unprotected()
+    desk.protection.recovered({number: ("mail2", NOW)}, ())
+    assert number not in desk.protection.unprotected
+    desk.up("mail3")
+    assert not any(isinstance(frame, shadow.Copy) for _, frame in desk.said())
+    assert desk.protection.holder_of(number) == "mail2"

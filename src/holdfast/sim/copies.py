@@ -58,7 +58,10 @@ class CopyChecker:
             if queue.gone:
                 continue
             for number, held in shadows.copies.items():
-                if held.primary not in gone:
+                owner = self._by_name.get(held.primary)
+                # What waits for a server that never comes back keeps its copy.
+                waits = owner is not None and held.primary_number in owner.disk.messages
+                if held.primary not in gone and not waits:
                     return (
                         f"{queue.name} still holds message {held.primary_number} of {held.primary} ({number})"
                     )

@@ -155,6 +155,7 @@ class Protection:
         for number, (holder, since) in holders.items():
             if holder:
                 self._holders[number] = holder
+                self.unprotected.pop(number, None)  # as all were taken for before this was read
                 self._partners.setdefault(holder, _Partner())
             else:
                 self.unprotected[number] = since
