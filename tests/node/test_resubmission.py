@@ -388,3 +388,20 @@ def test_what_is_delivered_again_is_taken_over_when_its_server_dies() -> None:
     pair.wait(900.0)
     check(mail1, 3)
     assert "DSN" not in mail2.event_ids()
+
+
+def test_a_database_that_goes_away_during_its_resubmission_gets_each_message_once() -> None:
+    pair = delivered(6)
+    mail1 = pair.sides["mail1"]
+    restore(mail1, 3)
+    mail1.hold_commits = True
+    mail1.do(mail1.node.store_lost, "db1")
+    mail1.do(mail1.node.store_connected, "db1")
+    pair.move()
+    mail1.do(mail1.node.store_lost, "db1")  # what is to be resubmitted is on its way to the disk
+    mail1.do(mail1.node.store_connected, "db1")
+    pair.move()
+    mail1.hold_commits = False
+    pair.wait(60.0)
+    assert len(mail1.mailbox("user1")) == 6
+    assert not mail1.disk.messages

@@ -86,3 +86,13 @@ def test_much_that_is_not_answered_waits_here() -> None:
     mail2.hold_commits = False
     pair.move()
     assert all(mail1.said[number].startswith(b"250 ") for number in range(1, 12))
+
+
+def test_a_partner_that_comes_back_is_tried_at_once() -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail2.die()
+    pair.wait(120.0)
+    mail2.start()
+    pair.wait(0.5)
+    assert mail1.protection.usable("mail2")

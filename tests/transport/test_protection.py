@@ -421,3 +421,21 @@ def test_what_an_earlier_life_knows_to_be_held_is_not_unprotected_as_well() -> N
     desk.up("mail3")
     assert not any(isinstance(frame, shadow.Copy) for _, frame in desk.said())
     assert desk.protection.holder_of(number) == "mail2"
+
+
+def test_a_large_copy_that_takes_long_costs_no_partner_that_answers_for_others() -> None:
+    desk = Desk()
+    desk.up()
+    large = desk.message()
+    desk.protection.take(NOW, large, required=False)
+    for second in range(1, 6):
+        small = desk.message()
+        desk.protection.take(NOW + second - 0.5, small, required=False)
+        desk.protection.held(NOW + second, "mail2", (small.message.number,))
+        desk.protection.timer(NOW + second)
+    assert desk.protection.distrusted == []
+    assert desk.protection.ready[-1] is large
+    assert large.holder == ""
+    desk.commit(large)
+    desk.protection.held(NOW + 8.0, "mail2", (large.message.number,))
+    assert desk.protection.holder_of(large.message.number) == "mail2"

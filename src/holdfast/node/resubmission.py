@@ -319,7 +319,9 @@ class Resubmission:
         job.asked = []
         oldest_at = self._tracking.wall(now) - self.hold_s + LEAVING_S
         for each in found:
-            if each.mailboxes and each.at >= oldest_at:
+            # What an earlier one, whose database went away, is still writing comes back all the same.
+            under_way = each.message.number in self._writing
+            if each.mailboxes and each.at >= oldest_at and not under_way:
                 facts, recipients = facts_of(each.message), tuple(each.mailboxes.values())
                 line = self._tracking.line(now, EventId.RESUBMIT, "SAFETYNET", facts, recipients)
                 self.writes.append(Resubmit(each.message.number, recipients, line))

@@ -385,6 +385,9 @@ class ShadowLinks:
         """The answer of ``wanted`` is on its way; ``rest`` came behind the command."""
         link = self.incoming[connection_id]
         self._listener.primary_up(now, link.server, link.identity)
+        ours = self.out.get(link.server)
+        if ours is not None and ours.connection_id is None and not ours.distrust_count:
+            ours.retry_at = now  # it is back: there is nothing to wait for
         if rest:
             self.bytes_received(now, connection_id, rest)
 

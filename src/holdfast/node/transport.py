@@ -557,7 +557,7 @@ class TransportNode:
 
     def _flush_doors(self, now: float) -> None:
         """Flush after an input of a client: most change nothing but its session, which has answered."""
-        copying = self._shadows.protection.frames
+        copying = self._shadows.protection.frames or self._shadows.held.frames
         if self._doors.writes or copying or (self._settle_at is None and self._intake.has_settled):
             self._flush(now)
 

@@ -126,7 +126,7 @@ class Delivery:
         """Give up what waits of a message: another server of ours has taken it over.
 
         Returns:
-            Whether nothing of it is on its way to a mailbox or a next hop, or was there already.
+            Whether nothing of it has gone to a host that is not ours, or is on its way there.
         """
         at_work = [part for part in entry.parts if part.state is PartState.AT_WORK]
         for part in entry.parts:
@@ -137,7 +137,8 @@ class Delivery:
         rest = tuple(each for each in entry.remaining if each not in settled)
         if rest:
             self.outcomes.dropped(now, entry, rest, f"server {server} took it over", "REDUNDANCY")
-        return not at_work and not entry.outside
+        ours = (DeliveryType.MAILBOX, DeliveryType.SERVER)
+        return not entry.outside and all(part.lane.key.delivery_type in ours for part in at_work)
 
     # --- where to -----------------------------------------------------------------------------
 

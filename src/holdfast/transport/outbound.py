@@ -220,6 +220,7 @@ class Outbound:
                 served=None if connection.session.extensions.dsn else Served.RELAYED,
                 remote_host=connection.host,
                 in_flight_count=in_flight_count,
+                outside=part.lane.key.delivery_type is not DeliveryType.SERVER,
             ),
         )
 

@@ -68,6 +68,7 @@ class _Partner:
         discards: finished messages by number, and what is known of their end (``KEPT``, ``OUTSIDE``).
         untold: those of them that were not told on this link.
         given: what it was asked to hold and has not answered, on this link or an earlier one.
+        answered_at: when it last answered for a copy.
     """
 
     listed: set[int] | None = None
@@ -75,6 +76,7 @@ class _Partner:
     discards: dict[int, int] = field(default_factory=dict)
     untold: dict[int, None] = field(default_factory=dict)
     given: set[int] = field(default_factory=set)
+    answered_at: float = 0.0
 
     def discard(self, number: int, end: int) -> None:
         self.discards[number] = end
@@ -411,6 +413,7 @@ class Protection:
             Refusal: it was not asked to hold one of them.
         """
         partner = self._partners[name]
+        partner.answered_at = now
         for number in numbers:
             if number not in partner.given:
                 raise Refusal(f"it says that it holds message {number}, which it was not given")
@@ -506,14 +509,26 @@ class Protection:
             self._due.popleft()
 
     def timer(self, now: float) -> None:
-        """Distrust partners that do not answer in time; without their link nothing waits for them."""
+        """Go on without partners that do not answer in time.
+
+        One that answers for other copies is slow with this one, a large one maybe; one that answers for
+        none is distrusted: its link is closed, and nothing waits for it.
+        """
         if self._late_retry_at <= now:
             self._late_retry_at = 0.0
         self._skip_answered()
         while self._due and self._due[0][0] <= now:
-            holder = self._due[0][2]
-            self.distrusted.append((holder, f"it did not hold a copy within {self._wait_s:g} s"))
-            self.link_down(now, holder)
+            _, number, holder = self._due.popleft()
+            partner = self._partners.get(holder)
+            if partner is not None and now - partner.answered_at < self._wait_s:
+                waiting = self._waiting.pop(number, None)
+                if waiting is not None:
+                    self._without(now, waiting)
+                else:
+                    del self._late[number]
+            else:
+                self.distrusted.append((holder, f"it did not hold a copy within {self._wait_s:g} s"))
+                self.link_down(now, holder)
             self._skip_answered()
 
     # --- what goes out -----------------------------------------------------------------------------

@@ -403,6 +403,7 @@ class RecipientOutcome:
         served: what the sender may have asked to be told when it went well (RFC 3461).
         remote_host: the next hop that took them.
         in_flight_count: notes of the in-flight journal that this makes needless.
+        outside: whether a host that is not ours has taken it.
     """
 
     finished: tuple[str, ...]
@@ -412,6 +413,7 @@ class RecipientOutcome:
     served: Served | None = None
     remote_host: str = ""
     in_flight_count: int = 0
+    outside: bool = False
 
 
 class Queue:
@@ -525,7 +527,7 @@ class Queue:
         assert entry.outcomes
         outcomes, entry.outcomes = entry.outcomes, ()
         for outcome in outcomes:
-            if outcome.remote_host:
+            if outcome.outside:
                 entry.outside = True
             elif outcome.served is Served.DELIVERED:
                 entry.inside = True
