@@ -201,3 +201,34 @@ def test_an_earlier_life_is_taken_over_and_shown() -> None:
     assert (queue.primary, queue.message_count, queue.size_bytes, queue.untold_count) == ("mail1", 1, 4, 1)
     assert queue.silent_s == 7.0
     assert after.up() == [shadow.TookOver((9,)), shadow.Holding((5,), True)]
+
+
+def test_a_copy_that_is_not_on_disk_yet_is_not_taken_over(holder: Holder) -> None:
+    holder.say(copy(5))
+    assert holder.held.declare_lost(NOW, "mail1") == 0
+    writes = holder.writes()
+    holder.held.failed(NOW, writes[0], "the disk is full")
+    assert holder.held.copy_count == 0
+
+
+def test_a_copy_that_comes_to_the_disk_after_its_primary_lost_its_own_is_taken_over(holder: Holder) -> None:
+    holder.say(copy(5))
+    (write,) = holder.writes()
+    holder.up(TWO)
+    holder.held.committed(write)
+    due = holder.held.deadline()
+    assert due is not None
+    holder.held.timer(NOW)
+    assert [type(each) for each in holder.writes()] == [TakeOver]
+
+
+def test_what_was_taken_over_of_a_lost_queue_database_is_forgotten_when_there_is_another(
+    holder: Holder,
+) -> None:
+    holder.hold(5)
+    holder.held.declare_lost(NOW, "mail1")
+    holder.commit()
+    holder.held.link_down(NOW, "mail1")
+    holder.up(TWO)
+    assert holder.commit() == [ForgetTakeOver("mail1", ONE, (5,))]
+    assert holder.held.queues(NOW)[0].untold_count == 0

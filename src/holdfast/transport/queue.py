@@ -241,8 +241,7 @@ class Entry:
         alone: it is sent to the store by itself, since a batch with it was refused.
         failure_count: refusals in a row that were about this message.
         last_error: why it waits, for people; empty when nothing has failed.
-        inside, outside: whether a mailbox of ours has it, and whether a next hop has, as far as this life of
-            the process knows.
+        inside, outside: whether a mailbox of ours has it, or a host of others, as far as is known now.
     """
 
     message: QueuedMessage

@@ -120,6 +120,8 @@ class ShadowQueues:
         self._leaving: dict[int, HeldCopy] = {}
         self._rewrite: list[DropCopies | TakeOver | ForgetTakeOver] = []
         self._rewrite_at: float | None = None
+        # Copies that became durable when their primary had another identity already.
+        self._lost_late: list[tuple[str, int]] = []
         self.take_over_count = 0
         self.frames: list[tuple[str, shadow.HolderFrame]] = []
         self.writes: list[HolderWrite] = []
@@ -167,9 +169,17 @@ class ShadowQueues:
         """A primary has connected; it is told what we hold, and what we took over."""
         primary = self._primary(now, name)
         primary.identity, primary.linked, primary.heard_at = identity, True, now
-        lost = [number for number, each in primary.copies.items() if each.held.identity != identity]
+        # One that is still on its way to the disk follows when it is there.
+        lost = [
+            number
+            for number, each in primary.copies.items()
+            if each.durable and each.held.identity != identity
+        ]
         if lost:
             self._take_over(now, name, lost, "it came back with another queue database")
+        for old, numbers_there in primary.taken_over.items():
+            if old != identity and numbers_there:  # nobody is left to be told
+                self.writes.append(ForgetTakeOver(name, old, tuple(numbers_there)))
         primary.listing = True
         self._list(name, primary)
 
@@ -282,7 +292,7 @@ class ShadowQueues:
     def declare_lost(self, now: float, name: str) -> int:
         """An administrator, or the cluster, says that a server is lost; returns how many copies it had."""
         primary = self._primaries.get(name)
-        numbers = list(primary.copies) if primary is not None else []
+        numbers = _durable(primary) if primary is not None else []
         if numbers:
             self._take_over(now, name, numbers, "it was declared lost")
         return len(numbers)
@@ -300,9 +310,13 @@ class ShadowQueues:
     def deadline(self) -> float | None:
         """When ``timer`` wants to be called."""
         due = [self._rewrite_at] if self._rewrite_at is not None else []
+        if self._lost_late:
+            due.append(0.0)
         if self.takeover_s:
             due += [
-                primary.heard_at + self.takeover_s for primary in self._primaries.values() if primary.copies
+                primary.heard_at + self.takeover_s
+                for primary in self._primaries.values()
+                if any(each.durable for each in primary.copies.values())
             ]
         return min(due, default=None)
 
@@ -312,13 +326,17 @@ class ShadowQueues:
             self._rewrite_at = None
             self.writes += self._rewrite
             self._rewrite = []
+        late, self._lost_late = self._lost_late, []
+        for name, number in late:
+            if number in self._primaries[name].copies:
+                self._take_over(now, name, [number], "it came back with another queue database")
         if not self.takeover_s:
             return
         for name, primary in self._primaries.items():
-            if now - primary.heard_at >= self.takeover_s and primary.copies:
+            if now - primary.heard_at >= self.takeover_s and _durable(primary):
                 silent_s = int(now - primary.heard_at)
                 reason = f"nothing was heard of it for {silent_s} s"
-                self._take_over(now, name, list(primary.copies), reason)
+                self._take_over(now, name, _durable(primary), reason)
 
     # --- the disk ----------------------------------------------------------------------------------
 
@@ -331,6 +349,8 @@ class ShadowQueues:
                 # Its primary may have finished with it meanwhile.
                 if copy is not None and copy.held.message.number == write.message.number:
                     copy.durable = True
+                    if write.identity != primary.identity:
+                        self._lost_late.append((write.primary, write.primary_number))
                 if primary.linked and primary.identity == write.identity:
                     self.frames.append((write.primary, shadow.Held((write.primary_number,))))
             case DropCopies():
@@ -380,3 +400,8 @@ class ShadowQueues:
         self._rewrite.append(write)
         if self._rewrite_at is None:
             self._rewrite_at = now + REWRITE_S
+
+
+def _durable(primary: _Primary) -> list[int]:
+    """The copies that may be taken over: one on its way to the disk may still not get there."""
+    return [number for number, each in primary.copies.items() if each.durable]
