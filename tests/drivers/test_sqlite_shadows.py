@@ -33,6 +33,7 @@ from holdfast.transport.shadow_writes import (
     ForgetTakeOver,
     HoldCopy,
     KeptBatch,
+    NarrowCopy,
     PurgeKept,
     Resubmit,
     TakeOver,
@@ -217,7 +218,7 @@ def test_any_sequence_of_writes_leaves_both_alike(tmp_path: Path, seed: int) -> 
         writes: list[QueueWrite] = []
         waiting = list(both.sim.messages)
         held = list(both.sim.shadows.copies)
-        match luck.randrange(8):
+        match luck.randrange(9):
             case 0 | 1:
                 for _ in range(luck.randrange(1, 40)):
                     number += 1
@@ -238,6 +239,8 @@ def test_any_sequence_of_writes_leaves_both_alike(tmp_path: Path, seed: int) -> 
             case 6 if held:
                 some = luck.sample(held, luck.randrange(1, len(held) + 1))
                 writes.append(TakeOver(tuple(some), 1.0, ""))
+            case 8 if held:
+                writes.append(NarrowCopy(luck.choice(held), ("b@x",)))
             case 7 if both.sim.shadows.kept:
                 writes.append(Resubmit(luck.choice(list(both.sim.shadows.kept)), ("a@x",), ""))
             case _:

@@ -439,3 +439,17 @@ def test_a_large_copy_that_takes_long_costs_no_partner_that_answers_for_others()
     desk.commit(large)
     desk.protection.held(NOW + 8.0, "mail2", (large.message.number,))
     assert desk.protection.holder_of(large.message.number) == "mail2"
+
+
+def test_what_a_host_outside_has_is_no_longer_held_for_its_recipient() -> None:
+    desk = Desk()
+    desk.up()
+    number = desk.protected()
+    desk.said()
+    desk.queue[number].outside = True
+    desk.queue[number].remaining = ("b@x",)
+    desk.protection.narrowed(number, ("b@x",))
+    assert desk.said() == [("mail2", shadow.Narrowed(number, ("b@x",)))]
+    desk.protection.link_down(NOW, "mail2")
+    desk.up(holds=(number,))  # it may not have heard
+    assert ("mail2", shadow.Narrowed(number, ("b@x",))) in desk.said()

@@ -11,6 +11,7 @@ from holdfast.transport.shadow_writes import (
     ForgetTakeOver,
     HeldCopy,
     HoldCopy,
+    NarrowCopy,
     RecoveredShadows,
     TakeOver,
 )
@@ -232,3 +233,14 @@ def test_what_was_taken_over_of_a_lost_queue_database_is_forgotten_when_there_is
     holder.up(TWO)
     assert holder.commit() == [ForgetTakeOver("mail1", ONE, (5,))]
     assert holder.held.queues(NOW)[0].untold_count == 0
+
+
+def test_a_copy_is_kept_for_the_recipients_that_are_left(holder: Holder) -> None:
+    holder.hold(5)
+    holder.say(shadow.Narrowed(5, ("b@x",)), shadow.Narrowed(99, ("c@x",)))
+    (write,) = holder.commit()
+    assert isinstance(write, NarrowCopy)
+    assert write.recipients == ("b@x",)
+    holder.held.declare_lost(NOW, "mail1")
+    holder.commit()
+    assert [each.recipients for each in holder.held.taken_over] == [("b@x",)]

@@ -8,6 +8,7 @@ from holdfast.transport.shadow_writes import (
     DropCopies,
     ForgetCopies,
     ForgetTakeOver,
+    NarrowCopy,
     PurgeKept,
     Resubmit,
     TableWrite,
@@ -17,6 +18,7 @@ from holdfast.transport.shadow_writes import (
 WRITES = [
     Copied(1, "mail2", 2.0), ForgetCopies((1, 2)), DropCopies((1,), (2,), 3.0), TakeOver((1,), 2.0, "line"),
     ForgetTakeOver("mail1", "aa", (3,)), Resubmit(1, ("a@x",), "line"), PurgeKept(5.0),
+    NarrowCopy(1, ("a@x",)),
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ COPY = shadow.Copy(
 )
 PRIMARY = [
     COPY, shadow.Finished((1,), (2, 3)), shadow.AnswersRead((b"f",)), shadow.Noted((1,)), shadow.Ping(),
+    shadow.Narrowed(7, ("b@x",)),
 ]  # fmt: skip
 HOLDER = [
     shadow.Held((1, 2)), shadow.NotHeld((1,), "full"), shadow.Discarded((1,)), shadow.Holding((1,), True),

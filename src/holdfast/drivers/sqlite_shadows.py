@@ -31,6 +31,7 @@ from holdfast.transport.shadow_writes import (
     ForgetTakeOver,
     HeldCopy,
     KeptBatch,
+    NarrowCopy,
     PurgeKept,
     RecoveredShadows,
     Resubmit,
@@ -106,6 +107,10 @@ def apply_shadows(connection: sqlite3.Connection, writes: Sequence[TableWrite]) 
                     )
             case DropCopies():
                 _drop_copies(connection, write)
+            case NarrowCopy():
+                # A copy that never became durable, or is gone, has no recipients to narrow.
+                if connection.execute("SELECT 1 FROM shadow WHERE number = ?", (write.number,)).fetchone():
+                    connection.execute(UPDATE_RECIPIENTS, (write.number, names_bytes(write.recipients)))
             case TakeOver():
                 _take_over(connection, write)
             case ForgetTakeOver():
@@ -136,6 +141,8 @@ def _drop_copies(connection: sqlite3.Connection, write: DropCopies) -> None:
             [(write.at, number) for number in write.kept],
         )
         delete_rows(connection, "DELETE FROM shadow WHERE number IN", write.kept)
+        # A mailbox database asks for all recipients again, those that were finished too.
+        delete_rows(connection, "UPDATE extra SET recipients = NULL WHERE number IN", write.kept)
 
 
 def _take_over(connection: sqlite3.Connection, write: TakeOver) -> None:

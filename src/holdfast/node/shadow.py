@@ -30,14 +30,10 @@ from holdfast.transport.intake import Intake
 from holdfast.transport.protection import Protection
 from holdfast.transport.queue import AddMessage, Entry, Queue, QueuedMessage, QueueWrite
 from holdfast.transport.shadow_partners import shadow_partners
-from holdfast.transport.shadow_queues import ShadowQueues
+from holdfast.transport.shadow_queues import HolderWrite, ShadowQueues
 from holdfast.transport.shadow_writes import (
-    DropCopies,
-    ForgetTakeOver,
-    HoldCopy,
     RecoveredShadows,
     Resubmit,
-    TakeOver,
 )
 from holdfast.transport.tls_policy import TlsDemand
 from holdfast.transport.tracking import TrackingWriter
@@ -193,6 +189,10 @@ class Shadows:
         if name is not None:
             self._note(name, number)
 
+    def narrowed(self, entry: Entry) -> None:
+        """Some recipients of a message are finished, durably, and a host outside has it."""
+        self.protection.narrowed(entry.message.number, entry.remaining)
+
     def answers_read(self, fingerprints: tuple[bytes, ...]) -> None:
         """Senders have read their 250: partners need not know these messages as first tries any more."""
         for name in self.protection.partner_names:
@@ -288,7 +288,7 @@ class Shadows:
         """A write of ours is durable."""
         if isinstance(write, Resubmit):
             self.resubmission.committed(now, write)
-        elif isinstance(write, HoldCopy | DropCopies | TakeOver | ForgetTakeOver):
+        elif isinstance(write, HolderWrite):
             self.held.committed(write)
 
     def failed(self, now: float, write: QueueWrite, error: Unavailable) -> bool:
@@ -296,7 +296,7 @@ class Shadows:
         if isinstance(write, Resubmit):
             self.resubmission.failed(now, write)
             return True
-        if isinstance(write, HoldCopy | DropCopies | TakeOver | ForgetTakeOver):
+        if isinstance(write, HolderWrite):
             self.held.failed(now, write, error.text)
             return True
         return False

@@ -423,6 +423,8 @@ class TransportNode:
             self._delivery.route(now, entry, added)
         if entry.outcomes:
             self._delivery.outcomes.touched.append(entry)
+        if entry.outside and write.remaining:
+            self._shadows.narrowed(entry)
         return entry
 
     def queue_failed(self, now: float, writes: list[QueueWrite], error: Unavailable) -> None:

@@ -19,6 +19,7 @@ from holdfast.transport.shadow_writes import (
     HeldCopy,
     HoldCopy,
     KeptBatch,
+    NarrowCopy,
     PurgeKept,
     RecoveredShadows,
     Resubmit,
@@ -93,9 +94,17 @@ class ShadowTables:
             case DropCopies(kept, gone, at):
                 for number in kept:
                     if number in self.copies:
-                        self.kept[number] = (self.copies.pop(number).message, at)
+                        message = self.copies.pop(number).message
+                        original = self.originals.pop(number, message.recipients)
+                        self.kept[number] = (dataclasses.replace(message, recipients=original), at)
                 for number in gone:
                     self.copies.pop(number, None)
+                    self.originals.pop(number, None)
+            case NarrowCopy(number, recipients):
+                if (held := self.copies.get(number)) is not None:
+                    self.originals.setdefault(number, held.message.recipients)
+                    message = dataclasses.replace(held.message, recipients=recipients)
+                    self.copies[number] = dataclasses.replace(held, message=message)
             case TakeOver(numbers, since):
                 for number in numbers:
                     self._take_over(number, since)

@@ -14,8 +14,8 @@ After a link to a partner begins it lists what it holds for us (``Holding``). Wh
 our queue is finished, or was never taken in: it is discarded. What is not listed and should be is
 unprotected again. Only then new copies go there, so a copy never meets an older one of the same number.
 
-A discard goes out when every recipient is finished and each report made of the message is itself
-protected. It is kept on disk (the row that says who holds the copy) until the holder has made it durable.
+A discard goes out when every recipient is finished and each report made of the message is protected itself;
+it is kept on disk until the holder has made it durable.
 
 Invariant: what is in ``ready`` is held by the partner that it names, or is marked unprotected.
 
@@ -87,9 +87,8 @@ class _Partner:
 class Protection:
     """The copies of one server's messages, at its partners.
 
-    What is to be done piles up, and the caller takes it: ``frames`` for partners, ``ready`` messages that
-    may be committed, ``refused`` ones, ``writes`` of our own, ``wanted`` numbers of messages whose data is
-    needed, ``distrusted`` partners whose link is to be closed, and why; ``logs``.
+    What is to be done piles up, and the caller takes it: ``frames``, messages that are ``ready`` for their
+    commit or ``refused``, ``writes``, ``wanted`` data of messages, ``distrusted`` partners and why, ``logs``.
     """
 
     def __init__(self, queue: Queue, tracking: TrackingWriter) -> None:
@@ -315,6 +314,12 @@ class Protection:
         else:
             partner.discard(number, end)
 
+    def narrowed(self, number: int, recipients: tuple[str, ...]) -> None:
+        """A host outside has a message for some recipients; its holder keeps it for the others alone."""
+        holder = self._holders.get(number) or self._late_holder(number)
+        if holder and (partner := self._partners.get(holder)) is not None and partner.listed is not None:
+            self.frames.append((holder, shadow.Narrowed(number, recipients)))
+
     def _open_gate(self, report: int) -> None:
         """A report is protected or finished: what waited for it may be discarded."""
         number = self._gates.pop(report, None)
@@ -371,9 +376,12 @@ class Protection:
 
     def _reconcile(self, now: float, name: str, partner: _Partner, listed: set[int]) -> None:
         partner.usable = True
-        for number in [each for each in listed if each in self.unprotected]:
-            # Its answer came too late, or was lost.
-            self._protected(now, number, name)
+        for number in listed:
+            if number in self.unprotected:  # its answer came too late, or was lost
+                self._protected(now, number, name)
+            entry = self._queue.get(number)
+            if entry is not None and entry.outside:
+                self.narrowed(number, entry.remaining)
         self._missing.update(
             number
             for number, write in self._committing.items()
@@ -509,11 +517,7 @@ class Protection:
             self._due.popleft()
 
     def timer(self, now: float) -> None:
-        """Go on without partners that do not answer in time.
-
-        One that answers for other copies is slow with this one, a large one maybe; one that answers for
-        none is distrusted: its link is closed, and nothing waits for it.
-        """
+        """Go on without partners that do not answer in time; who answers for no copy at all is distrusted."""
         if self._late_retry_at <= now:
             self._late_retry_at = 0.0
         self._skip_answered()
@@ -568,7 +572,7 @@ class Protection:
             if under_way_bytes and under_way_bytes + size_bytes > LATE_COPY_BYTES_MAX:
                 return
             if entry.message.data is not None:
-                self._send_late(now, entry.message, holder)
+                self._send_late(now, replace(entry.message, recipients=entry.remaining), holder)
             else:
                 self._reading[number] = size_bytes
                 self.wanted.append(number)
@@ -592,4 +596,4 @@ class Protection:
             if data is None:
                 self._late_retry_at = now + LATE_RETRY_S
         else:
-            self._send_late(now, replace(entry.message, data=data), holder)
+            self._send_late(now, replace(entry.message, data=data, recipients=entry.remaining), holder)

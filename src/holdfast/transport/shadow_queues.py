@@ -36,6 +36,7 @@ from holdfast.transport.shadow_writes import (
     ForgetTakeOver,
     HeldCopy,
     HoldCopy,
+    NarrowCopy,
     RecoveredShadows,
     TakeOver,
 )
@@ -45,7 +46,7 @@ from holdfast.wire import shadow
 TAKE_OVER_COUNT = 500  # per write, so that delivery begins with the first of many
 REWRITE_S = 5.0
 
-HolderWrite = HoldCopy | DropCopies | TakeOver | ForgetTakeOver
+HolderWrite = HoldCopy | DropCopies | NarrowCopy | TakeOver | ForgetTakeOver
 
 
 @dataclass(slots=True, eq=False)
@@ -118,7 +119,7 @@ class ShadowQueues:
         self._primaries: dict[str, _Primary] = {}
         # Copies for which a write is under way that lets them go or takes them over; by our numbers.
         self._leaving: dict[int, HeldCopy] = {}
-        self._rewrite: list[DropCopies | TakeOver | ForgetTakeOver] = []
+        self._rewrite: list[DropCopies | NarrowCopy | TakeOver | ForgetTakeOver] = []
         self._rewrite_at: float | None = None
         # Copies that became durable when their primary had another identity already.
         self._lost_late: list[tuple[str, int]] = []
@@ -227,6 +228,8 @@ class ShadowQueues:
                 self._copy(now, name, primary, frame)
             case shadow.Finished():
                 self._finished(now, name, primary, frame)
+            case shadow.Narrowed():
+                self._narrowed(primary, frame)
             case shadow.Noted():
                 known = primary.taken_over.get(primary.identity, {})
                 if numbers := tuple(each for each in frame.numbers if each in known):
@@ -253,6 +256,15 @@ class ShadowQueues:
         held = HeldCopy(replace(message, data=None), name, primary.identity, frame.number)
         primary.copies[frame.number] = _Copy(held)
         self.writes.append(HoldCopy(message, name, primary.identity, frame.number, line))
+
+    def _narrowed(self, primary: _Primary, frame: shadow.Narrowed) -> None:
+        """Keep a copy for the recipients that are left: a take-over must not send to the others again."""
+        copy = primary.copies.get(frame.number)
+        if copy is None or not frame.recipients:
+            return
+        message = replace(copy.held.message, recipients=frame.recipients)
+        copy.held = replace(copy.held, message=message)
+        self.writes.append(NarrowCopy(message.number, frame.recipients))
 
     def _line(self, now: float, event_id: EventId, message: QueuedMessage, primary: str) -> str:
         details = LineDetails(reference=primary)
@@ -361,6 +373,8 @@ class ShadowQueues:
                         self.frames.append((name, shadow.Discarded(numbers)))
             case TakeOver():
                 self._took_over(self._left(write.numbers))
+            case NarrowCopy():
+                pass
             case ForgetTakeOver():
                 known = self._primaries[write.primary].taken_over[write.identity]
                 for number in write.numbers:

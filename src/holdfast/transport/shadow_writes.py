@@ -67,6 +67,14 @@ class DropCopies(ShadowStructure, frozen=True):
     tracking: str = ""
 
 
+class NarrowCopy(ShadowStructure, frozen=True):
+    """Keep a shadow copy, by our number, for these recipients alone: a host outside has it for the others."""
+
+    number: int
+    recipients: tuple[str, ...]
+    tracking: ClassVar[str] = ""
+
+
 class TakeOver(ShadowStructure, frozen=True):
     """Make shadow copies messages of our own queue, by our numbers, without a copy since an instant.
 
@@ -102,7 +110,9 @@ class PurgeKept(ShadowStructure, frozen=True):
     tracking: ClassVar[str] = ""
 
 
-TableWrite = Copied | ForgetCopies | DropCopies | TakeOver | ForgetTakeOver | Resubmit | PurgeKept
+TableWrite = (
+    Copied | ForgetCopies | DropCopies | NarrowCopy | TakeOver | ForgetTakeOver | Resubmit | PurgeKept
+)
 ShadowWrite = HoldCopy | TableWrite
 
 

@@ -69,6 +69,13 @@ class Finished(Structure, frozen=True):
     gone: tuple[int, ...]
 
 
+class Narrowed(Structure, frozen=True):
+    """A host outside has the message for some recipients; only these are left. Not answered."""
+
+    number: int
+    recipients: tuple[str, ...]
+
+
 class AnswersRead(Structure, frozen=True):
     """The senders of messages with these fingerprints have read our 250: the same again is a new message."""
 
@@ -131,7 +138,7 @@ class Pong(Structure, frozen=True):
     """The holder lives."""
 
 
-PrimaryFrame = Copy | Finished | AnswersRead | Noted | Ping
+PrimaryFrame = Copy | Finished | Narrowed | AnswersRead | Noted | Ping
 HolderFrame = Held | NotHeld | Discarded | Holding | TookOver | Pong
 
 _encoder = msgspec.msgpack.Encoder()
