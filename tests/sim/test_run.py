@@ -198,6 +198,8 @@ def test_letters_that_nobody_can_take_fail_the_liveness_phase() -> None:
         ("plug-pull-pair", 61),
         # Two partners held a copy of a message that was on its way to our disk, and one kept it for ever.
         ("partition", 245),
+        # A copy that came about late, at a partner that takes no others for a while, was never discarded.
+        ("disk-loss", 329),
     ],
 )
 def test_what_the_simulator_found_in_shadow_copies_stays_right(scenario: str, seed: int) -> None:

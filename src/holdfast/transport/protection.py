@@ -277,7 +277,7 @@ class Protection:
         elif write.holder == UNPROTECTED:
             self.unprotected[number] = now
             for name, partner in self._partners.items():
-                if partner.usable and number in (partner.listed or ()):
+                if number in (partner.listed or ()):
                     self._protected(now, number, name)  # its copy came about all the same
                     return
 
