@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from holdfast.directory.model import Protect
-from node.pair import Pair
+from node.pair import BODY, Pair
 
 USER1, USER2 = "user1@example.test", "user2@example.test"
 
@@ -341,3 +343,21 @@ def test_a_partner_that_commits_and_never_answers_costs_one_wait() -> None:
     del mail2.node._shadows.links.to_primary
     pair.wait(60.0)
     assert mail2.held.copy_count == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "count"), [(BODY, 1), (b"Subject: alarm\r\n\r\nfire\r\n", 2)], ids=["with Message-ID", "without"]
+)
+def test_a_repetition_whose_first_answer_nobody_knows_to_be_read_is_dropped_for_a_while_only(
+    body: bytes, count: int
+) -> None:
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    mail1.send(USER1, body=body)
+    pair.move()
+    mail1.die()  # the sender has read its 250, and mail2 is never told
+    mail1.start()
+    pair.wait(3700.0)
+    mail2.send(USER1, body=body)
+    pair.wait(60.0)
+    assert len(mail1.mailbox("user1")) == count

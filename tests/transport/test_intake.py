@@ -394,12 +394,12 @@ def test_the_lines_about_a_second_try_leave_the_first_open() -> None:
     # Its first try came elsewhere, so this server gave it the id from there; the second try comes here again.
     taken = intake()
     fingerprint = fingerprint_of(message())
-    taken.first_try_elsewhere(0.0, fingerprint, NetworkMessageId("id-elsewhere"))
+    taken.first_try_elsewhere(0.0, fingerprint, NetworkMessageId("id-elsewhere"), named=True)
     first = take(taken, 1.0, ONE)
     assert isinstance(first, AddMessage)
     assert first.message.network_message_id == "id-elsewhere"
     taken.connection_lost(2.0, ONE)
-    taken.first_try_elsewhere(3.0, fingerprint, NetworkMessageId("id-elsewhere"))
+    taken.first_try_elsewhere(3.0, fingerprint, NetworkMessageId("id-elsewhere"), named=True)
     second = take(taken, 4.0, TWO)
     assert isinstance(second, TrackOnly)
     lines = [parse_line(line) for line in second.tracking.split("\n") if line.strip()]

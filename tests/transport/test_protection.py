@@ -4,7 +4,8 @@ import pytest
 
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import NetworkMessageId
-from holdfast.transport.protection import LATE_COPY_COUNT_MAX, OUTSIDE, Protection
+from holdfast.transport.copy_state import OUTSIDE
+from holdfast.transport.protection import LATE_COPY_COUNT_MAX, Protection
 from holdfast.transport.queue import AddMessage, Queue, QueuedMessage, RecoveredQueue
 from holdfast.transport.shadow_writes import Copied, ForgetCopies
 from holdfast.transport.tracking import TrackingWriter
@@ -249,9 +250,9 @@ def test_what_was_taken_over_is_nobodys_copy_and_says_whether_it_may_have_gone_o
     waiting, inside, outside = desk.protected(), desk.protected(), desk.protected()
     desk.protection.finished(inside, kept=True, outside=False)
     desk.protection.finished(outside, kept=False, outside=True)
-    assert not desk.protection.taken_over(inside)
-    assert desk.protection.taken_over(outside)
-    desk.protection.taken_over(waiting)
+    assert not desk.protection.taken_over("mail2", inside)
+    assert desk.protection.taken_over("mail2", outside)
+    desk.protection.taken_over("mail2", waiting)
     assert desk.protection.protected_count == 0
     assert desk.protection.discard_count("mail2") == 0
 
@@ -273,7 +274,7 @@ def test_an_earlier_life_is_taken_over() -> None:
     assert desk.protection.held_by("mail2") == [1]
     assert desk.protection.unprotected == {2: 7.0}
     assert desk.protection.discard_count("mail2") == 1
-    assert desk.protection.taken_over(3)  # whether it went out is not known any more
+    assert desk.protection.taken_over("mail2", 3)  # whether it went out is not known any more
     assert OUTSIDE
 
 
@@ -453,3 +454,16 @@ def test_what_a_host_outside_has_is_no_longer_held_for_its_recipient() -> None:
     desk.protection.link_down(NOW, "mail2")
     desk.up(holds=(number,))  # it may not have heard
     assert ("mail2", shadow.Narrowed(number, ("b@x",))) in desk.said()
+
+
+def test_what_one_partner_took_over_is_discarded_at_the_one_that_held_a_copy_since() -> None:
+    # Found by the simulator: an earlier holder took a message over; a later one kept its copy for ever.
+    desk = Desk("mail2", "mail3")
+    desk.up("mail3")
+    number = desk.protected("mail3")
+    desk.said()
+    desk.up("mail2")
+    desk.protection.taken_over("mail2", number)
+    assert desk.protection.holder_of(number) == "mail3"
+    desk.protection.finished(number, kept=False, outside=False)
+    assert ("mail3", shadow.Finished((), (number,))) in desk.said()

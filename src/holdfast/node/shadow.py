@@ -133,7 +133,10 @@ class Shadows:
         for copy in shadows.copies:  # whose senders may come here, now as before
             if copy.message.fingerprint:
                 self._intake.first_try_elsewhere(
-                    now, copy.message.fingerprint, copy.message.network_message_id
+                    now,
+                    copy.message.fingerprint,
+                    copy.message.network_message_id,
+                    named=copy.message.message_id != "",
                 )
         if self.protection.active:
             self._expose_rest(now)
@@ -241,7 +244,9 @@ class Shadows:
         if isinstance(frame, shadow.AnswersRead):
             self._intake.answers_read_elsewhere(frame.fingerprints)
         elif isinstance(frame, shadow.Copy) and frame.fingerprint:
-            self._intake.first_try_elsewhere(now, frame.fingerprint, frame.network_message_id)
+            self._intake.first_try_elsewhere(
+                now, frame.fingerprint, frame.network_message_id, named=frame.message_id != ""
+            )
         self.held.said(now, name, frame)
 
     def heard(self, now: float, name: str) -> None:
@@ -254,7 +259,7 @@ class Shadows:
         """A partner answers for messages of ours: leave to it what waits here."""
         left_count = both_count = 0
         for number in numbers:
-            outside = self.protection.taken_over(number)
+            outside = self.protection.taken_over(name, number)
             entry = self._queue.get(number)
             if entry is None:
                 both_count += outside

@@ -65,6 +65,7 @@ from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter, tr
 from holdfast.wire.headers import Trace, decode_words, received_header
 
 UNREAD_S = 5.0
+UNNAMED_S = 3600.0
 # How long it may take, without any other commit, until it is durable that a 250 was read.
 SETTLE_S = 1.0
 FINGERPRINT_BYTES = 16
@@ -157,22 +158,26 @@ class Intake:
         # client pipelines whole messages.
         self._unread: dict[ConnectionId, list[_Answer]] = {}
         self._by_fingerprint: dict[bytes, list[_Answer]] = {}
-        # First tries that another server took in, by fingerprint: copy, and since when; oldest first.
+        # First tries that another server took in, by fingerprint: copy, and until when; oldest first.
         self._elsewhere: OrderedDict[bytes, tuple[NetworkMessageId, float]] = OrderedDict()
         # Fingerprints that the queue database holds, and those of them that it may forget.
         self._kept: set[bytes] = set()
         self._settled: dict[bytes, None] = {}
 
     def first_try_elsewhere(
-        self, now: float, fingerprint: bytes, network_message_id: NetworkMessageId
+        self, now: float, fingerprint: bytes, network_message_id: NetworkMessageId, *, named: bool
     ) -> None:
         """Another server of ours takes this message in at this moment; its sender may come here next.
 
         The same message is then one of ours as well, since the other one may get lost before it is
         acknowledged. It keeps its network message id, by which mailboxes take only one of the two.
+
+        ``named``: it has a Message-ID. One without may be an alarm that a script sends again and again; when
+        the news that its answer was read got lost, that is taken for a second try no longer than a sender
+        that got no answer waits at first.
         """
         self._elsewhere.pop(fingerprint, None)
-        self._elsewhere[fingerprint] = (network_message_id, now)
+        self._elsewhere[fingerprint] = (network_message_id, now + (self.memory_s if named else UNNAMED_S))
         while len(self._elsewhere) > self._count_max:
             self._elsewhere.popitem(last=False)
 
@@ -188,7 +193,7 @@ class Intake:
         if message.transfer is not None:
             return NetworkMessageId(message.transfer.network_message_id)
         known = self._elsewhere.get(fingerprint)
-        if known is None or now - known[1] >= self.memory_s:
+        if known is None or now >= known[1]:
             return None
         return known[0]
 

@@ -26,11 +26,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.events import LogEvent, happened
 from holdfast.transport import shadow_events as events
+from holdfast.transport.copy_state import KEPT, OUTSIDE, Partner, Waiting
 from holdfast.transport.outcomes import facts_of
 from holdfast.transport.queue import AddMessage, Queue, QueuedMessage
 from holdfast.transport.shadow_copy import copy_of, late_copy_of
@@ -42,46 +43,8 @@ UNPROTECTED = ""  # in place of a holder's name
 LATE_COPY_COUNT_MAX = 32  # on their way at once
 LATE_COPY_BYTES_MAX = 32 << 20
 LATE_RETRY_S = 10.0
-# What is known of a finished message: it is in the Safety Net; a next hop may have it.
-KEPT, OUTSIDE = 1, 2
 _NO_COPY = LineDetails(recipient_status="unprotected: no partner could take a copy")
 REFUSAL = Refusal("Message failed to be made redundant", code=451, status="4.4.0")  # SR13-3
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A message that is not in our queue yet: its copy is on its way."""
-
-    write: AddMessage
-    holder: str
-    required: bool
-    asked: tuple[str, ...] = ()  # before this one
-
-
-@dataclass(slots=True)
-class _Partner:
-    """What we know of a partner.
-
-    Attributes:
-        listed: what it said that it holds, until it has said all; None when its link is down.
-        usable: whether new copies may go there.
-        discards: finished messages by number, and what is known of their end (``KEPT``, ``OUTSIDE``).
-        untold: those of them that were not told on this link.
-        given: what it was asked to hold and has not answered, on this link or an earlier one.
-        answered_at: when it last answered for a copy.
-    """
-
-    listed: set[int] | None = None
-    usable: bool = False
-    discards: dict[int, int] = field(default_factory=dict)
-    untold: dict[int, None] = field(default_factory=dict)
-    given: set[int] = field(default_factory=set)
-    answered_at: float = 0.0
-
-    def discard(self, number: int, end: int) -> None:
-        self.discards[number] = end
-        if self.listed is not None:
-            self.untold[number] = None
 
 
 class Protection:
@@ -97,8 +60,8 @@ class Protection:
         self._wait_s = 5.0
         # In the order in which they are asked.
         self.partner_names: tuple[str, ...] = ()
-        self._partners: dict[str, _Partner] = {}
-        self._waiting: dict[int, _Waiting] = {}
+        self._partners: dict[str, Partner] = {}
+        self._waiting: dict[int, Waiting] = {}
         # Messages that were decided on and are on their way to the disk.
         self._committing: dict[int, AddMessage] = {}
         # Those of them whose holder turned out not to have them any more.
@@ -135,7 +98,7 @@ class Protection:
         self.partner_names = names
         self._wait_s = wait_s
         for name in names:
-            self._partners.setdefault(name, _Partner())
+            self._partners.setdefault(name, Partner())
         for name in [each for each in self._partners if each not in names]:
             # A server that is no longer declared: what it holds is nobody's.
             self.link_down(now, name)
@@ -157,11 +120,11 @@ class Protection:
             if holder:
                 self._holders[number] = holder
                 self.unprotected.pop(number, None)  # as all were taken for before this was read
-                self._partners.setdefault(holder, _Partner())
+                self._partners.setdefault(holder, Partner())
             else:
                 self.unprotected[number] = since
         for number, holder, kept in discards:
-            self._partners.setdefault(holder, _Partner()).discards[number] = kept * KEPT | OUTSIDE
+            self._partners.setdefault(holder, Partner()).discards[number] = kept * KEPT | OUTSIDE
 
     def holder_of(self, number: int) -> str | None:
         """Who holds the copy of a message in our queue; empty for nobody, None when copies are no matter."""
@@ -225,7 +188,7 @@ class Protection:
         self, now: float, write: AddMessage, holder: str, *, required: bool, asked: tuple[str, ...] = ()
     ) -> None:
         number = write.message.number
-        self._waiting[number] = _Waiting(write, holder, required, asked)
+        self._waiting[number] = Waiting(write, holder, required, asked)
         self._give(now, holder, copy_of(write.message, self._tracking.wall(now), sender_may_repeat=True))
 
     def _give(self, now: float, holder: str, copy: shadow.Copy) -> None:
@@ -247,7 +210,7 @@ class Protection:
         facts = facts_of(message)
         return self._tracking.line(now, event_id, "REDUNDANCY", facts, message.recipients, details)
 
-    def _without(self, now: float, waiting: _Waiting) -> None:
+    def _without(self, now: float, waiting: Waiting) -> None:
         """Decide on a message whose partner does not answer: another partner, or none."""
         # Who could not take it once is not asked for the same message again.
         asked = (*waiting.asked, waiting.holder)
@@ -374,7 +337,7 @@ class Protection:
         if frame.complete:
             self._reconcile(now, name, partner, partner.listed)
 
-    def _reconcile(self, now: float, name: str, partner: _Partner, listed: set[int]) -> None:
+    def _reconcile(self, now: float, name: str, partner: Partner, listed: set[int]) -> None:
         partner.usable = True
         for number in listed:
             if number in self.unprotected:  # its answer came too late, or was lost
@@ -471,31 +434,40 @@ class Protection:
         if partner is not None:
             self._forget(partner, [each for each in numbers if each in partner.discards])
 
-    def _forget(self, partner: _Partner, numbers: list[int]) -> None:
+    def _forget(self, partner: Partner, numbers: list[int]) -> None:
         for number in numbers:
             del partner.discards[number]
             partner.untold.pop(number, None)
         if numbers:
             self.writes.append(ForgetCopies(tuple(numbers)))
 
-    def taken_over(self, number: int) -> bool:
-        """The holder of a message answers for it now; nobody holds a copy of it for us.
+    def taken_over(self, name: str, number: int) -> bool:
+        """A partner answers for a message now: what it held is no copy of ours any more; what others hold is.
 
         Returns:
-            Whether it may have gone to a next hop already, as far as we know.
+            Whether it may have gone to a host outside already, as far as we know.
         """
-        self._holders.pop(number, None)
         self.unprotected.pop(number, None)
-        self._late.pop(number, None)
-        ends = [each.discards.pop(number) for each in self._partners.values() if number in each.discards]
-        for each in self._partners.values():
-            each.untold.pop(number, None)
-        if number in self._gated:
-            _, end, exposed = self._gated.pop(number)
-            ends.append(end)
-            for report in exposed:
-                del self._gates[report]
-        self.writes.append(ForgetCopies((number,)))
+        ends = [each.discards[number] for each in self._partners.values() if number in each.discards]
+        its_own = self._holders.get(number) == name
+        if its_own:
+            del self._holders[number]
+        if self._late_holder(number) == name:
+            del self._late[number]
+        partner = self._partners.get(name)
+        if partner is not None and partner.discards.pop(number, None) is not None:
+            partner.untold.pop(number, None)
+            its_own = True
+        gated = self._gated.get(number)
+        if gated is not None:
+            ends.append(gated[1])
+            if gated[0] == name:
+                del self._gated[number]
+                for report in gated[2]:
+                    del self._gates[report]
+                its_own = True
+        if its_own:
+            self.writes.append(ForgetCopies((number,)))
         return bool(ends[0] & OUTSIDE) if ends else True
 
     # --- time --------------------------------------------------------------------------------------
@@ -545,7 +517,7 @@ class Protection:
         if self.unprotected and self._late_retry_at <= now:
             self._copy_late(now)
 
-    def _tell_discards(self, name: str, partner: _Partner) -> None:
+    def _tell_discards(self, name: str, partner: Partner) -> None:
         numbers, partner.untold = list(partner.untold), {}
         for start in range(0, len(numbers), shadow.NUMBERS_PER_FRAME):
             some = numbers[start : start + shadow.NUMBERS_PER_FRAME]
