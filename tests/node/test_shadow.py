@@ -318,6 +318,28 @@ def test_a_server_that_lives_and_was_declared_lost_leaves_its_messages_to_the_ot
     assert any("took over 1 messages of ours; 1 that waited" in each for each in mail1.log)
 
 
+def test_what_is_taken_over_during_our_own_commit_is_left_to_the_other_once_it_is_durable() -> None:
+    # Found by the simulator: the disk was slow here, and the partner was told at once that we had noted it.
+    pair = linked()
+    mail1, mail2 = pair.sides.values()
+    pair.no_mail = True
+    mail1.hold_commits = True
+    mail1.send(USER2)
+    pair.move(deliver=False)
+    assert mail2.held.declare_lost(pair.now, "mail1") == 1
+    mail2.do(mail2.node.timer)
+    pair.wait(1.0)
+    assert mail2.disk.shadows.taken_over  # we have not noted it yet
+    mail1.hold_commits = False
+    pair.wait(1.0)
+    assert not mail1.disk.messages
+    assert not mail2.disk.shadows.taken_over
+    pair.no_mail = False
+    pair.wait(900.0)
+    assert len(mail2.mailbox("user2")) == 1
+    assert mail1.ledger().unaccounted_count == mail2.ledger().unaccounted_count == 0
+
+
 def test_what_both_may_have_brought_to_a_mailbox_of_ours_is_there_once_and_counts_as_nothing() -> None:
     pair = linked()
     mail1, mail2 = pair.sides.values()

@@ -324,6 +324,42 @@ def test_a_copy_that_came_about_while_we_commit_without_it_counts(listed: bool) 
     assert desk.protection.holder_of(number) == "mail2"
 
 
+def test_a_copy_that_was_discarded_meanwhile_protects_nothing() -> None:
+    # Found by the simulator: the first partner listed its copy while the second was asked, and discarded it.
+    desk = Desk("mail2", "mail3")
+    desk.up("mail2")
+    desk.up("mail3")
+    write = desk.message()
+    assert not desk.protection.take(NOW, write, required=False)
+    number = write.message.number
+    desk.protection.link_down(NOW, "mail2")
+    desk.up("mail2", holds=(number,))
+    desk.protection.link_down(NOW, "mail3")
+    assert write.holder == ""
+    desk.up("mail3")
+    desk.protection.held(NOW, "mail3", (number,))
+    desk.protection.discarded("mail2", (number,))
+    desk.commit(write)
+    assert desk.protection.holder_of(number) == "mail3"
+
+
+def test_of_two_copies_that_came_about_while_we_commit_without_one_the_second_is_discarded() -> None:
+    desk = Desk("mail2", "mail3")
+    desk.up("mail2")
+    desk.up("mail3")
+    write = desk.message()
+    assert not desk.protection.take(NOW, write, required=False)
+    number = write.message.number
+    desk.protection.link_down(NOW, "mail2")
+    desk.protection.link_down(NOW, "mail3")
+    desk.up("mail2", holds=(number,))
+    desk.up("mail3", holds=(number,))
+    desk.commit(write)
+    assert desk.protection.holder_of(number) == "mail2"
+    assert desk.protection.discard_count("mail2") == 0
+    assert desk.protection.discard_count("mail3") == 1
+
+
 def test_the_copies_of_what_could_not_be_committed_go_wherever_they_are() -> None:
     desk = Desk()
     desk.up()

@@ -76,6 +76,8 @@ class Shadows:
         self._asking_until = 0.0
         # Messages that a partner took over and we have not quite finished with.
         self._noting: dict[int, str] = {}
+        # Those of them that are not in our queue yet: their commit is under way.
+        self._noting_later: dict[int, str] = {}
         self.sent_by_both_count = 0
         self.outputs: list[TransportOutput] = []
         self.writes: list[QueueWrite] = []
@@ -259,6 +261,9 @@ class Shadows:
         """A partner answers for messages of ours: leave to it what waits here."""
         left_count = both_count = 0
         for number in numbers:
+            if self.protection.is_committing(number):
+                self._noting_later[number] = name
+                continue
             outside = self.protection.taken_over(name, number)
             entry = self._queue.get(number)
             if entry is None:
@@ -276,6 +281,13 @@ class Shadows:
         if both_count:
             self.sent_by_both_count += both_count
             self.logs.append(happened(events.SENT_BY_BOTH, server=name, message_count=both_count))
+
+    def _take_up_later(self, now: float) -> None:
+        """See to what was taken over before it was in our queue."""
+        for number, name in list(self._noting_later.items()):
+            if not self.protection.is_committing(number):
+                del self._noting_later[number]
+                self._took_over(now, name, (number,))
 
     def _note(self, name: str, number: int) -> None:
         self.links.to_partner(name, shadow.Noted((number,)))
@@ -332,6 +344,8 @@ class Shadows:
     def work(self, now: float) -> bool:
         """Turn what the parts have decided into outputs and writes; returns whether there is anything new."""
         protection, held, links = self.protection, self.held, self.links
+        if self._noting_later:
+            self._take_up_later(now)
         if protection.active or protection.frames:
             protection.advance(now)
         while protection.distrusted:

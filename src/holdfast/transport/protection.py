@@ -240,9 +240,12 @@ class Protection:
         elif write.holder == UNPROTECTED:
             self.unprotected[number] = now
             for name, partner in self._partners.items():
-                if number in (partner.listed or ()):
+                if number not in (partner.listed or ()) or number in partner.discards:
+                    continue
+                if number in self.unprotected:
                     self._protected(now, number, name)  # its copy came about all the same
-                    return
+                else:
+                    partner.discard(number, OUTSIDE)  # and another one too
 
     def failed(self, write: AddMessage) -> None:
         """A message could not be committed here, and its sender is told: its copy may go."""
@@ -340,7 +343,8 @@ class Protection:
     def _reconcile(self, now: float, name: str, partner: Partner, listed: set[int]) -> None:
         partner.usable = True
         for number in listed:
-            if number in self.unprotected:  # its answer came too late, or was lost
+            if number in self.unprotected and number not in partner.discards:
+                # its answer came too late, or was lost
                 self._protected(now, number, name)
             entry = self._queue.get(number)
             if entry is not None and entry.outside:
@@ -409,6 +413,10 @@ class Protection:
             elif number not in partner.discards and number not in self._gated:
                 partner.discard(number, OUTSIDE)
 
+    def is_committing(self, number: int) -> bool:
+        """Whether a message is on its way into our queue, with what is known about its copy."""
+        return number in self._committing
+
     def _is_committed_without(self, number: int) -> bool:
         write = self._committing.get(number)
         return write is not None and write.holder == UNPROTECTED
@@ -438,6 +446,8 @@ class Protection:
         for number in numbers:
             del partner.discards[number]
             partner.untold.pop(number, None)
+            if partner.listed is not None:
+                partner.listed.discard(number)
         if numbers:
             self.writes.append(ForgetCopies(tuple(numbers)))
 
