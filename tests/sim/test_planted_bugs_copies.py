@@ -251,7 +251,7 @@ class TakesSecondTriesForNew(Intake):
     """Gives a second try an id of its own although a copy of the first is held."""
 
     def first_try_elsewhere(
-        self, now: float, fingerprint: bytes, network_message_id: NetworkMessageId
+        self, now: float, fingerprint: bytes, network_message_id: NetworkMessageId, *, named: bool
     ) -> None:
         pass
 
