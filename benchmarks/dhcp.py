@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from dhcp_peers import PRIORITY, DhcpPeer, Holdfast, Isc, Kea, Load, Pool, declare, namespaces
@@ -59,8 +60,8 @@ def measure(folder: Path, arguments: argparse.Namespace) -> tuple[list[Row], dic
             name = f"Kea, memfile without sync, {thread_count} thread{'s' if thread_count > 1 else ''}"
             compare(
                 f"{WINDOW} outstanding",
-                lambda: bench.rate(ours, "ours"),
-                lambda kea=kea, name=name: bench.rate(kea, name),  # type: ignore[misc]  # bound early
+                partial(bench.rate, ours, "ours"),
+                partial(bench.rate, kea, name),
                 name,
             )
         for pool in (SMALL, LARGE):
@@ -68,8 +69,8 @@ def measure(folder: Path, arguments: argparse.Namespace) -> tuple[list[Row], dic
             isc, same = Isc(folder, pool), Holdfast(folder, pool)
             compare(
                 f"{WINDOW} outstanding, pool of {pool.size:,}",
-                lambda same=same, limit=limit: bench.rate(same, "ours, small pool", limit=limit),  # type: ignore[misc]
-                lambda isc=isc, limit=limit: bench.rate(isc, "ISC", limit=limit),  # type: ignore[misc]  # as above
+                partial(bench.rate, same, "ours, small pool", limit=limit),
+                partial(bench.rate, isc, "ISC", limit=limit),
                 "ISC dhcpd, synced",
             )
         alone = {}

@@ -46,9 +46,14 @@ class Desk:
         self.commit(write)
         return write.message.number
 
-    def protected(self, name: str = "mail2") -> int:
+    def waiting(self) -> AddMessage:
+        """A message whose copy a partner was asked to hold."""
         write = self.message()
         assert not self.protection.take(NOW, write, required=False)
+        return write
+
+    def protected(self, name: str = "mail2") -> int:
+        write = self.waiting()
         self.protection.held(NOW, name, (write.message.number,))
         assert self.protection.ready.pop() is write
         self.commit(write)
@@ -58,6 +63,14 @@ class Desk:
         self.protection.advance(NOW)
         frames, self.protection.frames = self.protection.frames, []
         return frames
+
+
+def pair_of_partners() -> Desk:
+    """A desk whose two partners are up."""
+    desk = Desk("mail2", "mail3")
+    desk.up("mail2")
+    desk.up("mail3")
+    return desk
 
 
 def test_nothing_goes_to_a_partner_before_it_has_listed_what_it_holds() -> None:
@@ -127,9 +140,7 @@ def test_a_partner_that_goes_away_decides_for_what_waited(required: bool) -> Non
 
 
 def test_the_next_partner_is_asked_when_the_first_is_gone() -> None:
-    desk = Desk("mail2", "mail3")
-    desk.up("mail2")
-    desk.up("mail3")
+    desk = pair_of_partners()
     write = desk.message()
     desk.protection.take(NOW, write, required=True)
     desk.protection.link_down(NOW, "mail2")
@@ -282,8 +293,7 @@ def test_a_copy_of_what_is_on_its_way_to_our_disk_is_not_discarded_when_the_link
     # Found by the simulator: our commit took longer than the link was down.
     desk = Desk()
     desk.up()
-    write = desk.message()
-    assert not desk.protection.take(NOW, write, required=False)
+    write = desk.waiting()
     number = write.message.number
     desk.protection.held(NOW, "mail2", (number,))
     desk.protection.link_down(NOW, "mail2")
@@ -297,8 +307,7 @@ def test_a_copy_of_what_is_on_its_way_to_our_disk_is_not_discarded_when_the_link
 def test_a_copy_that_is_lost_while_we_commit_is_made_again() -> None:
     desk = Desk()
     desk.up()
-    write = desk.message()
-    assert not desk.protection.take(NOW, write, required=False)
+    write = desk.waiting()
     number = write.message.number
     desk.protection.held(NOW, "mail2", (number,))
     desk.protection.link_down(NOW, "mail2")
@@ -312,8 +321,7 @@ def test_a_copy_that_is_lost_while_we_commit_is_made_again() -> None:
 def test_a_copy_that_came_about_while_we_commit_without_it_counts(listed: bool) -> None:
     desk = Desk()
     desk.up()
-    write = desk.message()
-    assert not desk.protection.take(NOW, write, required=False)
+    write = desk.waiting()
     number = write.message.number
     desk.protection.link_down(NOW, "mail2")
     assert write.holder == ""
@@ -326,11 +334,8 @@ def test_a_copy_that_came_about_while_we_commit_without_it_counts(listed: bool) 
 
 def test_a_copy_that_was_discarded_meanwhile_protects_nothing() -> None:
     # Found by the simulator: the first partner listed its copy while the second was asked, and discarded it.
-    desk = Desk("mail2", "mail3")
-    desk.up("mail2")
-    desk.up("mail3")
-    write = desk.message()
-    assert not desk.protection.take(NOW, write, required=False)
+    desk = pair_of_partners()
+    write = desk.waiting()
     number = write.message.number
     desk.protection.link_down(NOW, "mail2")
     desk.up("mail2", holds=(number,))
@@ -344,11 +349,8 @@ def test_a_copy_that_was_discarded_meanwhile_protects_nothing() -> None:
 
 
 def test_of_two_copies_that_came_about_while_we_commit_without_one_the_second_is_discarded() -> None:
-    desk = Desk("mail2", "mail3")
-    desk.up("mail2")
-    desk.up("mail3")
-    write = desk.message()
-    assert not desk.protection.take(NOW, write, required=False)
+    desk = pair_of_partners()
+    write = desk.waiting()
     number = write.message.number
     desk.protection.link_down(NOW, "mail2")
     desk.protection.link_down(NOW, "mail3")
@@ -363,8 +365,7 @@ def test_of_two_copies_that_came_about_while_we_commit_without_one_the_second_is
 def test_the_copies_of_what_could_not_be_committed_go_wherever_they_are() -> None:
     desk = Desk()
     desk.up()
-    write = desk.message()
-    assert not desk.protection.take(NOW, write, required=False)
+    write = desk.waiting()
     desk.protection.link_down(NOW, "mail2")
     desk.up(holds=(write.message.number,))
     desk.said()
@@ -402,11 +403,8 @@ def test_no_late_copy_goes_where_the_discard_of_an_older_one_is_still_under_way(
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_second_copy_of_what_is_committed_with_another_holder_is_discarded(listed: bool) -> None:
     # Found by the simulator: the first partner's link broke while it wrote, and came back during our commit.
-    desk = Desk("mail2", "mail3")
-    desk.up("mail2")
-    desk.up("mail3")
-    write = desk.message()
-    assert not desk.protection.take(NOW, write, required=False)
+    desk = pair_of_partners()
+    write = desk.waiting()
     number = write.message.number
     desk.protection.link_down(NOW, "mail2")
     desk.protection.held(NOW, "mail3", (number,))
@@ -419,9 +417,7 @@ def test_a_second_copy_of_what_is_committed_with_another_holder_is_discarded(lis
 
 
 def test_partners_that_both_refuse_a_message_are_asked_once_each() -> None:
-    desk = Desk("mail2", "mail3")
-    desk.up("mail2")
-    desk.up("mail3")
+    desk = pair_of_partners()
     write = desk.message()
     desk.protection.take(NOW, write, required=False)
     full = shadow.NotHeld((write.message.number,), "the disk is full")
