@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -102,6 +103,36 @@ def test_an_ack_means_that_the_lease_is_in_the_database(tmp_path: Path) -> None:
     run(tmp_path, scene)
     (log,) = (tmp_path / "audit").glob("*.log")
     assert [line.split(",")[0] for line in log.read_text("utf-8").splitlines()] == ["ID", "0", "10", "1"]
+
+
+def test_another_port_is_listened_at_without_a_restart(tmp_path: Path) -> None:
+    # A role that had read the organisation a moment before its port was declared stayed at the old one.
+    async def scene(service: Service) -> None:
+        old, service.port = service.port, free_udp_port()
+        moved = organisation(service.port)
+        service.runner.follow(moved, moved.dhcp_server("ns1"))
+        assert await service.lease(Client(1, giaddr=RELAY)) is not None
+        assert service.runner.serves_on() == [f"127.0.0.1:{service.port}"]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("0.0.0.0", old))  # nobody is there any more
+
+    run(tmp_path, scene)
+
+
+def test_another_port_that_is_taken_is_listened_at_once_it_is_free(tmp_path: Path) -> None:
+    async def scene(service: Service) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("0.0.0.0", 0))
+            service.port = taken.getsockname()[1]
+            moved = organisation(service.port)
+            service.runner.follow(moved, moved.dhcp_server("ns1"))
+            assert service.runner.serves_on() == []
+            assert f"cannot listen at UDP port {service.port}" in service.log.getvalue()
+        service.runner.follow(moved, moved.dhcp_server("ns1"))
+        assert service.runner.serves_on() == [f"127.0.0.1:{service.port}"]
+        assert await service.lease(Client(1, giaddr=RELAY)) is not None
+
+    run(tmp_path, scene)
 
 
 def test_on_a_full_disk_nobody_is_promised_anything_until_it_has_room(tmp_path: Path) -> None:

@@ -80,6 +80,10 @@ class DhcpRunner:
     def follow(self, organisation: Organisation, server: DhcpServer) -> None:
         """Go by another organisation."""
         self._declared = server
+        if server.port != self.port:
+            self._move_port(server.port)
+        elif not self._is_open:
+            self._open_port()
         self.node.organisation_changed(self._clock.now(), organisation)
         self._follow_interfaces()
         self.drain()
@@ -96,6 +100,15 @@ class DhcpRunner:
             return
         self._is_open = True
         asyncio.get_running_loop().add_reader(descriptor, self._readable)
+
+    def _move_port(self, port: int) -> None:
+        """Listen at another port; answers that are still to come leave by the new one."""
+        descriptor = self._sockets.move(port)
+        if descriptor is not None:
+            asyncio.get_running_loop().remove_reader(descriptor)
+        self.port = port
+        self._is_open = self._said_closed = False
+        self._open_port()
 
     def serves_on(self) -> list[str]:
         """Where we serve, for people."""

@@ -79,6 +79,20 @@ class DhcpSockets:
         self._udp = udp
         return udp.fileno()
 
+    def move(self, port: int) -> int | None:
+        """Close the datagram socket; the next ``open`` is at another port.
+
+        Returns:
+            What the descriptor was, None when none was open.
+        """
+        self._port = port
+        udp, self._udp = self._udp, None
+        if udp is None:
+            return None
+        descriptor = udp.fileno()
+        udp.close()
+        return descriptor
+
     def follow(self, interfaces: list[Interface]) -> None:
         """Serve on these interfaces."""
         self._interfaces = {each.number: each for each in interfaces}
@@ -112,7 +126,8 @@ class DhcpSockets:
     def send(self, replies: list[Reply]) -> None:
         """Send answers; what cannot be sent is told and lost: its client asks again."""
         udp = self._udp
-        assert udp is not None
+        if udp is None:
+            return  # the port was changed, and the new one cannot be had yet
         names, port = self._names, self._port
         for reply in replies:
             link, where, address, hardware, data, relay_port = reply
