@@ -134,6 +134,31 @@ def test_letters_go_to_both_servers() -> None:
     assert {each.server for each in sent.acknowledged.values()} == {"mail1", "mail2"}
 
 
+def test_a_sender_that_is_cancelled_in_a_conversation_hangs_up() -> None:
+    # It showed itself as an unclosed connection, now and then, where patience ended.
+    hung_up = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        await reader.readline()
+        writer.write(b"250 ok\r\n")
+        await reader.readline()  # MAIL, which is never answered
+        assert await reader.read() == b""
+        hung_up.set()
+        writer.close()
+
+    async def run() -> None:
+        listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+        place = Place("mail1", "127.0.0.1", listener.sockets[0].getsockname()[1])
+        load = Load((place,), iter([LETTER]), 1000.0, "run", random.Random(1))
+        await load.send_all(0.2)
+        async with asyncio.timeout(30):
+            await hung_up.wait()
+        listener.close()
+
+    asyncio.run(run())
+
+
 def test_patience_ends() -> None:
     sent = send(Server(lambda said, count: "421 4.3.2 later" if said == "MAIL" else ""), patience_s=0.2)
     assert sent.acknowledged == {}

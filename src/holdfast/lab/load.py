@@ -175,6 +175,18 @@ def _why(error: BaseException) -> str:
     return os.strerror(number) if number else type(error).__name__
 
 
+@dataclass(slots=True)
+class _Session:
+    """What one sender has open now; whoever is cancelled leaves it here to be closed."""
+
+    conversation: Conversation | None = None
+
+    async def close(self) -> None:
+        conversation, self.conversation = self.conversation, None
+        if conversation is not None:
+            await conversation.close()
+
+
 class Load:
     """Senders that keep a pace, whatever becomes of their letters."""
 
@@ -223,19 +235,20 @@ class Load:
             self._waiting.put_nowait(letter)
 
     async def _work(self) -> None:
-        conversation: Conversation | None = None
+        session = _Session()
         try:
             while (letter := await self._waiting.get()) is not None:
-                conversation = await self._until_taken(letter, conversation)
-                if conversation is not None and conversation.letter_count >= LETTERS_PER_SESSION:
-                    await conversation.close()
-                    conversation = None
+                await self._until_taken(letter, session)
+                if (
+                    session.conversation is not None
+                    and session.conversation.letter_count >= LETTERS_PER_SESSION
+                ):
+                    await session.close()
         finally:
-            if conversation is not None:
-                await conversation.close()
+            await session.close()
 
-    async def _until_taken(self, letter: Letter, conversation: Conversation | None) -> Conversation | None:
-        """Try one letter until it has its 250 or its 5xx; give back the connection where it still is one."""
+    async def _until_taken(self, letter: Letter, session: _Session) -> None:
+        """Try one letter until it has its 250 or its 5xx; the connection stays where it still is one."""
         text = self._text(letter)
         while True:
             await self._going.wait()
@@ -243,26 +256,24 @@ class Load:
             place = self._choose()
             self._trying_count += 1
             try:
-                if conversation is None:
-                    conversation = await Conversation.open(place)
-                place = conversation.place
-                await conversation.deliver(letter, text)
+                if session.conversation is None:
+                    session.conversation = await Conversation.open(place)
+                place = session.conversation.place
+                await session.conversation.deliver(letter, text)
             except _Again as again:
                 self.sent.put_off[again.text] = self.sent.put_off.get(again.text, 0) + 1
                 if again.uncertain:
                     self.sent.uncertain.add(letter.number)
-                conversation = await self._after(again, conversation)
-                if conversation is None:
+                await self._after(again, session)
+                if session.conversation is None:
                     self._down_until[place] = time.monotonic() + DOWN_S
             except _Refused as refused:
                 self.sent.refused[letter.number] = str(refused)
-                if conversation is not None:
-                    await conversation.close()
-                return None
+                await session.close()
+                return
             else:
-                server = conversation.place.server
-                self.sent.acknowledged[letter.number] = Acknowledged(time.monotonic(), server)
-                return conversation
+                self.sent.acknowledged[letter.number] = Acknowledged(time.monotonic(), place.server)
+                return
             finally:
                 self._trying_count -= 1
                 if not self._trying_count:
@@ -293,18 +304,15 @@ class Load:
         return self._luck.choice(answering or self._places)
 
     @staticmethod
-    async def _after(again: _Again, conversation: Conversation | None) -> Conversation | None:
-        if conversation is None:
-            return None
-        if not again.broken:
+    async def _after(again: _Again, session: _Session) -> None:
+        if session.conversation is not None and not again.broken:
             try:
-                await conversation.reset()
+                await session.conversation.reset()
             except (_Again, _Refused):
                 pass
             else:
-                return conversation
-        await conversation.close()
-        return None
+                return
+        await session.close()
 
     def _text(self, letter: Letter) -> bytes:
         head = (
