@@ -200,6 +200,8 @@ def test_letters_that_nobody_can_take_fail_the_liveness_phase() -> None:
         ("partition", 245),
         # A copy that came about late, at a partner that takes no others for a while, was never discarded.
         ("disk-loss", 329),
+        # The next message came pipelined behind a 250 that was lost, and the 250 was believed to be read.
+        ("partition", 20986),
     ],
 )
 def test_what_the_simulator_found_in_shadow_copies_stays_right(scenario: str, seed: int) -> None:

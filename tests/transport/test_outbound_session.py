@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -342,6 +343,24 @@ def test_deadlines() -> None:
     assert impatient.deadline(1000) == 1001
     impatient.receive(OK + OK + GO)
     assert impatient.deadline(1000) == 1600  # who gives up here sends twice
+
+
+@pytest.mark.parametrize("more", [b"", b"250-CHUNKING\r\n"])
+def test_a_server_of_ours_gets_a_message_only_after_the_answer_to_the_one_before(more: bytes) -> None:
+    # It takes whatever comes after its 250 for the proof that the 250 was read.
+    talk = fresh(OPPORTUNISTIC)
+    session = talk.session
+    session.receive(b"220 mx\r\n" + EHLO_TLS)
+    session.receive(b"220 go\r\n")
+    session.tls_started(replace(GOOD, server="mail2"))
+    session.receive(b"250-mx\r\n250-PIPELINING\r\n" + more + b"250 XHOLDFAST 1\r\n")
+    session.deliver(message(1))
+    assert not session.can_take_more
+    session.receive(OK + OK + (b"" if more else GO))
+    session.take_output()
+    assert not session.can_take_more
+    session.receive(TAKEN)
+    assert session.can_take_more
 
 
 # --- whatever is answered -------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 The session is given transactions one after the other and says what became of
 each recipient. It pipelines where it may (RFC 2920): a message body and the
 next message's MAIL, RCPT and DATA travel in one write. Two transactions are in
-it at most, so that few messages are in doubt when a connection breaks.
+it at most, so that few messages are in doubt when a connection breaks. To a server
+of ours they go one by one: it takes what comes after its 250 for the proof that the
+250 was read (``intake``), and by that knows a repetition.
 
 Where the next hop offers CHUNKING and PIPELINING, a message of up to 64 KB goes
 with its whole envelope in one write, without waiting for the recipients and for
@@ -181,7 +183,10 @@ class OutboundSession:
         if self._state is not _READY:
             return False
         given = self._given
-        return not given or (self.extensions.pipelining and len(given) < IN_FLIGHT_MAX)
+        if not given:
+            return True
+        extensions = self.extensions
+        return extensions.pipelining and not extensions.holdfast and len(given) < IN_FLIGHT_MAX
 
     @property
     def idle(self) -> bool:
