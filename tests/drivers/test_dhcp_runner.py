@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from dhcp.conversations import Client
 from dhcp_service import RELAY, RELAY_OPTION, free_udp_port, organisation, relay
+from holdfast.dhcp.failover_record import Record
 from holdfast.dhcp.lease import Lease
 from holdfast.dhcp.lease_time import Mark
 from holdfast.drivers.audit_log import AuditLog
@@ -31,10 +32,10 @@ class Disk:
         self.store = store
         self.is_full = False
 
-    def commit(self, leases: list[Lease], mark: Mark | None = None) -> None:
+    def commit(self, leases: list[Lease], mark: Mark | None = None, failover: Sequence[Record] = ()) -> None:
         if self.is_full:
             raise Unavailable("cannot use the lease database now: the disk is full")
-        self.store.commit(leases, mark)
+        self.store.commit(leases, mark, failover)
 
     def close(self) -> None:
         self.store.close()

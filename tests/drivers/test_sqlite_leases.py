@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from holdfast.dhcp.failover_record import VERSION, Record
 from holdfast.dhcp.lease import ACTIVE, FREE, NEVER, Lease
 from holdfast.dhcp.lease_time import Mark
 from holdfast.drivers.sqlite_leases import SCHEMA, LeaseStore, read_leases
@@ -27,6 +29,31 @@ def test_a_lease_is_read_as_it_was_written(tmp_path: Path) -> None:
     store = LeaseStore.open(tmp_path / "leases.sqlite")
     assert store.read_mark() == Mark(1.5, 2.5, 3.5, "boot")
     store.close()
+
+
+def test_a_record_of_failover_is_read_as_it_was_written(tmp_path: Path) -> None:
+    store = LeaseStore.open(tmp_path / "leases.sqlite")
+    record = Record("office", VERSION, 2, 1000, 2, 3, 900, 1100, 60, b"\xff" * 32, 1234, 1, 0)
+    store.commit([], None, [record])
+    store.commit([], None, [record._replace(state=3)])
+    store.close()
+    again = LeaseStore.open(tmp_path / "leases.sqlite")
+    assert again.read_failover() == [record._replace(state=3)]
+    again.close()
+
+
+def test_a_file_of_before_failover_is_brought_to_our_version(tmp_path: Path) -> None:
+    path = tmp_path / "leases.sqlite"
+    store = LeaseStore.open(path)
+    store.commit([LEASE])
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE failover")
+        connection.execute("PRAGMA user_version = 1")
+    again = LeaseStore.open(path)
+    assert again.read() == [LEASE]
+    assert again.read_failover() == []
+    again.close()
 
 
 def test_the_file_is_ours_alone_and_synced(tmp_path: Path) -> None:

@@ -143,9 +143,9 @@ class DhcpRunner:
 
     def _commit(self, output: CommitLeases) -> None:
         # A commit without leases asks whether the disk takes writes again: only a write tells.
-        mark = None if output.leases else self._clock.mark()
+        mark = None if output.leases or output.failover else self._clock.mark()
         try:
-            self._store.commit(output.leases, mark)
+            self._store.commit(output.leases, mark, output.failover)
         except Unavailable as error:
             self._count("failed")
             self.node.commit_failed(self._clock.now(), error.text)

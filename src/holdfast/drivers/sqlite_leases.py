@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from holdfast.dhcp.failover_record import Record
 from holdfast.dhcp.lease import Lease
 from holdfast.dhcp.lease_time import Mark
 from holdfast.drivers.sqlite_schema import Schema, damaged, open_for_reading, open_for_writing, translated
@@ -40,6 +41,15 @@ SCHEMA = Schema(
                 monotonic_at REAL NOT NULL, boot_id TEXT NOT NULL
             )""",
         ),
+        (
+            """CREATE TABLE failover (
+                relationship TEXT PRIMARY KEY, version INTEGER NOT NULL, state INTEGER NOT NULL,
+                since INTEGER NOT NULL, resume INTEGER NOT NULL, partner_state INTEGER NOT NULL,
+                partner_since INTEGER NOT NULL, spoken_at INTEGER NOT NULL, mclt_s INTEGER NOT NULL,
+                buckets BLOB NOT NULL, connect_time INTEGER NOT NULL, everything_asked INTEGER NOT NULL,
+                everything_wanted INTEGER NOT NULL
+            )""",
+        ),
     ),
     when_damaged="move it away with its -wal file and keep both; clients then get their addresses anew, "
     "which they keep where nobody else asks for them first",
@@ -52,6 +62,7 @@ SCHEMA = Schema(
     ),
 )
 _PUT = "INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_RECORD = "INSERT OR REPLACE INTO failover VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MARK = "INSERT OR REPLACE INTO mark VALUES (1, ?, ?, ?, ?)"
 
 
@@ -98,7 +109,18 @@ class LeaseStore:
             ).fetchone()
         return None if row is None else Mark(*row)
 
-    def commit(self, leases: Sequence[Lease], mark: Mark | None = None) -> None:
+    def read_failover(self) -> list[Record]:
+        """Read what must be known of failover relationships.
+
+        Raises:
+            Unavailable: the database is damaged or cannot be read.
+        """
+        with translated(self._path, SCHEMA):
+            return list(map(Record._make, self._connection.execute("SELECT * FROM failover")))
+
+    def commit(
+        self, leases: Sequence[Lease], mark: Mark | None = None, failover: Sequence[Record] = ()
+    ) -> None:
         """Make leases durable, all or none; later ones of an address take the place of earlier ones.
 
         Raises:
@@ -109,6 +131,8 @@ class LeaseStore:
             connection.execute("BEGIN IMMEDIATE")
             if leases:
                 connection.executemany(_PUT, leases)
+            if failover:
+                connection.executemany(_PUT_RECORD, failover)
             if mark is not None:
                 connection.execute(_MARK, mark)
             connection.execute("COMMIT")

@@ -13,12 +13,13 @@ can be made durable nothing is offered, and it is tried again every second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from holdfast.dhcp import events
 from holdfast.dhcp.arriving import arrive
 from holdfast.dhcp.authority import Authority
 from holdfast.dhcp.desk import Arrival, Link
+from holdfast.dhcp.failover_record import Record as FailoverRecord
 from holdfast.dhcp.giving_back import take_away
 from holdfast.dhcp.lease import Lease
 from holdfast.dhcp.moving import MovedLease
@@ -29,6 +30,7 @@ from holdfast.dhcp.served import Served, make_served
 from holdfast.dhcp.server import LeaseServer
 from holdfast.directory.model import Organisation
 from holdfast.kernel.events import LogEvent, happened
+from holdfast.node.failover import FailoverOutput, Partners
 
 RETRY_S = 1.0
 INBOX_COUNT_MAX = 4096
@@ -36,12 +38,15 @@ INBOX_COUNT_MAX = 4096
 
 @dataclass(slots=True)
 class CommitLeases:
-    """Make leases durable, all or none; ``leases_committed`` or ``commit_failed`` reports.
+    """Make leases and what failover must remember durable, all or none.
 
-    Without any lease it is a question whether the disk takes writes again.
+    ``leases_committed`` or ``commit_failed`` reports.
+
+    Without any of it it is a question whether the disk takes writes again.
     """
 
     leases: list[Lease]
+    failover: list[FailoverRecord] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -72,7 +77,7 @@ class DhcpLog:
     event: LogEvent
 
 
-DhcpOutput = CommitLeases | SendReplies | WriteRecords | AskAddress | DhcpLog
+DhcpOutput = CommitLeases | SendReplies | WriteRecords | AskAddress | DhcpLog | FailoverOutput
 
 
 class DhcpNode:
@@ -85,6 +90,8 @@ class DhcpNode:
         leases: list[Lease],
         *,
         authorities: dict[str, Authority] | None = None,
+        failover: list[FailoverRecord] | None = None,
+        alive_at: float = 0.0,
     ) -> None:
         """Make the node of a server.
 
@@ -93,7 +100,10 @@ class DhcpNode:
             server_name: its name there.
             leases: what its lease database has.
             authorities: by scope, for those that are shared with a partner.
+            failover: what its lease database has of its relationships.
+            alive_at: the last mark of that database; 0 for a new one.
         """
+        self.failover = Partners(failover or (), alive_at)
         self.outputs: list[DhcpOutput] = []
         self._server_name = server_name
         served = make_served(organisation, server_name)
