@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dhcp.conversations import option, organisation, packed, reservation, scope
 from holdfast.dhcp.served import lease_seconds, make_served, subtract
-from holdfast.directory.dhcp import Condition, ConditionField, FailoverRelationship, Policy
+from holdfast.directory.dhcp import Condition, ConditionField, Policy
+from holdfast.directory.failover import FailoverRelationship
 from holdfast.kernel.iprange import parse_ip_range
 
 

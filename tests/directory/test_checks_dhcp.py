@@ -13,12 +13,12 @@ from holdfast.directory.checks_dhcp import check_dhcp
 from holdfast.directory.dhcp import (
     ClientKind,
     DhcpServer,
-    FailoverRelationship,
     FilterAction,
     MacFilter,
     Reservation,
     Scope,
 )
+from holdfast.directory.failover import FailoverRelationship
 from holdfast.directory.model import Organisation
 from holdfast.kernel.iprange import parse_ip_range
 

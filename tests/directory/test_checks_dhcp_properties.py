@@ -15,7 +15,6 @@ from holdfast.directory.dhcp import (
     Condition,
     ConditionField,
     DhcpServer,
-    FailoverRelationship,
     FilterAction,
     MacFilter,
     Policy,
@@ -25,6 +24,7 @@ from holdfast.directory.dhcp import (
 from holdfast.directory.dhcp_keys import client_keys
 from holdfast.directory.dhcp_options import ClassKind, DhcpClass, OptionDefinition, OptionType, OptionValue
 from holdfast.directory.dhcp_ranges import leased_ranges
+from holdfast.directory.failover import FailoverRelationship
 from holdfast.directory.model import Organisation
 from holdfast.directory.option_values import encode_option
 from holdfast.kernel.iprange import IPRange, parse_ip_range

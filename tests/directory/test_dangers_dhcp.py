@@ -9,8 +9,9 @@ from tests.directory.dhcp_organisation import BASE, MAC, OTHER_MAC, reserve, wit
 
 from holdfast.directory.dangers import find_dangers
 from holdfast.directory.dangers_dhcp import find_dhcp_dangers
-from holdfast.directory.dhcp import DhcpServer, FailoverRelationship, FilterAction, MacFilter
+from holdfast.directory.dhcp import DhcpServer, FilterAction, MacFilter
 from holdfast.directory.dhcp_options import OptionValue
+from holdfast.directory.failover import FailoverRelationship
 from holdfast.directory.model import Organisation
 from holdfast.kernel.iprange import parse_ip_range
 

@@ -11,7 +11,6 @@ from holdfast.directory.dhcp import (
     Condition,
     ConditionField,
     DhcpServer,
-    FailoverRelationship,
     FilterAction,
     MacFilter,
     Match,
@@ -20,6 +19,7 @@ from holdfast.directory.dhcp import (
     Scope,
 )
 from holdfast.directory.dhcp_options import ClassKind, DhcpClass, OptionDefinition, OptionType, OptionValue
+from holdfast.directory.failover import FailoverRelationship
 from holdfast.directory.kinds import name_of, subject_of
 from holdfast.directory.model import Organisation
 from holdfast.directory.option_table import BUILT_IN

@@ -13,7 +13,7 @@ import pytest
 
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.directory.edit import with_object, without_object
-from holdfast.directory.model import Mailbox, Organisation, SendConnector, Site
+from holdfast.directory.model import FailoverRelationship, Mailbox, Organisation, Role, SendConnector, Site
 from holdfast.directory.plan import Change, FieldChange, plan_change
 from holdfast.directory.toml_format import write_organisation
 from holdfast.drivers.sqlite_directory import SCHEMA, DirectoryStore, KnownObjects
@@ -183,9 +183,42 @@ def test_smart_host_passwords_stay_out_of_sight_and_go_with_their_connector(
     assert b"sesame" not in path.read_bytes()
 
 
+def test_shared_secrets_stay_out_of_sight_and_go_with_their_relationship(
+    store: DirectoryStore, path: Path
+) -> None:
+    with pytest.raises(Refusal, match='there is no failover relationship "pair"'):
+        store.set_failover_secret("pair", "open sesame")
+    second = dataclasses.replace(DEMONSTRATION.servers[0], name="second", fqdn="second.example.test")
+    first = dataclasses.replace(DEMONSTRATION.servers[0], roles=(Role.DHCP, *DEMONSTRATION.servers[0].roles))
+    second = dataclasses.replace(second, roles=(Role.DHCP,), imap=(), metrics="")
+    pair = FailoverRelationship("Pair", (first.name, "second"))
+    declared = dataclasses.replace(DEMONSTRATION, servers=(first, second), failover_relationships=(pair,))
+    _change(store, lambda _: declared)
+    store.set_failover_secret("PAIR", "open sesame")
+    assert (store.failover_secret("pair"), store.failover_secret("other")) == ("open sesame", None)
+    assert "sesame" not in write_organisation(store.read()) + repr(store.history(10))
+    _change(store, lambda o: with_object(o, dataclasses.replace(pair, mclt_s=60.0)))
+    assert store.failover_secret("pair") == "open sesame"
+    _change(store, lambda o: without_object(o, FailoverRelationship, "pair"))
+    _change(store, lambda o: with_object(o, pair))
+    assert store.failover_secret("pair") is None
+    store.set_failover_secret("pair", "open sesame")
+    store.set_failover_secret("pair", None)
+    assert store.failover_secret("pair") is None
+    store.close()
+    assert b"sesame" not in path.read_bytes()
+
+
+def test_a_database_without_shared_secrets_gets_room_for_them(path: Path) -> None:
+    open_for_writing(path, dataclasses.replace(SCHEMA, migrations=SCHEMA.migrations[:2])).close()
+    store = DirectoryStore.open(path, writable=True)
+    assert store.failover_secret("pair") is None
+    store.close()
+
+
 def test_a_database_without_smart_host_passwords_gets_room_for_them(path: Path) -> None:
     open_for_writing(path, dataclasses.replace(SCHEMA, migrations=SCHEMA.migrations[:1])).close()
-    with pytest.raises(Unavailable, match="is of version 1, not yet brought to 2"):
+    with pytest.raises(Unavailable, match="is of version 1, not yet brought to 3"):
         DirectoryStore.open(path, writable=False)
     old = sqlite3.connect(path)
     with old:
@@ -257,7 +290,7 @@ def test_missing_database_is_told(path: Path) -> None:
 
 def test_database_that_is_just_being_made_is_told(path: Path) -> None:
     path.touch()
-    with pytest.raises(Unavailable, match="is of version 0, not yet brought to 2"):
+    with pytest.raises(Unavailable, match="is of version 0, not yet brought to 3"):
         DirectoryStore.open(path, writable=False)
 
 
@@ -265,7 +298,7 @@ def test_database_that_is_just_being_made_is_told(path: Path) -> None:
 def test_newer_database_is_refused_and_untouched(store: DirectoryStore, path: Path, writable: bool) -> None:
     store._connection.execute("PRAGMA user_version = 9")
     with pytest.raises(
-        Refusal, match=r"is of version 9, this program knows up to 2; start the newer Holdfast"
+        Refusal, match=r"is of version 9, this program knows up to 3; start the newer Holdfast"
     ):
         DirectoryStore.open(path, writable=writable)
     assert store._connection.execute("PRAGMA user_version").fetchone() == (9,)

@@ -245,6 +245,7 @@ NOUNS: dict[str, Noun] = {
         Noun("dhcp import", "verbs_dhcp_import", "Move in from Windows, ISC dhcpd or Kea."),
         Noun("dhcp export", "verbs_dhcp_export", "Write what another server reads."),
         Noun("dhcp migrate", "verbs_dhcp_migrate", "Make one scope of two halves."),
+        Noun("dhcp failover", "verbs_dhcp_failover", "Scopes that two servers lease together."),
         Noun("dhcp scope", "verbs_dhcp_scope", "Subnets whose addresses are leased."),
         Noun("dhcp reservation", "verbs_dhcp_reservation", "Addresses that one client always gets."),
         Noun("dhcp exclusion", "verbs_dhcp_exclusion", "Parts of a pool that are never leased."),
@@ -393,7 +394,9 @@ def _read_text(argument: Argument, given: str) -> str:
         case Kind.CHOICE if given not in argument.choices:
             raise Refusal(f'"{given}" is not one of {", ".join(argument.choices)}')
         case Kind.PASSWORD if not PASSWORD_CHARACTERS_MIN <= len(given) <= PASSWORD_CHARACTERS_MAX:
-            raise Refusal(f"a password has {PASSWORD_CHARACTERS_MIN} to {PASSWORD_CHARACTERS_MAX} characters")
+            raise Refusal(
+                f"a {argument.name} has {PASSWORD_CHARACTERS_MIN} to {PASSWORD_CHARACTERS_MAX} characters"
+            )
         case _:
             pass
     return given

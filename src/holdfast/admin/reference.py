@@ -161,7 +161,7 @@ def _row_lines(result: type[msgspec.Struct]) -> list[str]:
 
 def _usage(argument: Argument) -> str:
     if argument.kind is Kind.PASSWORD:
-        return "`--password-file FILE`, `--ask-password`"
+        return f"`--{argument.name}-file FILE`, `--ask-{argument.name}`"
     return f"`{argument.name.upper()}`" if argument.positional else f"`--{argument.name}`"
 
 

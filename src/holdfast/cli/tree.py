@@ -195,13 +195,15 @@ class _Noun:
         if argument.kind is Kind.PASSWORD:
             return (
                 click.Option(
-                    ["--password-file"],
+                    [f"--{argument.name}-file"],
                     type=click.File("r"),
                     metavar="FILE",
-                    help="Read the password from the first line of a file; - is standard input.",
+                    help=f"Read the {argument.name} from the first line of a file; - is standard input.",
                 ),
                 click.Option(
-                    ["--ask-password"], is_flag=True, help="Ask for the password, or take it from a pipe."
+                    [f"--ask-{argument.name}"],
+                    is_flag=True,
+                    help=f"Ask for the {argument.name}, or take it from a pipe.",
                 ),
             )
         value = _Value(argument, self._complete)
@@ -245,7 +247,9 @@ def read_given(verb: Verb, given: dict[str, Any]) -> dict[str, ArgumentValue]:
     values: dict[str, ArgumentValue] = {}
     for argument in verb.arguments:
         if argument.kind is Kind.PASSWORD:
-            password = _read_password(argument, given["password_file"], ask=given["ask_password"])
+            password = _read_password(
+                argument, given[f"{argument.name}_file"], ask=given[f"ask_{argument.name}"]
+            )
             if password is not None:
                 values[argument.name] = password
             continue
@@ -288,9 +292,9 @@ def _read_password(argument: Argument, file: Any, *, ask: bool) -> str | None:
         try:
             password = file.readline().rstrip("\r\n")
         except (OSError, UnicodeDecodeError):
-            raise click.UsageError("cannot read the password file as text") from None
+            raise click.UsageError(f"cannot read the {argument.name} file as text") from None
     elif ask and sys.stdin.isatty():
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        password = click.prompt(argument.name.capitalize(), hide_input=True, confirmation_prompt=True)
     elif ask:
         password = sys.stdin.readline().rstrip("\r\n")
     else:

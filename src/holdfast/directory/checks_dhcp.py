@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 
 from holdfast.directory.checks_dhcp_options import check_dhcp_options, check_policies
+from holdfast.directory.checks_failover import check_failover
 from holdfast.directory.dhcp import UNLIMITED_LEASE_S, ClientKind, Scope
 from holdfast.directory.dhcp_keys import CHADDR_BYTES_MAX, client_keys, parse_hex_pattern
 from holdfast.directory.dhcp_ranges import host_range, is_network, leased_ranges
@@ -42,7 +43,7 @@ def check_dhcp(organisation: Organisation) -> Iterator[Problem]:
     yield from _filters(organisation, names)
     yield from check_dhcp_options(organisation)
     yield from check_policies(organisation)
-    yield from _failover(organisation, names)
+    yield from check_failover(organisation, names)
 
 
 def _scope(scope: Scope, names: Names) -> Iterator[Problem]:
@@ -397,32 +398,3 @@ def _filters(organisation: Organisation, names: Names) -> Iterator[Problem]:
         first = seen.setdefault(pattern, each.pattern)
         if first != each.pattern and first.casefold() != each.pattern.casefold():
             yield Problem(subject, f'is the same as mac filter "{first}"', "take one away")
-
-
-def _failover(organisation: Organisation, names: Names) -> Iterator[Problem]:
-    users: dict[str, list[str]] = defaultdict(list)
-    for relationship in organisation.failover_relationships:
-        subject = subject_of(relationship)
-        if len(set(relationship.servers)) != 2 or len(relationship.servers) != 2:
-            yield Problem(
-                subject, f"has {len(relationship.servers)} servers", "it has two different partners"
-            )
-        for server in relationship.servers:
-            yield from names.check_role(server, Role.DHCP, subject)
-        yield from names.check("scope", relationship.scopes, subject)
-        for name in relationship.scopes:
-            users[name].append(relationship.name)
-            scope = organisation.scopes_by_name.get(name)
-            if scope is not None and scope.server not in relationship.servers:
-                yield Problem(
-                    subject,
-                    f'scope "{name}" belongs to server "{scope.server}", which is none of its partners',
-                    "let one of the partners have the scope",
-                )
-    for name, relationships in users.items():
-        if len(relationships) > 1:
-            yield Problem(
-                f'scope "{name}"',
-                f"is in failover relationships {_quoted(relationships[:2])}",
-                "let one of them have it",
-            )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from holdfast.directory.dangers_connectors import find_connector_dangers
 from holdfast.directory.dangers_dhcp import find_dhcp_dangers
+from holdfast.directory.dangers_failover import find_failover_dangers
 from holdfast.directory.model import Mailbox, Organisation, Role
 from holdfast.directory.shadow_rules import find_shadow_dangers
 from holdfast.kernel.quantities import format_size
@@ -24,6 +25,7 @@ def find_dangers(before: Organisation, after: Organisation) -> tuple[str, ...]:
         *_doors(before, after),
         *find_connector_dangers(before, after),
         *find_dhcp_dangers(before, after),
+        *find_failover_dangers(before, after),
         *_servers(before, after),
         *_hubs(before, after),
         *_settings(before, after),

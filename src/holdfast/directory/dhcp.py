@@ -424,12 +424,3 @@ class DhcpServer:
         default="",
         metadata=about("the name of the TSIG key that updates are signed with", source="RFC 8945 section 4"),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class FailoverRelationship:
-    """Two DHCP servers that share scopes; room for the failover issue."""
-
-    name: str = field(metadata=NAME)
-    servers: tuple[str, ...] = field(metadata=about("the two partners", unit="names of servers"))
-    scopes: tuple[str, ...] = field(default=(), metadata=about("what they share", unit="names of scopes"))

@@ -31,13 +31,13 @@ from holdfast.directory.connectors import (
 )
 from holdfast.directory.dhcp import (
     DhcpServer,
-    FailoverRelationship,
     MacFilter,
     Policy,
     Reservation,
     Scope,
 )
 from holdfast.directory.dhcp_options import DhcpClass, OptionDefinition, OptionValue
+from holdfast.directory.failover import FailoverMode, FailoverRelationship
 from holdfast.directory.option_table import BUILT_IN
 from holdfast.directory.settings import (
     DsnText,
@@ -58,6 +58,7 @@ __all__ = [
     "DomainKind",
     "DsnText",
     "ErrorPolicy",
+    "FailoverMode",
     "FailoverRelationship",
     "ImapListener",
     "MacFilter",

@@ -1,11 +1,11 @@
-"""The directory database: the organisation as rows, its change log, password hashes and smart-host passwords.
+"""The directory database: the organisation as rows, its change log, and its secrets.
 
 One SQLite file per server. A change is applied whole or not at all, only to the
 revision that it was planned for, and its entry in the change log is part of the
 same transaction; the log can only grow. Secrets have tables of their own that no
-export reads: hashes of mailbox passwords, and the passwords that send connectors
-sign in with, which cannot be hashes (docs/decisions/0008). WAL lets every role
-read while one process writes.
+export reads: hashes of mailbox passwords, and what cannot be a hash: the passwords
+that send connectors sign in with, and the shared secrets of failover relationships
+(docs/decisions/0008). WAL lets every role read while one process writes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast.directory.kinds import KINDS, DirectoryObject, Kind, kind_of, make_object, name_of, objects_of
-from holdfast.directory.model import Mailbox, Organisation, SendConnector
+from holdfast.directory.model import FailoverRelationship, Mailbox, Organisation, SendConnector
 from holdfast.directory.plan import Change, ChangeRecord, FieldChange, Plan
 from holdfast.directory.values import read_record, write_record
 from holdfast.drivers.sqlite_schema import (
@@ -65,6 +65,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         # The name is the casefolded one: names that differ by case alone are one connector's.
         "CREATE TABLE connector_passwords (name TEXT PRIMARY KEY, password TEXT NOT NULL) WITHOUT ROWID",
+    ),
+    (
+        # As above.
+        "CREATE TABLE failover_secrets (name TEXT PRIMARY KEY, secret TEXT NOT NULL) WITHOUT ROWID",
     ),
 )
 
@@ -192,16 +196,18 @@ class DirectoryStore:
             if not plan.changes:
                 return _read_organisation(connection, self._path, self._known)
             # Names alone: reading all of a large organisation takes longer than writing what changed.
-            mailboxes, connectors = _mailbox_ids(connection), _send_connector_names(connection)
+            mailboxes, connectors = _mailbox_ids(connection), _names_of(connection, SendConnector)
+            relationships = _names_of(connection, FailoverRelationship)
             _write_objects(connection, plan.after, self._known)
             gone = mailboxes
             gone -= {each.mailbox_id for each in plan.after.mailboxes}
             connection.executemany("DELETE FROM secrets WHERE mailbox_id = ?", [(each,) for each in gone])
-            closed = {each.casefold() for each in connectors}
-            closed -= {each.name.casefold() for each in plan.after.send_connectors}
+            closed = connectors - {each.name.casefold() for each in plan.after.send_connectors}
             connection.executemany(
                 "DELETE FROM connector_passwords WHERE name = ?", [(each,) for each in closed]
             )
+            ended = relationships - {each.name.casefold() for each in plan.after.failover_relationships}
+            connection.executemany("DELETE FROM failover_secrets WHERE name = ?", [(each,) for each in ended])
             connection.execute(
                 "INSERT INTO change_log (revision, at, who, why, changes) VALUES (?, ?, ?, ?, ?)",
                 (revision + 1, at, _storable(who), _storable(why), _dump_changes(plan.changes)),
@@ -239,7 +245,7 @@ class DirectoryStore:
         """
         with self._lock, translated(self._path, SCHEMA), transaction(self._connection, "IMMEDIATE"):
             # Asked inside the transaction: a connector that is being removed leaves no password behind.
-            if name.casefold() not in {each.casefold() for each in _send_connector_names(self._connection)}:
+            if name.casefold() not in _names_of(self._connection, SendConnector):
                 raise Refusal(f'there is no send connector "{name}"')
             self._connection.execute("DELETE FROM connector_passwords WHERE name = ?", (name.casefold(),))
             if password is not None:
@@ -247,6 +253,29 @@ class DirectoryStore:
                     "INSERT INTO connector_passwords (name, password) VALUES (?, ?)",
                     (name.casefold(), password),
                 )
+
+    def set_failover_secret(self, name: str, secret: str | None) -> None:
+        """Keep what the partners of a relationship sign their messages with; None signs nothing any more.
+
+        Raises:
+            Refusal: there is no relationship of that name.
+        """
+        with self._lock, translated(self._path, SCHEMA), transaction(self._connection, "IMMEDIATE"):
+            if name.casefold() not in _names_of(self._connection, FailoverRelationship):
+                raise Refusal(f'there is no failover relationship "{name}"')
+            self._connection.execute("DELETE FROM failover_secrets WHERE name = ?", (name.casefold(),))
+            if secret is not None:
+                self._connection.execute(
+                    "INSERT INTO failover_secrets (name, secret) VALUES (?, ?)", (name.casefold(), secret)
+                )
+
+    def failover_secret(self, name: str) -> str | None:
+        """The shared secret of a relationship; None when it has none."""
+        with self._lock, translated(self._path, SCHEMA):
+            row = self._connection.execute(
+                "SELECT secret FROM failover_secrets WHERE name = ?", (name.casefold(),)
+            ).fetchone()
+            return None if row is None else str(row[0])
 
     def connector_password(self, name: str) -> str | None:
         """The password that a send connector signs in with; None when it has none."""
@@ -257,9 +286,10 @@ class DirectoryStore:
             return None if row is None else str(row[0])
 
 
-def _send_connector_names(connection: sqlite3.Connection) -> list[str]:
-    rows = connection.execute("SELECT name FROM objects WHERE kind = ?", (kind_of(SendConnector).word,))
-    return [name for (name,) in rows]
+def _names_of(connection: sqlite3.Connection, kind: type[DirectoryObject]) -> set[str]:
+    """The names of all objects of a kind, casefolded."""
+    rows = connection.execute("SELECT name FROM objects WHERE kind = ?", (kind_of(kind).word,))
+    return {str(name).casefold() for (name,) in rows}
 
 
 def _mailbox_ids(connection: sqlite3.Connection) -> set[str]:
