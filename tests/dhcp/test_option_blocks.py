@@ -93,7 +93,7 @@ def test_values_for_a_class_alone() -> None:
 
 def test_ipv6_only_is_told_to_who_asks_for_it_and_to_nobody_else() -> None:
     world = World(organisation(scope(options=(option(108, "1800", always=True),))))
-    assert told(world, Client(1), b"\x03\x6c")[108] == (1800).to_bytes(4, "big")
+    assert told(world, Client(1), b"\x03\x6c")[108] == (1800).to_bytes(4, "big")  # see test_ipv6_only
     assert 108 not in told(world, Client(1), b"\x03")
     assert 108 not in told(world, Client(1), None)
 

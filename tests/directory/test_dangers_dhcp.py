@@ -43,6 +43,18 @@ def _own_address(address: str) -> Organisation:
 
 
 CASES: dict[str, tuple[Organisation, Organisation, list[str]]] = {
+    "clients without IPv4 that would ask again at once": (
+        BASE,
+        with_office(options=(OptionValue(108, ("60",)),)),
+        ["wait 60 s before they ask again (option 108): they wait 300 s at least"],
+    ),
+    "clients without IPv4 that wait for the usual time, or for long": (
+        BASE,
+        with_office(
+            options=(OptionValue(108, ("0",)),),
+        ),
+        [],
+    ),
     "nothing": (BASE, BASE, []),
     "scope is removed": (
         BASE,

@@ -29,8 +29,9 @@ from holdfast.dhcp.records import IN_USE, Record
 from holdfast.dhcp.replies import Reply, ReplyWriter
 from holdfast.dhcp.saying import Sayer
 from holdfast.dhcp.served import Served
+from holdfast.kernel.errors import Refusal
 from holdfast.wire.dhcp4 import NO_ADDRESS, OPTION_RELAY_AGENT, Message
-from holdfast.wire.dhcp4_values import USER_CLASS, VENDOR_CLASS
+from holdfast.wire.dhcp4_values import SUBNET_SELECTION, USER_CLASS, VENDOR_CLASS
 from holdfast.wire.relay_agent import LINK_SELECTION
 
 
@@ -187,6 +188,12 @@ class Desk:
 
     def scopes_of(self, message: Message, link: Link, facts: Facts, arrival: Arrival) -> list[ScopeState]:
         """The scopes of a client's wire."""
+        if self.served.server.subnet_selection and SUBNET_SELECTION in message.options:
+            subnet = message.options[SUBNET_SELECTION]
+            if len(subnet) != 4:
+                raise Refusal(f"option {SUBNET_SELECTION} has {len(subnet)} bytes; an address has 4")
+            if LINK_SELECTION not in facts.relay:  # RFC 3527 section 3: the relay's word goes first
+                return self.wire(int.from_bytes(subnet, "big"))
         if message.giaddr != NO_ADDRESS and OPTION_RELAY_AGENT not in message.options:
             found = self._wire_of_relay.get(message.giaddr)
             if found is None:
@@ -209,6 +216,11 @@ class Desk:
         state = self._relays.get(address) or self.table.scope_of(address)
         return [] if state is None else self._wires[state.served.first]
 
+    def selection(self, message: Message) -> tuple[tuple[int, bytes], ...]:
+        """The subnet that a client selects, to be told back to it as it came (RFC 3011 section 2)."""
+        selected = message.options.get(SUBNET_SELECTION)
+        return () if selected is None else ((SUBNET_SELECTION, selected),)
+
     def drop(self, reason: str) -> None:
         """A message leads to nothing; reasons are few, for each is a series of a metric."""
         self.dropped[reason] += 1
@@ -221,6 +233,9 @@ class Desk:
         network = "an interface without a scope" if link is None else f"interface {link.name}"
         if message.giaddr != NO_ADDRESS:
             network = f"the network of relay {address_text(int.from_bytes(message.giaddr, 'big'))}"
+        if self.served.server.subnet_selection and SUBNET_SELECTION in message.options:
+            selected = int.from_bytes(message.options[SUBNET_SELECTION], "big")
+            network += f", and selects the subnet of {address_text(selected)}"
         self.said.sometimes(now, events.NO_SCOPE, client=hardware_text(asking.hardware), network=network)
 
     def record(self, event_id: int, asking: Asking, address: int, detail: str = "") -> Record:

@@ -92,7 +92,8 @@ def inform(desk: Desk, asking: Asking, arrival: Arrival) -> None:
     met = desk.chooser.policies_met(state, asking)
     reservation = desk.chooser.reservation(state, asking)
     block = desk.blocks.block(state.served, met, reservation, asking.facts)
-    data = desk.writer.granted(message, Granted(dhcp4.ACK, asking.server_id, NO_ADDRESS, None, block))
+    more = desk.selection(message) if desk.served.server.subnet_selection else ()
+    data = desk.writer.granted(message, Granted(dhcp4.ACK, asking.server_id, NO_ADDRESS, None, block, more))
     if message.ciaddr != NO_ADDRESS:
         message = message._replace(giaddr=NO_ADDRESS)  # straight to the client, also past a relay
     desk.replies.append(way(message, asking.link, NO_ADDRESS, data, asking.relay_port))

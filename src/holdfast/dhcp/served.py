@@ -22,6 +22,7 @@ from holdfast.directory.model import Organisation
 from holdfast.directory.option_values import encode_option
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.iprange import IPRange
+from holdfast.wire.dhcp4_values import IPV6_ONLY
 
 SERVED_KINDS = {
     ClientKind.DHCP: (True, False),
@@ -165,6 +166,7 @@ class Served:
         filters: whom it lets in.
         classes: the declared classes.
         has_class_values: whether any option value is for a class alone.
+        has_ipv6_only: whether any client is told to do without IPv4.
         problems: what could not be used, in words.
     """
 
@@ -174,6 +176,7 @@ class Served:
     filters: Filters
     classes: ClassTest
     has_class_values: bool
+    has_ipv6_only: bool
     problems: tuple[str, ...]
 
 
@@ -232,6 +235,7 @@ class _Maker:
             has_class_values=any(
                 value.vendor_class or value.user_class for level in levels for value in level
             ),
+            has_ipv6_only=any(value.code == IPV6_ONLY for level in levels for value in level),
             problems=tuple(self._problems),
         )
 

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from holdfast.dhcp import bootp, events, giving_back, lease_query, records
+from holdfast.dhcp import bootp, events, giving_back, ipv6_only, lease_query, records
 from holdfast.dhcp.choice import Asking, Choice
 from holdfast.dhcp.client_match import Facts
 from holdfast.dhcp.desk import Arrival, Delayed, Desk
@@ -144,6 +144,8 @@ class LeaseServer(Desk):
             return
         if not self._is_ours(now, asking):
             self.drop("partner answers")
+            return
+        if self.served.has_ipv6_only and ipv6_only.offer_nothing(self, asking):
             return
         choice = self._choose(now, asking)
         if choice is None:
@@ -436,12 +438,13 @@ class LeaseServer(Desk):
         )
 
     def _name(self, asking: Asking, state: ScopeState) -> tuple[tuple[int, bytes], ...]:
-        """The answer to option 81, where the client sent it."""
+        """The answer to option 81, and option 118 as it came, where the client sent them."""
+        more = self.selection(asking.message) if self.served.server.subnet_selection else ()
         if CLIENT_FQDN not in asking.message.options:
-            return ()
+            return more
         registers = bool(self.served.server.dns_servers)
         answer = answer_name(asking.facts, state.served.scope.dns_updates, registers=registers)
-        return () if answer is None else ((CLIENT_FQDN, answer),)
+        return more if answer is None else (*more, (CLIENT_FQDN, answer))
 
     def _drop_malformed(self, now: float, arrival: Arrival, reason: str) -> None:
         self.drop("malformed")

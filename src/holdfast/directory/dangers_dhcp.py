@@ -17,6 +17,8 @@ from holdfast.directory.model import Organisation
 from holdfast.kernel.iprange import IPRange
 
 ROUTERS = 3
+IPV6_ONLY = 108
+IPV6_ONLY_WAIT_S_MIN = 300
 SHOWN_COUNT = 5
 
 
@@ -154,6 +156,7 @@ def _standing(organisation: Organisation) -> Iterator[str]:
         leased = leased_ranges(scope)
         if scope.pool is not None and not leased:
             yield f'scope "{scope.name}" leases nothing but reservations: its whole pool is excluded'
+        yield from _ipv6_only(scope)
         for router in _routers((scope.options, *(each.options for each in scope.policies))):
             yield from _router(router, scope, leased)
         for address, server_name in own:
@@ -161,6 +164,18 @@ def _standing(organisation: Organisation) -> Iterator[str]:
                 yield (
                     f'scope "{scope.name}" leases {address}, the address of server "{server_name}": '
                     "exclude it"
+                )
+
+
+def _ipv6_only(scope: Scope) -> Iterator[str]:
+    """Waits that no client keeps to, as they are too short (RFC 8925 section 3.4)."""
+    for options in (scope.options, *(each.options for each in scope.policies)):
+        for each in options:
+            text = each.values[0] if each.code == IPV6_ONLY and not each.vendor_class and each.values else ""
+            if text.isdecimal() and 0 < int(text) < IPV6_ONLY_WAIT_S_MIN:
+                yield (
+                    f'scope "{scope.name}" has clients without IPv4 wait {text} s before they ask again '
+                    f"(option {IPV6_ONLY}): they wait {IPV6_ONLY_WAIT_S_MIN} s at least; give 0 or more"
                 )
 
 

@@ -403,6 +403,14 @@ class DhcpServer:
             source="RFC 4388 section 6.4",
         ),
     )
+    subnet_selection: bool = field(
+        default=False,
+        metadata=about(
+            "whether a client may name the subnet that it wants an address of; off, for anybody could then "
+            "use up any scope. What a relay says in its option 82 goes before it",
+            source="RFC 3011 section 2",
+        ),
+    )
     audit_log: bool = field(
         default=True, metadata=about("whether every lease is written to the audit log of the day")
     )
