@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -13,8 +13,10 @@ from pathlib import Path
 from dhcp.conversations import Client
 from dhcp_service import RELAY, RELAY_OPTION, free_udp_port, organisation, relay
 from holdfast.dhcp.failover_record import Record
+from holdfast.dhcp.failover_settings import Settings
 from holdfast.dhcp.lease import Lease
 from holdfast.dhcp.lease_time import Mark
+from holdfast.directory.failover import FailoverRelationship
 from holdfast.drivers.audit_log import AuditLog
 from holdfast.drivers.dhcp_runner import DhcpRunner
 from holdfast.drivers.lease_clock import LeaseClock
@@ -22,6 +24,7 @@ from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.sqlite_leases import LeaseStore, read_leases
 from holdfast.kernel.errors import Unavailable
 from holdfast.node.dhcp import DhcpNode
+from holdfast.node.failover import Partners
 from holdfast.wire.dhcp4 import Message, encode_message, read_message
 
 
@@ -83,7 +86,7 @@ class Service:
 def run(home: Path, scene: Callable[[Service], object]) -> Service:
     async def main() -> Service:
         service = Service(home)
-        service.runner.start(service.declared.dhcp_server("ns1"))
+        service.runner.start(service.declared, service.declared.dhcp_server("ns1"))
         try:
             await scene(service)  # type: ignore[misc]  # a coroutine function
         finally:
@@ -179,9 +182,9 @@ def test_a_port_that_is_taken_is_tried_again(tmp_path: Path) -> None:
         (tmp_path / "other").mkdir()
         other = Service(tmp_path / "other")
         other.runner.port = service.port
-        service.runner.start(service.declared.dhcp_server("ns1"))
+        service.runner.start(service.declared, service.declared.dhcp_server("ns1"))
         other.runner._sockets = type(service.runner._sockets)(service.port, other.runner._not_sent)
-        other.runner.start(service.declared.dhcp_server("ns1"))
+        other.runner.start(service.declared, service.declared.dhcp_server("ns1"))
         assert other.runner.serves_on() == []
         assert "DHC-0302" in other.log.getvalue()
         service.runner.close()
@@ -191,3 +194,59 @@ def test_a_port_that_is_taken_is_tried_again(tmp_path: Path) -> None:
         other.runner.close()
 
     asyncio.run(main())
+
+
+class Pair(Partners):
+    """Partners that say one thing and keep what they hear."""
+
+    def __init__(self) -> None:
+        super().__init__((), 0.0)
+        self.followed: list[Settings] = []
+        self.stopped = False
+
+    def follow(self, now: float, settings: Iterable[Settings]) -> None:
+        self.followed = list(settings)
+
+    def stopping(self, now: float) -> None:
+        self.stopped = True
+
+
+def test_relationships_are_followed_with_their_secrets_once_these_can_be_read(tmp_path: Path) -> None:
+    secrets: list[str] = []
+
+    def secret_of(name: str) -> str:
+        if not secrets:
+            raise Unavailable("the directory database cannot be read now")
+        return secrets[-1]
+
+    async def scene(service: Service) -> None:
+        assert service.runner.node.failover.followed == []  # type: ignore[attr-defined]  # a Pair
+        secrets.append("open sesame")
+        service.runner.follow(service.declared, service.declared.dhcp_server("ns1"))
+        (settings,) = service.runner.node.failover.followed  # type: ignore[attr-defined]  # a Pair
+        assert (settings.relationship, settings.partner, settings.primary, settings.secret) == (
+            "pair", "127.0.0.3", True, b"open sesame",
+        )  # fmt: skip
+        assert abs(service.runner.node.failover.clock_offset_s) < 60.0
+        secrets.append("another one")
+        service.runner.answers.failover.reread()
+        assert service.runner.node.failover.followed[0].secret == b"another one"  # type: ignore[attr-defined]  # a Pair
+
+    async def main() -> Pair:
+        service = Service(tmp_path)
+        service.runner.node.failover = pair = Pair()
+        first = replace(service.declared.servers[0], addresses=("127.0.0.1",))
+        second = replace(first, name="ns2", fqdn="ns2.example.test", addresses=("127.0.0.3",))
+        related = FailoverRelationship("pair", ("ns1", "ns2"), ("office",), port=free_udp_port())
+        service.declared = replace(
+            service.declared, servers=(first, second), failover_relationships=(related,)
+        )
+        service.runner.secret_of = secret_of
+        service.runner.start(service.declared, service.declared.dhcp_server("ns1"))
+        try:
+            await scene(service)
+        finally:
+            service.runner.close()
+        return pair
+
+    assert asyncio.run(main()).stopped

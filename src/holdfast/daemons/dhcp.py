@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
+from functools import partial
 
 from prometheus_client import generate_latest
 
@@ -20,6 +21,8 @@ from holdfast.drivers.audit_log import AUDIT_DIRECTORY, AuditLog
 from holdfast.drivers.capabilities import NET_BIND_SERVICE, NET_RAW, keep_only
 from holdfast.drivers.dhcp_metrics import show_dhcp
 from holdfast.drivers.dhcp_runner import DhcpRunner
+from holdfast.drivers.failover_requests import FailoverState
+from holdfast.drivers.failover_secrets import read_failover_secret
 from holdfast.drivers.lease_clock import LeaseClock, read_boot_id
 from holdfast.drivers.role_link import RoleLink
 from holdfast.drivers.sqlite_leases import LEASE_FILE, LeaseStore
@@ -43,19 +46,28 @@ class DhcpRole:
         started = time.monotonic()
         gc.disable()
         store = LeaseStore.open(process.home / LEASE_FILE)
-        clock = LeaseClock(store.read_mark(), read_boot_id())
         leases = store.read()
         settings = self._settings(organisation)
-        node = DhcpNode(organisation, settings.server, leases)
+        mark = store.read_mark()
+        clock = LeaseClock(mark, read_boot_id())
+        node = DhcpNode(
+            organisation,
+            settings.server,
+            leases,
+            failover=store.read_failover(),
+            alive_at=0.0 if mark is None else mark.node_at,
+        )
         audit = AuditLog(process.home / AUDIT_DIRECTORY, process.log.write)
         self._runner = DhcpRunner(node, store, clock, audit, process.log, settings.port)
         self._runner.metrics = show_dhcp(node)
+        self._runner.metrics.failover_states = self._runner.answers.failover.states
         self._started_with = (len(node.server.table.scopes), len(leases), time.monotonic() - started)
         del leases
         gc.freeze()
         gc.set_threshold(*GARBAGE_THRESHOLDS)
         gc.enable()
-        self._runner.start(settings)
+        self._runner.secret_of = partial(read_failover_secret, process.home)
+        self._runner.start(organisation, settings)
         keep_only(NET_BIND_SERVICE, NET_RAW)
         self._link.on_request = self._runner.answers.answer
 
@@ -81,14 +93,22 @@ class DhcpRole:
         self._runner.follow(organisation, self._settings(organisation))
 
     def _state(self) -> dict[str, str | int | float]:
-        leased = sum(state.counts[2] + state.counts[0] for state in self._runner.node.server.table.scopes)
-        return self._process.state(
-            {
-                "ports": ", ".join(self._runner.serves_on()),
-                "leases": leased,
-                "durable": "yes" if self._runner.node.durable else "no",
-            }
-        )
+        runner = self._runner
+        leased = sum(state.counts[2] + state.counts[0] for state in runner.node.server.table.scopes)
+        told: dict[str, str | int | float] = {
+            "ports": ", ".join(runner.serves_on()),
+            "leases": leased,
+            "durable": "yes" if runner.node.durable else "no",
+        }
+        for each in runner.answers.failover.states():
+            told[f"failover {each.relationship}"] = _said(each)
+        return self._process.state(told)
+
+
+def _said(state: FailoverState) -> str:
+    """A relationship in a few words, for `holdfast status`."""
+    partner = state.partner_state or "never seen"
+    return f"{state.state} (partner {partner}{'' if state.connected else ', not connected'})"
 
 
 async def serve(process: RoleProcess) -> int:

@@ -34,6 +34,8 @@ from holdfast.drivers.dhcp_requests import (
     PoolState,
     ScopeCounts,
 )
+from holdfast.drivers.failover_answers import REQUESTS as FAILOVER_REQUESTS
+from holdfast.drivers.failover_answers import FailoverAnswers
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.dhcp import DhcpNode
 
@@ -59,6 +61,7 @@ class DhcpAnswers:
         self._node = node
         self._drain = drain
         self._now = now
+        self.failover = FailoverAnswers(node, drain, now)
         # Wall clock minus the clock of leases, kept up to date by the runner.
         self.clock_offset_s = 0.0
         # The addresses of a list of which a piece was told, and since when.
@@ -84,6 +87,8 @@ class DhcpAnswers:
                 return msgspec.msgpack.encode(self._remove(REMOVE_LEASES.read(body).addresses))
             case IMPORT_LEASES.name:
                 return msgspec.msgpack.encode(self._import(IMPORT_LEASES.read(body)))
+            case _ if verb in FAILOVER_REQUESTS:
+                return self.failover.answer(verb, body)
             case _:
                 raise Refusal(f'the dhcp role does not know the request "{verb}"; it runs another version')
 

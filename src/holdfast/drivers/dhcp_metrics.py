@@ -5,7 +5,7 @@ Labels are few: kinds of messages, reasons, scopes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from holdfast.dhcp.lease import ABANDONED, ACTIVE
+from holdfast.drivers.failover_requests import FailoverState
 from holdfast.node.dhcp import DhcpNode
 
 
@@ -22,6 +23,8 @@ class DhcpCollector(Collector):
     def __init__(self, node: DhcpNode) -> None:
         self._node = node
         self.commit_counts = {"done": 0, "failed": 0}
+        # How failover relationships are; set by whoever knows, None where nobody does.
+        self.failover_states: Callable[[], list[FailoverState]] | None = None
 
     def collect(self) -> Iterable[Metric]:
         """The metrics as they are now."""
@@ -56,6 +59,53 @@ class DhcpCollector(Collector):
             addresses.add_metric([name, "declined"], state.counts[ABANDONED])
             addresses.add_metric([name, "offered"], len(state.offers))
         yield addresses
+        if self.failover_states is not None:
+            yield from _failover_metrics(self.failover_states())
+
+
+def _failover_metrics(states: list[FailoverState]) -> Iterable[Metric]:
+    connected = GaugeMetricFamily(
+        "holdfast_dhcp_failover_connected", "Whether the partner speaks with us.", labels=["relationship"]
+    )
+    state = GaugeMetricFamily(
+        "holdfast_dhcp_failover_state",
+        "1 for the state that each side of a relationship is in; the partner's as it said last.",
+        labels=["relationship", "side", "state"],
+    )
+    untold = GaugeMetricFamily(
+        "holdfast_dhcp_failover_untold",
+        "Leases that the partner has not acknowledged yet.",
+        labels=["relationship"],
+    )
+    oldest = GaugeMetricFamily(
+        "holdfast_dhcp_failover_oldest_untold_seconds",
+        "For how long the oldest lease waits that the partner has not acknowledged.",
+        labels=["relationship"],
+    )
+    difference = GaugeMetricFamily(
+        "holdfast_dhcp_failover_clock_difference_seconds",
+        "By how much the partner's clock is ahead of ours, when it last spoke.",
+        labels=["relationship"],
+    )
+    free = GaugeMetricFamily(
+        "holdfast_dhcp_failover_free",
+        "Free addresses of a shared scope by whose they are to lease.",
+        labels=["relationship", "scope", "side"],
+    )
+    for each in states:
+        name = each.relationship
+        connected.add_metric([name], float(each.connected))
+        state.add_metric([name, "own", each.state], 1.0)
+        if each.partner_state:
+            state.add_metric([name, "partner", each.partner_state], 1.0)
+        untold.add_metric([name], each.untold_count)
+        oldest.add_metric([name], each.oldest_untold_s)
+        if each.clock_difference_s is not None:
+            difference.add_metric([name], each.clock_difference_s)
+        for scope in each.scopes:
+            free.add_metric([name, scope.scope, "own"], scope.own_free_count)
+            free.add_metric([name, scope.scope, "partner"], scope.partner_free_count)
+    yield from (connected, state, untold, oldest, difference, free)
 
 
 def show_dhcp(node: DhcpNode, registry: CollectorRegistry = REGISTRY) -> DhcpCollector:

@@ -9,24 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from holdfast.dhcp import events
 from holdfast.dhcp.desk import Link
+from holdfast.dhcp.failover_declared import declared_settings
 from holdfast.dhcp.saying import Sayer
 from holdfast.directory.dhcp import DhcpServer
 from holdfast.directory.model import Organisation
+from holdfast.directory.partners import partner_address, relationships_of
 from holdfast.drivers.address_probe import AddressProber
 from holdfast.drivers.audit_log import AuditLog
 from holdfast.drivers.dhcp_answers import DhcpAnswers
 from holdfast.drivers.dhcp_metrics import DhcpCollector
 from holdfast.drivers.dhcp_sockets import DhcpSockets
+from holdfast.drivers.failover_links import FailoverLinks, Place
 from holdfast.drivers.interfaces import Interface, read_interfaces
 from holdfast.drivers.lease_clock import LeaseClock
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.sqlite_leases import LeaseStore
-from holdfast.kernel.errors import Unavailable
+from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import happened
 from holdfast.node.dhcp import AskAddress, CommitLeases, DhcpLog, DhcpNode, SendReplies, WriteRecords
+from holdfast.node.failover import Dial, HangUp, SendToPartner
 
 TICK_S = 0.1
 LOOK_AT_INTERFACES_S = 5.0
@@ -64,15 +69,23 @@ class DhcpRunner:
         self._interfaces: list[Interface] = []
         self._missing: set[str] = set()
         self._declared = DhcpServer("")
+        self._organisation = Organisation()
+        self._links = FailoverLinks(node.failover, clock.now, self.drain, log.write)
+        self._relationships_due = False
+        # Gives the shared secret of a relationship; set by whoever knows where they are kept.
+        self.secret_of: Callable[[str], str | None] = lambda name: None
         self.answers = DhcpAnswers(node, self.drain, clock.now)
+        self.answers.failover.reread = self.follow_relationships
         self.metrics: DhcpCollector | None = None
         self.port = port
 
-    def start(self, server: DhcpServer) -> None:
+    def start(self, organisation: Organisation, server: DhcpServer) -> None:
         """Serve; a port that cannot be had now is tried again by itself."""
         self._declared = server
+        self._organisation = organisation
         self._open_port()
         self._follow_interfaces()
+        self.follow_relationships()
         self.drain()
         self._audit.started()
         self._tick()
@@ -80,13 +93,33 @@ class DhcpRunner:
     def follow(self, organisation: Organisation, server: DhcpServer) -> None:
         """Go by another organisation."""
         self._declared = server
+        self._organisation = organisation
         if server.port != self.port:
             self._move_port(server.port)
         elif not self._is_open:
             self._open_port()
         self.node.organisation_changed(self._clock.now(), organisation)
         self._follow_interfaces()
+        self.follow_relationships()
         self.drain()
+
+    def follow_relationships(self) -> None:
+        """Go by the failover relationships and their secrets as they are now."""
+        name = self._declared.server
+        try:
+            settings = declared_settings(self._organisation, name, self.secret_of)
+        except (Unavailable, Refusal):
+            self._relationships_due = True  # without its secret a partner must not be spoken to
+            return
+        self._relationships_due = False
+        relationships = relationships_of(self._organisation, name)
+        own = [partner_address(self._organisation, each, name) for each in relationships]
+        self._links.follow(
+            Place(own_address, each.port, each.partner)
+            for own_address, each in zip(own, settings, strict=True)
+        )
+        self.node.failover.clock_offset_s = self._clock.wall_offset_s()
+        self.node.failover.follow(self._clock.now(), settings)
 
     def _open_port(self) -> None:
         try:
@@ -140,6 +173,8 @@ class DhcpRunner:
                         self._prober.ask(output.probe)
                     case DhcpLog():
                         self._log.write(output.event)
+                    case Dial() | SendToPartner() | HangUp():
+                        self._links.do(output)
 
     def _commit(self, output: CommitLeases) -> None:
         # A commit without leases asks whether the disk takes writes again: only a write tells.
@@ -175,9 +210,14 @@ class DhcpRunner:
             if not self._is_open:
                 self._open_port()
             self._follow_interfaces()
+            if self._relationships_due:
+                self.follow_relationships()
+                self.drain()
         self._keep_mark()
         # Without the microseconds between two clocks that are read one after the other.
-        self.answers.clock_offset_s = round(self._clock.wall_offset_s(), 1)
+        self.answers.clock_offset_s = self.node.failover.clock_offset_s = round(
+            self._clock.wall_offset_s(), 1
+        )
         for event in self._said.events:
             self._log.write(event)
         self._said.events = []
@@ -231,6 +271,9 @@ class DhcpRunner:
         """Serve no more; the mark of a clean end is written."""
         if self._timer is not None:
             self._timer.cancel()
+        self.node.failover.stopping(self._clock.now())
+        self.drain()
+        self._links.close()
         self._prober.close()
         self._sockets.close()
         self._audit.stopped()
