@@ -62,6 +62,34 @@ def test_what_waits_is_taken_in_one_batch_and_answered_where_it_belongs() -> Non
     sockets.close()
 
 
+def test_many_answers_of_several_sizes_to_two_relays_arrive_each() -> None:
+    port = free_udp_port()
+    lost: list[tuple[str, str]] = []
+    sockets = opened(port, lost)
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+    ):
+        replies, wanted = [], {}
+        for relay, host in ((one, 2), (other, 3)):
+            relay.bind((f"127.0.0.{host}", 0))
+            at = relay.getsockname()[1]
+            relay.settimeout(5)
+            # The last ones are too large to leave together on an Ethernet.
+            answers = [
+                b"%d" % number + bytes(300 + number % 2 + number // 100 * 1900) for number in range(110)
+            ]
+            wanted[relay] = sorted(answers)
+            replies += [
+                Reply(1, Where.RELAY, b"\x7f\0\0" + bytes((host,)), b"", each, at) for each in answers
+            ]
+        sockets.send(replies)
+        for relay, answers in wanted.items():
+            assert sorted(relay.recv(4096) for _ in answers) == answers
+    assert lost == []
+    sockets.close()
+
+
 def test_nobody_at_the_other_end_is_nobodys_fault() -> None:
     port = free_udp_port()
     sockets = opened(port, [])
@@ -128,3 +156,17 @@ def test_a_client_without_address_gets_a_frame() -> None:
         "020000000007 10.0.0.1 10.0.0.9 67 68 offer",
         "ffffffffffff 10.0.0.1 255.255.255.255 67 68 refusal",
     ]
+
+
+UNREACHABLE = """
+from holdfast.dhcp.replies import Reply, Where
+from holdfast.drivers.dhcp_sockets import DhcpSockets
+
+sockets = DhcpSockets(67, print)
+sockets.open()
+sockets.send([Reply(1, Where.RELAY, bytes((10, 0, 0, 9)), b"", data) for data in (b"one", b"two", b"three")])
+"""
+
+
+def test_each_answer_that_cannot_leave_is_said() -> None:
+    assert in_a_namespace(UNREACHABLE).splitlines() == ["10.0.0.9 Network is unreachable"] * 3

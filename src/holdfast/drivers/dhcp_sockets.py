@@ -21,6 +21,7 @@ from typing import cast
 
 from holdfast.dhcp.desk import Arrival
 from holdfast.dhcp.replies import Reply, Where
+from holdfast.drivers.datagrams import SEGMENT_COUNT_MAX, ManyDatagrams, send_alike
 from holdfast.drivers.interfaces import Interface
 from holdfast.kernel.errors import Unavailable
 from holdfast.wire.dhcp4 import MESSAGE_BYTES_MAX
@@ -33,6 +34,11 @@ _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)  # Python names it from 3.12 on
 _PKTINFO = struct.Struct("=I4s4s")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_PKTINFO.size)
 _ANY_ADDRESS = bytes(4)
+# How ``ManyDatagrams`` says where a datagram came from: sockaddr_in (port, address), and behind its header
+# IP_PKTINFO (interface, address).
+_WAY = struct.Struct(f"=2x2s4s8x{socket.CMSG_LEN(0)}xI4x4s")
+_ROOM_COUNT = 64
+_KEPT_COUNT_MAX = 4096  # relays are few; clients with an address of their own come seldom
 # A datagram that finds no receiver is reported to whoever sends or receives next; it is nobody's fault here.
 _NOBODYS_FAULT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
 
@@ -57,7 +63,11 @@ class DhcpSockets:
         self._raw: dict[int, socket.socket] = {}
         self._interfaces: dict[int, Interface] = {}
         self._names: dict[bytes, str] = {}
+        self._ways: dict[bytes, tuple[int, bytes, bool, int]] = {}
         self._own: frozenset[bytes] = frozenset()
+        self._room = ManyDatagrams(
+            _ROOM_COUNT, bytes_max=MESSAGE_BYTES_MAX + 1, ancillary_bytes=_ANCILLARY_BYTES
+        )
 
     def open(self) -> int:
         """Open the datagram socket; its descriptor, to be watched.
@@ -97,6 +107,7 @@ class DhcpSockets:
         """Serve on these interfaces."""
         self._interfaces = {each.number: each for each in interfaces}
         self._own = frozenset(address.packed for each in interfaces for address in each.addresses)
+        self._ways = {}
         for number in [each for each in self._raw if each not in self._interfaces]:
             self._raw.pop(number).close()
 
@@ -105,50 +116,80 @@ class DhcpSockets:
         udp = self._udp
         assert udp is not None
         arrivals: list[Arrival] = []
-        receive, unpack, own = udp.recvmsg, _PKTINFO.unpack, self._own
+        ways, room = self._ways, self._room
         while len(arrivals) < BATCH_COUNT_MAX:
             try:
-                data, ancillary, _, source = receive(MESSAGE_BYTES_MAX + 1, _ANCILLARY_BYTES)
+                found = room.receive(udp.fileno())
             except BlockingIOError:
                 break
             except OSError as error:
                 if error.errno in _NOBODYS_FAULT:
                     continue
                 raise
-            if not ancillary:
-                continue
-            number, _, target = unpack(ancillary[0][2])
-            arrivals.append(
-                _new_arrival((data, number, socket.inet_aton(source[0]), target in own, source[1]))
-            )
+            for data, way in found:
+                link, source, unicast, port = ways.get(way) or self._read_way(way)
+                arrivals.append(_new_arrival((data, link, source, unicast, port)))
+            if len(found) < _ROOM_COUNT:
+                break
         return arrivals
+
+    def _read_way(self, way: bytes) -> tuple[int, bytes, bool, int]:
+        """By which way a datagram came: interface, sender, whether to us alone, port; of relays kept."""
+        port, source, number, target = _WAY.unpack_from(way)
+        if len(self._ways) >= _KEPT_COUNT_MAX:
+            self._ways.clear()
+        found = self._ways[way] = (number, source, target in self._own, int.from_bytes(port, "big"))
+        return found
 
     def send(self, replies: list[Reply]) -> None:
         """Send answers; what cannot be sent is told and lost: its client asks again."""
-        udp = self._udp
-        if udp is None:
+        if self._udp is None:
             return  # the port was changed, and the new one cannot be had yet
-        names, port = self._names, self._port
+        by_relay: dict[tuple[bytes, int, int], list[bytes]] = {}
         for reply in replies:
-            link, where, address, hardware, data, relay_port = reply
+            if reply.where is Where.RELAY:
+                by_relay.setdefault((reply.address, reply.port, len(reply.data)), []).append(reply.data)
+                continue
             try:
-                if where is Where.RELAY or where is Where.CLIENT:
-                    name = names.get(address)
-                    if name is None:
-                        name = self._name(address)
-                    udp.sendto(data, (name, (relay_port or port) if where is Where.RELAY else port + 1))
-                elif where is Where.HARDWARE and self._send_frame(link, address, hardware, data):
-                    continue
-                else:
-                    self._broadcast(udp, link, data)
-            except BlockingIOError:
-                self._not_sent(str(ipaddress.IPv4Address(address)), "the send buffer is full")
+                self._send_one(self._udp, reply)
             except OSError as error:
-                self._not_sent(str(ipaddress.IPv4Address(address)), error.strerror or str(error))
+                self._lost(reply.address, error)
+        for (address, relay_port, _), datagrams in by_relay.items():
+            target = (self._name(address), relay_port or self._port)
+            for at in range(0, len(datagrams), SEGMENT_COUNT_MAX):
+                self._send_together(self._udp, target, address, datagrams[at : at + SEGMENT_COUNT_MAX])
+
+    def _send_together(
+        self, udp: socket.socket, target: tuple[str, int], address: bytes, datagrams: list[bytes]
+    ) -> None:
+        """Send answers of one size to one relay."""
+        try:
+            if len(datagrams) > 1 and send_alike(udp, datagrams, target):
+                return
+        except OSError as error:
+            for _ in datagrams:
+                self._lost(address, error)
+            return
+        for each in datagrams:
+            try:
+                udp.sendto(each, target)
+            except OSError as error:
+                self._lost(address, error)
+
+    def _send_one(self, udp: socket.socket, reply: Reply) -> None:
+        """Send an answer to a client of our own wires."""
+        if reply.where is Where.CLIENT:
+            udp.sendto(reply.data, (self._name(reply.address), self._port + 1))
+        elif reply.where is not Where.HARDWARE or not self._send_frame(reply):
+            self._broadcast(udp, reply.link, reply.data)
+
+    def _lost(self, address: bytes, error: OSError) -> None:
+        reason = "the send buffer is full" if isinstance(error, BlockingIOError) else error.strerror
+        self._not_sent(str(ipaddress.IPv4Address(address)), reason or str(error))
 
     def _name(self, address: bytes) -> str:
         """An address as the socket wants it; relays are few, and clients come again."""
-        if len(self._names) > 4096:
+        if len(self._names) > _KEPT_COUNT_MAX:
             self._names.clear()
         return self._names.setdefault(address, socket.inet_ntoa(address))
 
@@ -162,8 +203,9 @@ class DhcpSockets:
         info = _PKTINFO.pack(link, interface.addresses[0].packed, _ANY_ADDRESS)
         udp.sendmsg([data], [(socket.IPPROTO_IP, _IP_PKTINFO, info)], 0, ("255.255.255.255", self._port + 1))
 
-    def _send_frame(self, link: int, address: bytes, hardware: bytes, data: bytes) -> bool:
+    def _send_frame(self, reply: Reply) -> bool:
         """Send a frame to a client without an address; whether that could be done at all."""
+        link, _, address, hardware, data, _ = reply
         interface = self._interfaces.get(link)
         if interface is None or not interface.mac or interface.is_loopback:
             return False

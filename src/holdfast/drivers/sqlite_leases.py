@@ -19,6 +19,7 @@ from pathlib import Path
 from holdfast.dhcp.failover_record import Record
 from holdfast.dhcp.lease import Lease
 from holdfast.dhcp.lease_time import Mark
+from holdfast.drivers.sqlite_bulk import insert_rows
 from holdfast.drivers.sqlite_schema import Schema, damaged, open_for_reading, open_for_writing, translated
 from holdfast.kernel.errors import Unavailable
 
@@ -61,7 +62,7 @@ SCHEMA = Schema(
         "temp_store = MEMORY",
     ),
 )
-_PUT = "INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT = "INSERT OR REPLACE INTO lease VALUES "
 _PUT_RECORD = "INSERT OR REPLACE INTO failover VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MARK = "INSERT OR REPLACE INTO mark VALUES (1, ?, ?, ?, ?)"
 
@@ -130,7 +131,7 @@ class LeaseStore:
         try:
             connection.execute("BEGIN IMMEDIATE")
             if leases:
-                connection.executemany(_PUT, leases)
+                insert_rows(connection, _PUT, leases)
             if failover:
                 connection.executemany(_PUT_RECORD, failover)
             if mark is not None:
