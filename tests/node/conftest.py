@@ -236,7 +236,9 @@ class World:
         builder = LedgerBuilder()
         for text in self.tracking:
             builder.add_lines(text)
-        return builder.finish((each.network_message_id, each.recipients) for each in self.disk.values())
+        return builder.finish(
+            (each.network_message_id, each.number, each.recipients) for each in self.disk.values()
+        )
 
     def recovered(self, *, clean: bool) -> RecoveredQueue:
         """What a new life of the process finds on the disk."""

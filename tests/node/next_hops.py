@@ -278,5 +278,5 @@ class World:
         builder = LedgerBuilder()
         for text in self.tracking:
             builder.add_lines(text)
-        ledger = builder.finish((m.network_message_id, m.recipients) for m in self.disk.values())
+        ledger = builder.finish((m.network_message_id, m.number, m.recipients) for m in self.disk.values())
         return ledger.unaccounted_count, ledger.queued_count, ledger.bounced_count

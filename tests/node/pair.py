@@ -257,7 +257,7 @@ class Side:
         for text in self.disk.tracking:
             builder.add_lines(text)
         waiting = self.disk.messages.values()
-        return builder.finish((each.network_message_id, each.recipients) for each in waiting)
+        return builder.finish((each.network_message_id, each.number, each.recipients) for each in waiting)
 
     def mailbox(self, user: str) -> list[bytes]:
         return [data for (owner, _), data in self.mail.items() if owner == user]

@@ -202,6 +202,8 @@ def test_letters_that_nobody_can_take_fail_the_liveness_phase() -> None:
         ("disk-loss", 329),
         # The next message came pipelined behind a 250 that was lost, and the 250 was believed to be read.
         ("partition", 20986),
+        # A message that the Safety Net sent again while it still waited was closed twice in the ledger.
+        ("disk-loss", 30331),
     ],
 )
 def test_what_the_simulator_found_in_shadow_copies_stays_right(scenario: str, seed: int) -> None:

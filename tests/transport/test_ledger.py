@@ -25,15 +25,17 @@ Queued = Sequence[tuple[str, tuple[str, ...]]]
 WRITER = TrackingWriter("s", with_subject=True)
 
 
-def line(event_id: EventId, message: str, *recipients: str, related: tuple[str, ...] = ()) -> str:
-    facts = MessageFacts(1, "<m>", message, 100, "s", "a@x")
+def line(
+    event_id: EventId, message: str, *recipients: str, related: tuple[str, ...] = (), number: int = 1
+) -> str:
+    facts = MessageFacts(number, "<m>", message, 100, "s", "a@x")
     return WRITER.line(0.0, event_id, "SMTP", facts, recipients, LineDetails(related_recipients=related))
 
 
 def counts(lines: list[str], queued: Queued = ()) -> tuple[int, ...]:
     builder = LedgerBuilder()
     builder.add_lines("".join(lines))
-    ledger = builder.finish(queued)
+    ledger = builder.finish((message, 1, recipients) for message, recipients in queued)
     parts = (
         ledger.delivered_count,
         ledger.relayed_count,
@@ -94,6 +96,18 @@ CASES: dict[str, tuple[list[str], list[tuple[str, tuple[str, ...]]], tuple[int, 
         [line(R, "1", "a"), line(S, "1", "a"), line(S, "1", "a")],
         [],
         (1, 0, 1, 0, 0, 0, 0, 1),
+    ),
+    "twice in the queue, once from the Safety Net": (
+        [
+            line(R, "1", "group", "a"),
+            line(E, "1", "a", "b", related=("group",)),
+            line(EventId.RESUBMIT, "1", "group", "a", number=2),
+            line(E, "1", "a", "b", related=("group",), number=2),
+            line(D, "1", "a", "b", number=2),
+            line(EventId.DUPLICATEDELIVER, "1", "b"),
+        ],
+        [("1", ("a",))],
+        (4, 3, 0, 1, 0, 0, 0, 0),
     ),
     "an address that stands for another": (
         [line(R, "1", "alias"), line(EventId.RESOLVE, "1", "a", related=("alias",)), line(D, "1", "a")],

@@ -88,6 +88,7 @@ def test_values_are_read_back_as_they_were(subject: str, sender: str, message_id
     assert event.size_bytes == 5000
     assert read_outcome(line) == (
         EventId.FAIL,
+        str(FACTS.internal_message_id),
         FACTS.network_message_id,
         event.recipients,
         event.related_recipients,

@@ -117,5 +117,5 @@ def read_ledger(home: Path) -> Ledger:
     builder = LedgerBuilder()
     for text in _tracking_text(home, snapshot):
         builder.add_lines(text)
-    waiting = ((each.network_message_id, each.recipients) for each in snapshot.messages)
+    waiting = ((each.network_message_id, each.number, each.recipients) for each in snapshot.messages)
     return builder.finish(waiting, snapshot.copies)

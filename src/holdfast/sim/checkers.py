@@ -189,6 +189,7 @@ class MailChecker:
         Raises:
             Violation: it should not have got it.
         """
+        self._read_tracking()  # it may tell of a hand-over between two servers that was in doubt
         marker = self._bounced_letter(taken.data) if BOUNCE_HEADER in taken.data else marker_of(taken.data)
         letter = self._letters.get(marker)
         self.acceptances.take(taken, letter, self._tries(letter, outside=True) if letter is not None else [])

@@ -81,5 +81,6 @@ class QueueView:
         self._ledger_count = len(tracking)
         # What is open is little; adding all up anew after every fault took a quarter of the time.
         return copy.deepcopy(self._ledger).finish(
-            (message.network_message_id, message.recipients) for message in self.disk.messages.values()
+            (message.network_message_id, message.number, message.recipients)
+            for message in self.disk.messages.values()
         )

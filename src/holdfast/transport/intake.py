@@ -29,6 +29,10 @@ that is worse than a second copy. After a crash no script is behind the
 repetition more likely than a sender that got no answer, so there the rule holds
 for every message.
 
+What another server of ours hands over is known by its bytes too, not by its network
+message id: by that, what comes here once more, since the server that it went on to lost
+its disk, would be dropped.
+
 The second rule asks for the same client: a sender whose host is gone comes back
 as itself. The price: of a farm of senders that shares its queue, one that takes
 over from another whose host went away silently delivers a second copy; and who

@@ -1,13 +1,15 @@
 """The ledger: every recipient of every accepted message is delivered, relayed, queued, bounced or dropped.
 
 It is recomputed from the tracking log and the queue, never kept, so that it
-cannot agree with a mistake. The unit is one recipient of one message. A pair
-(network message id, recipient) opens with RECEIVE (or DSN, for a message of our
-own, or RESUBMIT), and closes with DELIVER or DUPLICATEDELIVER (delivered), SEND (relayed: a
-next hop answers for it now; transferred, where that is a server of ours that goes on
-with the same network message id), FAIL (bounced), DROP (dropped), or by waiting in
-the queue (queued). EXPAND replaces a group by its members, RESOLVE an address by
-the one it stands for: what was replaced is not counted, what took its place is.
+cannot agree with a mistake. The unit is one recipient of one message in the queue: the
+same message may be there twice, once from another server and once from the Safety Net.
+So a recipient, with a network message id and a number in the queue, opens with RECEIVE
+(or DSN, for a message of our own, or RESUBMIT), and closes with DELIVER or
+DUPLICATEDELIVER (delivered), SEND (relayed: a next hop answers for it now; transferred,
+where that is a server of ours that goes on with the same network message id), FAIL
+(bounced), DROP (dropped), or by waiting in the queue (queued). EXPAND replaces a group
+by its members, RESOLVE an address by the one it stands for: what was replaced is not
+counted, what took its place is.
 What stays open is unaccounted: it was acknowledged and is nowhere.
 
 Log files are deleted with age, so a recipient may wait in the queue whose RECEIVE
@@ -96,7 +98,7 @@ class LedgerBuilder:
     """Adds up a ledger while lines stream by, oldest first."""
 
     def __init__(self) -> None:
-        self._open: dict[str, set[str]] = {}
+        self._open: dict[tuple[str, str], set[str]] = {}  # by network message id and number in the queue
         self._accepted_count = 0
         self._message_count = 0
         self._unmatched_count = 0
@@ -108,25 +110,26 @@ class LedgerBuilder:
         if not line or line.startswith("#"):
             return
         try:
-            event_id, network_message_id, recipients, related, transferred = read_outcome(line)
+            event_id, number, network_message_id, recipients, related, transferred = read_outcome(line)
         except Refusal:
             return
+        message = network_message_id, number
         match event_id:
             case EventId.RECEIVE | EventId.DSN | EventId.RESUBMIT:
                 # A message with very many recipients has several lines; one that was taken over from another
                 # server, or comes from the Safety Net, is ours to answer for from then on.
-                self._message_count += network_message_id not in self._open
-                begun_count = self._begin(network_message_id, recipients)
+                self._message_count += message not in self._open
+                begun_count = self._begin(message, recipients)
                 self._transferred_in_count += begun_count if transferred else 0
             case EventId.EXPAND | EventId.RESOLVE:
-                self._accepted_count -= self._end(network_message_id, related)
-                self._begin(network_message_id, recipients)
+                self._accepted_count -= self._end(message, related)
+                self._begin(message, recipients)
             case EventId.DELIVER | EventId.DUPLICATEDELIVER:
-                self._closed[EventId.DELIVER] += self._end(network_message_id, recipients)
+                self._closed[EventId.DELIVER] += self._end(message, recipients)
             case EventId.SEND if transferred:
-                self._transferred_out_count += self._end(network_message_id, recipients)
+                self._transferred_out_count += self._end(message, recipients)
             case EventId.SEND | EventId.FAIL | EventId.DROP:
-                self._closed[event_id] += self._end(network_message_id, recipients)
+                self._closed[event_id] += self._end(message, recipients)
             case (
                 EventId.DEFER
                 | EventId.LOAD
@@ -145,20 +148,20 @@ class LedgerBuilder:
         for line in text.split("\n"):
             self.add_line(line)
 
-    def _begin(self, network_message_id: str, recipients: Iterable[str]) -> int:
+    def _begin(self, message: tuple[str, str], recipients: Iterable[str]) -> int:
         """Open pairs and return how many were not."""
-        known = self._open.setdefault(network_message_id, set())
+        known = self._open.setdefault(message, set())
         before = len(known)
         known.update(recipients)
         count = len(known) - before
         self._accepted_count += count
         if not known:
-            del self._open[network_message_id]
+            del self._open[message]
         return count
 
-    def _end(self, network_message_id: str, recipients: tuple[str, ...]) -> int:
+    def _end(self, message: tuple[str, str], recipients: tuple[str, ...]) -> int:
         """Close pairs and return how many were open."""
-        known = self._open.get(network_message_id, set())
+        known = self._open.get(message, set())
         count = 0
         for recipient in recipients:
             if recipient in known:
@@ -167,21 +170,24 @@ class LedgerBuilder:
             else:
                 self._unmatched_count += 1
         if count and not known:
-            del self._open[network_message_id]
+            del self._open[message]
         return count
 
-    def finish(self, queued: Iterable[tuple[str, tuple[str, ...]]], copies: CopyCounts = NO_COPIES) -> Ledger:
+    def finish(
+        self, queued: Iterable[tuple[str, int, tuple[str, ...]]], copies: CopyCounts = NO_COPIES
+    ) -> Ledger:
         """Close the ledger with the queue of the same instant.
 
         Args:
-            queued: network message id and waiting recipients of each queued message.
+            queued: network message id, number and waiting recipients of each queued message.
             copies: how many of these messages another server has.
         """
         queued_count = 0
-        for network_message_id, recipients in queued:
+        for network_message_id, number, recipients in queued:
+            message = network_message_id, str(number)
             names = tuple(dict.fromkeys(comparable(recipient) for recipient in recipients))
-            self._begin(network_message_id, names)
-            queued_count += self._end(network_message_id, names)
+            self._begin(message, names)
+            queued_count += self._end(message, names)
         return Ledger(
             accepted_count=self._accepted_count,
             delivered_count=self._closed[EventId.DELIVER],
@@ -193,7 +199,7 @@ class LedgerBuilder:
             transferred_in_count=self._transferred_in_count,
             unaccounted=tuple(
                 (network_message_id, recipient)
-                for network_message_id, recipients in self._open.items()
+                for (network_message_id, _), recipients in self._open.items()
                 for recipient in sorted(recipients)
             ),
             message_count=self._message_count,

@@ -356,6 +356,7 @@ class OutcomeLine(NamedTuple):
     """
 
     event_id: EventId
+    internal_message_id: str
     network_message_id: str
     recipients: tuple[str, ...]
     related: tuple[str, ...]
@@ -375,7 +376,7 @@ def read_outcome(line: str) -> OutcomeLine:
     recipients = split_recipients(_unquote(values[12]))
     related = split_recipients(_unquote(values[16])) if values[16] else ()
     transferred = values[26].startswith((_TRANSFERRED_TO, _TRANSFERRED_FROM))
-    return OutcomeLine(event_id, values[11], recipients, related, transferred)
+    return OutcomeLine(event_id, values[9], values[11], recipients, related, transferred)
 
 
 def comparable(recipient: str) -> str:
