@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.admin.conftest import NOW, World
+from tests.admin.failover_answers import PairRole, state
 
 from holdfast.directory.failover import FailoverMode, FailoverRelationship
 from holdfast.directory.model import Role, Scope, Server
@@ -17,11 +18,12 @@ from holdfast.kernel.errors import Refusal
 from holdfast.kernel.iprange import parse_ip_range
 
 Call = Callable[..., Any]
+pytestmark = pytest.mark.usefixtures("servers")
 SUBNETS = {"office": "192.0.2.0/24", "lab": "198.51.100.0/24", "hall": "203.0.113.0/24"}
 
 
-@pytest.fixture(autouse=True)
-def _servers(call: Call, store: DirectoryStore) -> None:
+@pytest.fixture
+def servers(call: Call, store: DirectoryStore) -> None:
     """The servers demo and second; office and lab belong to the first, hall to the second."""
     call("dhcp enable")
     before = store.read()
@@ -102,8 +104,23 @@ def test_a_server_that_is_no_partner_is_told_so(call: Call, world: World, store:
     call("dhcp failover create", name="pair", partner="second", yes=True)
     world.server_name = "elsewhere"
     shown = call("dhcp failover show", name="pair")
-    assert (shown.server, shown.partner, shown.partner_address) == ("", "", "")
-    assert shown.scopes == ["office", "lab", "hall"]
+    assert (shown.server, shown.partner, shown.partner_address, shown.live) == ("", "", "", False)
+    assert [each.scope for each in shown.scopes] == ["office", "lab", "hall"]
+
+
+def test_how_it_goes_is_shown_with_what_it_means(call: Call, world: World) -> None:
+    call("dhcp failover create", name="pair", partner="second", yes=True)
+    shown = call("dhcp failover show", name="pair")
+    assert (shown.live, shown.state, shown.connected) == (False, "", None)
+    assert "how the relationship goes is not known" in world.warnings[0]
+    world.dhcp = PairRole(state(state="COMMUNICATIONS-INTERRUPTED", connected=False, trouble="no answer"))
+    shown = call("dhcp failover show", name="pair")
+    assert (shown.live, shown.connected, shown.trouble) == (True, False, "no answer")
+    assert "the partner is not reached" in shown.meaning
+    assert shown.next_step.endswith("holdfast dhcp failover partner-down pair")
+    office, lab, hall = shown.scopes
+    assert (office.server, office.own_free, office.partner_free, office.wanted) == ("demo", 50, 51, 50)
+    assert (lab.own_free, hall.server) == (None, "second")
 
 
 def test_scopes_join_and_leave(call: Call, store: DirectoryStore) -> None:
@@ -140,7 +157,7 @@ def test_secret_is_set_forgotten_and_never_shown(call: Call, store: DirectorySto
     with pytest.raises(Refusal, match="--secret-file FILE or --ask-secret, or --forget to have none"):
         call("dhcp failover set-secret", name="pair")
     assert call("dhcp failover set-secret", name="PAIR", secret="another one").secret
-    assert "from the next connection on" in world.warnings[0]
+    assert "while they differ, the partners refuse each other" in world.warnings[0]
     assert store.failover_secret("pair") == "another one"
     assert not call("dhcp failover set-secret", name="pair", forget=True).secret
     assert store.failover_secret("pair") is None

@@ -6,7 +6,11 @@ from holdfast.admin.results import Result, SettingRow
 
 
 class FailoverRow(Result, frozen=True):
-    """One relationship in a list; ``secret`` says whether it has a shared secret."""
+    """One relationship in a list.
+
+    ``secret`` says whether it has a shared secret. The states are empty where this server's dhcp role
+    was not asked or is no partner.
+    """
 
     name: str
     mode: str
@@ -14,6 +18,9 @@ class FailoverRow(Result, frozen=True):
     secondary: str
     scopes: list[str]
     secret: bool
+    state: str
+    partner_state: str
+    connected: bool | None
 
 
 class FailoverList(Result, frozen=True):
@@ -22,8 +29,28 @@ class FailoverList(Result, frozen=True):
     relationships: list[FailoverRow]
 
 
+class FailoverScopeRow(Result, frozen=True):
+    """One shared scope, the server that it belongs to, and whose its free addresses are.
+
+    Numbers are empty where this server's dhcp role did not tell; ``wanted`` is how many should be ours.
+    """
+
+    scope: str
+    server: str
+    own_free: int | None
+    partner_free: int | None
+    wanted: int | None
+
+
 class FailoverShown(Result, frozen=True):
-    """All of one relationship; ``server`` is this one, empty when it is none of the partners."""
+    """All of one relationship, and how it goes as this server sees it.
+
+    ``server`` is this one, empty when it is none of the partners. ``live`` is false when its dhcp role
+    did not answer: then the fields up to ``trouble`` are not known. ``serves`` says whom this server
+    answers now, ``waits_until_at`` until when the state lasts at least, ``next_step`` what has to happen
+    or what can be done. ``untold`` are leases that the partner has not acknowledged yet;
+    ``clock_difference_s`` is how far the partner's clock is ahead.
+    """
 
     name: str
     mode: str
@@ -33,8 +60,34 @@ class FailoverShown(Result, frozen=True):
     server: str
     partner: str
     partner_address: str
-    scopes: list[str]
+    live: bool
+    state: str
+    state_since_at: float | None
+    partner_state: str
+    partner_since_at: float | None
+    connected: bool | None
+    spoken_at: float | None
+    clock_difference_s: float | None
+    untold_count: int | None
+    oldest_untold_s: float | None
+    serves: str
+    waits_until_at: float | None
+    trouble: str
+    meaning: str
+    next_step: str
+    scopes: list[FailoverScopeRow]
     settings: list[SettingRow]
+
+
+class FailoverOrdered(Result, frozen=True):
+    """What an administrator's word did on this server: the states before and after it."""
+
+    relationship: str
+    before: str
+    after: str
+    meaning: str
+    next_step: str
+    dangers: list[str]
 
 
 class SecretSet(Result, frozen=True):

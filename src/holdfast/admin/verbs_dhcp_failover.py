@@ -10,12 +10,22 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
 from holdfast.admin.context import Context
 from holdfast.admin.dhcp_places import the_dhcp_server
+from holdfast.admin.failover_orders import NAME, ORDER_VERBS
+from holdfast.admin.failover_role import live_states, tell_of_secret
+from holdfast.admin.failover_words import words_of
 from holdfast.admin.results import Changed, SettingRow
-from holdfast.admin.results_dhcp_failover import FailoverList, FailoverRow, FailoverShown, SecretSet
+from holdfast.admin.results_dhcp_failover import (
+    FailoverList,
+    FailoverRow,
+    FailoverScopeRow,
+    FailoverShown,
+    SecretSet,
+)
 from holdfast.admin.setting_arguments import default_argument, given_settings, setting_arguments
 from holdfast.directory.dhcp import Scope
 from holdfast.directory.edit import find_object, with_object, without_object
@@ -25,6 +35,9 @@ from holdfast.directory.model import Organisation
 from holdfast.directory.partners import partner_address, partner_of, relationships_of
 from holdfast.directory.values import write_text
 from holdfast.kernel.errors import Refusal
+
+if TYPE_CHECKING:
+    from holdfast.drivers.failover_requests import SharedScope
 
 _OWN_ARGUMENTS = ("name", "servers", "scopes")
 
@@ -52,6 +65,7 @@ def _create(context: Context, arguments: Arguments) -> Changed:
     secret = arguments.optional_text("secret")
     if changed.applied and secret is not None:
         context.store.set_failover_secret(name, secret)
+        tell_of_secret(context)
     elif secret is None:
         context.warnings.append(
             f"the partners do not sign what they say to each other; set the same secret on both with: "
@@ -122,7 +136,8 @@ def _set_secret(context: Context, arguments: Arguments) -> SecretSet:
     context.applied.append(
         f'shared secret of failover relationship "{relationship.name}" {"forgotten" if forget else "set"}'
     )
-    context.warnings.append("it holds from the next connection on: set the same on the partner")
+    context.warnings.append("set the same on the partner: while they differ, the partners refuse each other")
+    tell_of_secret(context)
     return SecretSet(relationship.name, not forget)
 
 
@@ -131,18 +146,27 @@ def _relationship(context: Context, arguments: Arguments) -> FailoverRelationshi
 
 
 def _list(context: Context, arguments: Arguments) -> FailoverList:
-    return FailoverList(
-        [
+    organisation = context.organisation
+    own = organisation.own_server(context.surroundings.server_name)
+    ours = () if own is None else relationships_of(organisation, own.name)
+    states = live_states(context) if ours else {}
+    rows = []
+    for each in sorted(organisation.failover_relationships, key=lambda each: each.name):
+        state = states.get(each.name)
+        rows.append(
             FailoverRow(
-                each.name,
-                each.mode.value,
-                *(each.servers if len(each.servers) == 2 else ("", "")),
-                list(each.scopes),
-                context.store.failover_secret(each.name) is not None,
+                name=each.name,
+                mode=each.mode.value,
+                primary=each.servers[0],
+                secondary=each.servers[1],
+                scopes=list(each.scopes),
+                secret=context.store.failover_secret(each.name) is not None,
+                state="" if state is None else state.state,
+                partner_state="" if state is None else state.partner_state,
+                connected=None if state is None else state.connected,
             )
-            for each in sorted(context.organisation.failover_relationships, key=lambda each: each.name)
-        ]
-    )
+        )
+    return FailoverList(rows)
 
 
 def _show(context: Context, arguments: Arguments) -> FailoverShown:
@@ -150,6 +174,9 @@ def _show(context: Context, arguments: Arguments) -> FailoverShown:
     own = organisation.own_server(context.surroundings.server_name)
     ours = own is not None and relationship in relationships_of(organisation, own.name)
     partner = partner_of(relationship, own.name) if ours and own is not None else ""
+    state = live_states(context).get(relationship.name) if ours else None
+    words = None if state is None else words_of(state.state, relationship.name)
+    counts = {} if state is None else {each.scope: each for each in state.scopes}
     return FailoverShown(
         name=relationship.name,
         mode=relationship.mode.value,
@@ -159,7 +186,22 @@ def _show(context: Context, arguments: Arguments) -> FailoverShown:
         server=own.name if ours and own is not None else "",
         partner=partner,
         partner_address=partner_address(organisation, relationship, partner) if partner else "",
-        scopes=list(relationship.scopes),
+        live=state is not None,
+        state="" if state is None else state.state,
+        state_since_at=None if state is None else state.since_at,
+        partner_state="" if state is None else state.partner_state,
+        partner_since_at=None if state is None else state.partner_since_at,
+        connected=None if state is None else state.connected,
+        spoken_at=None if state is None else state.spoken_at,
+        clock_difference_s=None if state is None else state.clock_difference_s,
+        untold_count=None if state is None else state.untold_count,
+        oldest_untold_s=None if state is None else state.oldest_untold_s,
+        serves="" if state is None else state.serves,
+        waits_until_at=None if state is None else state.waits_until_at,
+        trouble="" if state is None else state.trouble,
+        meaning="" if words is None else words.meaning,
+        next_step="" if words is None else words.next_step,
+        scopes=[_scope_row(organisation, name, counts.get(name)) for name in relationship.scopes],
         settings=[
             SettingRow(each.key, write_text(getattr(relationship, each.attribute), each.unit))
             for each in settings_of(FailoverRelationship)
@@ -168,14 +210,16 @@ def _show(context: Context, arguments: Arguments) -> FailoverShown:
     )
 
 
-NAME = Argument(
-    "name",
-    Kind.TEXT,
-    "name of the relationship",
-    required=True,
-    positional=True,
-    completes="dhcp failover.relationships.name",
-)
+def _scope_row(organisation: Organisation, name: str, counts: SharedScope | None) -> FailoverScopeRow:
+    return FailoverScopeRow(
+        scope=name,
+        server=organisation.scopes_by_name[name].server,
+        own_free=None if counts is None else counts.own_free_count,
+        partner_free=None if counts is None else counts.partner_free_count,
+        wanted=None if counts is None else counts.wanted_count,
+    )
+
+
 _SCOPES = Argument(
     "scope",
     Kind.TEXT,
@@ -238,10 +282,12 @@ VERBS = (
     Verb(
         "dhcp failover",
         "show",
-        "Show a failover relationship.",
+        "Show a failover relationship, and draw how it goes: both servers, and where they stand.",
         "holdfast dhcp failover show pair",
         FailoverShown,
         (NAME,),
+        detail="As this server sees it; ask the partner there. Without a dhcp role that answers, there is "
+        "no picture.",
         perform=_show,
     ),
     Verb(
@@ -300,4 +346,5 @@ VERBS = (
         changes=True,
         perform=_delete,
     ),
+    *ORDER_VERBS,
 )

@@ -36,14 +36,16 @@ def show(result: msgspec.Struct) -> None:
     if set(values) == {"text"}:
         sys.stdout.write(_printable(str(values["text"]), keep_lines=True))
         return
-    is_pool = _is_pool(result)
-    if is_pool:
+    drawn = type(result).__name__  # importing the types would cost every other command a little time
+    if drawn == "ScopeShown":
         values.pop("ranges")  # drawn, not listed; --json has them
     tables = {name: value for name, value in values.items() if _is_table(value)}
     lines = {name: value for name, value in values.items() if name not in tables and not _says_nothing(value)}
     _print_lines(lines)
-    if is_pool:
+    if drawn == "ScopeShown":
         _draw_pool(result)
+    elif drawn == "FailoverShown":
+        _draw_relationship(result)
     for name, rows in tables.items():
         if rows:
             _print_table(name, rows)
@@ -51,16 +53,20 @@ def show(result: msgspec.Struct) -> None:
             sys.stdout.write(f"no {_words(name)}\n")
 
 
-def _is_pool(result: msgspec.Struct) -> bool:
-    # By its name: importing the type would cost every other command a little time.
-    return type(result).__name__ == "ScopeShown"
-
-
 def _draw_pool(result: msgspec.Struct) -> None:
     from holdfast.admin.results_dhcp import ScopeShown
     from holdfast.cli.pool_drawing import draw
 
     assert isinstance(result, ScopeShown)
+    sys.stdout.flush()
+    draw(result, console())
+
+
+def _draw_relationship(result: msgspec.Struct) -> None:
+    from holdfast.admin.results_dhcp_failover import FailoverShown
+    from holdfast.cli.failover_drawing import draw
+
+    assert isinstance(result, FailoverShown)
     sys.stdout.flush()
     draw(result, console())
 
