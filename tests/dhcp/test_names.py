@@ -45,3 +45,11 @@ def test_host_names() -> None:
     assert host_name_of(facts({81: b"\x04"})) == b""
     assert host_name_of(facts({})) == b""
     assert host_name_of(facts({12: b"x" * 300})) == b"x" * 255
+
+
+def test_a_client_hears_its_whole_name_in_the_form_that_it_uses() -> None:
+    told = {"registers": True, "name": "host.example.test"}
+    encoded = answer_name(facts({81: bytes((S | E, 0, 0)) + b"\x04host"}), DnsUpdates.ON_REQUEST, **told)  # type: ignore[arg-type]  # by name
+    assert encoded == bytes((S | E, 255, 255)) + b"\x04host\x07example\x04test\0"
+    plain = answer_name(facts({81: bytes((0, 0, 0)) + b"host"}), DnsUpdates.ALWAYS, **told)  # type: ignore[arg-type]  # by name
+    assert plain == bytes((S | O, 255, 255)) + b"host.example.test."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dhcp.conversations import Client, World, option, organisation, packed, reservation, scope
 from holdfast.dhcp import option_blocks
+from holdfast.dhcp.client_match import Facts
 from holdfast.dhcp.option_blocks import OptionBlocks
 from holdfast.directory.dhcp import Condition, ConditionField, DhcpServer, Policy
 from holdfast.directory.dhcp_options import ClassKind, DhcpClass, OptionDefinition, OptionType
@@ -140,3 +141,20 @@ def test_a_change_of_the_organisation_is_told_at_once() -> None:
     assert 3 not in told(world, Client(1))
     world.follow(organisation(scope(options=(option(3, "10.0.0.254"),))))
     assert told(world, Client(1))[3] == packed("10.0.0.254")
+
+
+def test_the_domain_of_names_in_dns() -> None:
+    def domain(number: int, **settings: object) -> str:
+        policy = Policy("one", (FIRST_MACS,), dns_suffix="policy.test")
+        made = World(
+            organisation(scope(**{"policies": (policy,), "options": (option(15, "Told.Test"),)} | settings))
+        )
+        state, facts = made.server.table.scopes[0], Facts(Client(number).discover())
+        met = (0,) if number == 1 else ()
+        return made.server.blocks.block(state.served, met, None, facts).dns_suffix
+
+    assert domain(9) == "told.test"
+    assert domain(9, dns_suffix="own.test.") == "own.test"
+    assert domain(1, dns_suffix="own.test") == "policy.test"
+    assert domain(9, dns_suffix="no name") == "told.test"  # the checks let none of that through
+    assert domain(9, options=(option(15, "no name"),)) == ""

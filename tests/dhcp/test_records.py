@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 
-from holdfast.dhcp.records import DESCRIPTIONS, EXHAUSTED, HEADER, NEW_LEASE, Record, line_of
+from holdfast.dhcp.records import DESCRIPTIONS, DNS_FAILED, EXHAUSTED, HEADER, NEW_LEASE, Record, line_of
 
 
 def fields(record: Record) -> dict[str, str]:
@@ -43,3 +43,8 @@ def test_what_has_no_client_says_what_it_is_about() -> None:
 def test_every_number_has_a_description() -> None:
     assert all(DESCRIPTIONS.values())
     assert {10, 11, 12, 13, 14, 15, 16, 17, 20, 30, 31, 32} <= DESCRIPTIONS.keys()
+
+
+def test_why_a_name_was_not_registered() -> None:
+    row = fields(Record(DNS_FAILED, 0x0A00000A, b"desk.example.test", dns_error=9005))
+    assert (row["ID"], row["Description"], row["DnsRegError."]) == ("31", "DNS Update Failed", "9005")

@@ -280,7 +280,28 @@ CASES: dict[str, tuple[Organisation, list[str]]] = {
             "names an interface twice",
             "offer is 0 seconds",
             "decline is 0 seconds",
-            'dns_servers has "ns1", which is no IPv4 address',
+            'dns_servers has "ns1", which is no IP address',
+        ],
+    ),
+    "dns settings": (
+        _server(
+            dns_servers=("192.0.2.53", "192.0.2.53:5353", "2001:db8::53", "[2001:db8::53]:5353"),
+            dns_zones=("example.test.", "2.0.192.in-addr.arpa"),
+            dns_key="dhcp-key.",
+        ),
+        [],
+    ),
+    "dns settings that are none": (
+        _server(
+            dns_servers=("192.0.2.53:0", *(f"192.0.2.{each}" for each in range(8))),
+            dns_zones=("a..b",),
+            dns_key="a key",
+        ),
+        [
+            'dns_servers has "192.0.2.53:0", which is no IP address',
+            'has "a..b" in its dns settings',
+            'has "a key" in its dns settings',
+            "has 9 dns_servers, more than 8",
         ],
     ),
     "key without servers": (_server(dns_key="k"), ['has the dns_key "k", but no dns_servers']),

@@ -186,7 +186,18 @@ CASES: dict[str, tuple[Organisation, Organisation, list[str]]] = {
     "names in DNS": (
         BASE,
         _server(dns_servers=("192.0.2.53",)),
-        ["has dns_servers, but this version registers no names in DNS"],
+        ["sends updates to DNS without a key"],
+    ),
+    "names in DNS, signed": (BASE, _server(dns_servers=("192.0.2.53",), dns_key="k"), []),
+    "names in DNS, no longer signed": (
+        _server(dns_servers=("192.0.2.53",), dns_key="k"),
+        _server(dns_servers=("192.0.2.53",)),
+        ["sends updates to DNS without a key"],
+    ),
+    "no names in DNS any more": (
+        _server(dns_servers=("192.0.2.53",)),
+        _server(),
+        ["registers no names in DNS any more; those that are there stay"],
     ),
     "authoritative": (
         _server(authoritative=False),

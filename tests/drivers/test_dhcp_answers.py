@@ -18,7 +18,10 @@ from holdfast.drivers.dhcp_requests import (
     IMPORT_LEASES,
     LIST_LEASES,
     REMOVE_LEASES,
+    RETRY_DNS,
+    SHOW_DNS,
     SHOW_POOL,
+    DnsQuestion,
     ImportLeases,
     LeaseQuestion,
     Leases,
@@ -194,3 +197,16 @@ def test_leases_that_cannot_be_written_do_not_arrive(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(dhcp_answers, "IMPORT_COUNT_MAX", 0)
     with pytest.raises(Refusal, match="import scope by scope"):
         role.ask(IMPORT_LEASES, question)
+
+
+def test_how_names_in_dns_stand_is_told_and_zones_are_asked_at_once() -> None:
+    role = Role()
+    registrar = role.node.server.registrar
+    registrar.zones.of_name("desk.example.test").failed(NOW, "answers REFUSED", 9005)
+    state = role.ask(SHOW_DNS, DnsQuestion())
+    assert (state.is_on, [(each.zone, each.reason) for each in state.zones]) == (
+        False,
+        [("example.test", "answers REFUSED")],
+    )
+    assert role.ask(RETRY_DNS, Nothing()).zone_count == 1
+    assert registrar.zones.of_name("desk.example.test").is_open(NOW)

@@ -53,3 +53,19 @@ def test_failover_relationships() -> None:
     ):
         assert line in lines, lines
     assert not any('clock_difference_seconds{relationship="new"}' in line for line in lines)
+
+
+def test_names_in_dns() -> None:
+    node = DhcpNode(organisation(), "ns1", [])
+    registry = CollectorRegistry()
+    show_dhcp(node, registry)
+    registrar = node.server.registrar
+    registrar.counts["add address: done"] += 2
+    registrar.zones.of_name("desk.example.test").failed(NOW, "answers REFUSED", 9005)
+    text = generate_latest(registry).decode()
+    for line in (
+        'holdfast_dhcp_dns_updates_total{outcome="done",what="add address"} 2.0',
+        "holdfast_dhcp_dns_waiting 0.0",
+        'holdfast_dhcp_dns_zone_failing{zone="example.test"} 1.0',
+    ):
+        assert line in text.splitlines(), text

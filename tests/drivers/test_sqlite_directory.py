@@ -13,7 +13,15 @@ import pytest
 
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.directory.edit import with_object, without_object
-from holdfast.directory.model import FailoverRelationship, Mailbox, Organisation, Role, SendConnector, Site
+from holdfast.directory.model import (
+    DhcpServer,
+    FailoverRelationship,
+    Mailbox,
+    Organisation,
+    Role,
+    SendConnector,
+    Site,
+)
 from holdfast.directory.plan import Change, FieldChange, plan_change
 from holdfast.directory.toml_format import write_organisation
 from holdfast.drivers.sqlite_directory import SCHEMA, DirectoryStore, KnownObjects
@@ -216,9 +224,39 @@ def test_a_database_without_shared_secrets_gets_room_for_them(path: Path) -> Non
     store.close()
 
 
+def test_secrets_of_keys_stay_out_of_sight_and_go_with_the_last_server_that_signs_with_them(
+    store: DirectoryStore, path: Path
+) -> None:
+    with pytest.raises(Refusal, match='no DHCP server signs with a key "dhcp-key"'):
+        store.set_tsig_secret("dhcp-key", "c2VzYW1l")
+    leases = dataclasses.replace(DEMONSTRATION.servers[0], roles=(Role.DHCP, *DEMONSTRATION.servers[0].roles))
+    signs = DhcpServer(leases.name, dns_servers=("192.0.2.53",), dns_key="dhcp-key")
+    _change(store, lambda _: dataclasses.replace(DEMONSTRATION, servers=(leases,), dhcp_servers=(signs,)))
+    store.set_tsig_secret("DHCP-Key", "c2VzYW1l")
+    assert (store.tsig_secret("dhcp-key"), store.tsig_secret("other")) == ("c2VzYW1l", None)
+    assert "c2VzYW1l" not in write_organisation(store.read()) + repr(store.history(10))
+    _change(store, lambda o: with_object(o, dataclasses.replace(signs, dns_zones=("example.test",))))
+    assert store.tsig_secret("dhcp-key") == "c2VzYW1l"
+    _change(store, lambda o: with_object(o, dataclasses.replace(signs, dns_key="")))
+    _change(store, lambda o: with_object(o, signs))
+    assert store.tsig_secret("dhcp-key") is None
+    store.set_tsig_secret("dhcp-key", "c2VzYW1l")
+    store.set_tsig_secret("dhcp-key", None)
+    assert store.tsig_secret("dhcp-key") is None
+    store.close()
+    assert b"c2VzYW1l" not in path.read_bytes()
+
+
+def test_a_database_without_secrets_of_keys_gets_room_for_them(path: Path) -> None:
+    open_for_writing(path, dataclasses.replace(SCHEMA, migrations=SCHEMA.migrations[:3])).close()
+    store = DirectoryStore.open(path, writable=True)
+    assert store.tsig_secret("dhcp-key") is None
+    store.close()
+
+
 def test_a_database_without_smart_host_passwords_gets_room_for_them(path: Path) -> None:
     open_for_writing(path, dataclasses.replace(SCHEMA, migrations=SCHEMA.migrations[:1])).close()
-    with pytest.raises(Unavailable, match="is of version 1, not yet brought to 3"):
+    with pytest.raises(Unavailable, match="is of version 1, not yet brought to 4"):
         DirectoryStore.open(path, writable=False)
     old = sqlite3.connect(path)
     with old:
@@ -290,7 +328,7 @@ def test_missing_database_is_told(path: Path) -> None:
 
 def test_database_that_is_just_being_made_is_told(path: Path) -> None:
     path.touch()
-    with pytest.raises(Unavailable, match="is of version 0, not yet brought to 3"):
+    with pytest.raises(Unavailable, match="is of version 0, not yet brought to 4"):
         DirectoryStore.open(path, writable=False)
 
 
@@ -298,7 +336,7 @@ def test_database_that_is_just_being_made_is_told(path: Path) -> None:
 def test_newer_database_is_refused_and_untouched(store: DirectoryStore, path: Path, writable: bool) -> None:
     store._connection.execute("PRAGMA user_version = 9")
     with pytest.raises(
-        Refusal, match=r"is of version 9, this program knows up to 3; start the newer Holdfast"
+        Refusal, match=r"is of version 9, this program knows up to 4; start the newer Holdfast"
     ):
         DirectoryStore.open(path, writable=writable)
     assert store._connection.execute("PRAGMA user_version").fetchone() == (9,)

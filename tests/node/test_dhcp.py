@@ -14,9 +14,11 @@ from holdfast.node.dhcp import (
     DhcpNode,
     DhcpOutput,
     SendReplies,
+    UpdateDns,
     WriteRecords,
 )
 from holdfast.wire.dhcp4 import Message, encode_message, read_message
+from holdfast.wire.dns_update import UpdateAnswer, UpdateOutcome
 
 
 def node(*scopes: object, **more: object) -> DhcpNode:
@@ -171,3 +173,34 @@ def test_what_was_durable_is_known_at_the_start() -> None:
 def test_what_cannot_be_served_is_said() -> None:
     made = node(scope(options=(option(3, "x"),)))
     assert kinds(took(made)) == ["DhcpLog"]
+
+
+def test_names_are_registered_after_the_commit_and_what_came_of_it_waits_for_the_next() -> None:
+    made = node(
+        scope(options=(option(15, "example.test"),), dns_without_request=True),
+        server=DhcpServer("ns1", dns_servers=("192.0.2.53",)),
+    )
+    client, name = Client(1), {12: b"desk"}
+    made.datagrams_received(NOW, arrival(client.discover(name)))
+    took(made)
+    made.datagrams_received(NOW, arrival(client.select("10.0.0.10", name)))
+    assert kinds(took(made)) == ["CommitLeases"]
+    made.leases_committed(NOW)
+    outputs = took(made)
+    assert kinds(outputs) == ["SendReplies", "UpdateDns", "WriteRecords"]
+    update = next(each.update for each in outputs if isinstance(each, UpdateDns))
+    # Another client's lease is being written when the answer comes: it waits.
+    made.datagrams_received(NOW, arrival(Client(2).discover()))
+    made.datagrams_received(NOW, arrival(Client(2).select("10.0.0.11")))
+    took(made)
+    made.dns_answered(NOW, update.number, UpdateAnswer(UpdateOutcome.DONE))
+    assert took(made) == []
+    made.leases_committed(NOW)
+    (reverse,) = [each.update for each in took(made) if isinstance(each, UpdateDns)]
+    assert reverse.zone == "0.0.10.in-addr.arpa"
+    made.dns_answered(
+        NOW, reverse.number, UpdateAnswer(UpdateOutcome.FAILED, "192.0.2.53: answers REFUSED", 9005)
+    )
+    assert "DhcpLog" in kinds(took(made))
+    assert made.retry_dns(NOW + 0.1) == 1
+    assert "UpdateDns" in kinds(took(made))

@@ -245,6 +245,7 @@ NOUNS: dict[str, Noun] = {
         Noun("dhcp import", "verbs_dhcp_import", "Move in from Windows, ISC dhcpd or Kea."),
         Noun("dhcp export", "verbs_dhcp_export", "Write what another server reads."),
         Noun("dhcp migrate", "verbs_dhcp_migrate", "Make one scope of two halves."),
+        Noun("dhcp dns", "verbs_dhcp_dns", "Names of clients in DNS."),
         Noun("dhcp failover", "verbs_dhcp_failover", "Scopes that two servers lease together."),
         Noun("dhcp scope", "verbs_dhcp_scope", "Subnets whose addresses are leased."),
         Noun("dhcp reservation", "verbs_dhcp_reservation", "Addresses that one client always gets."),

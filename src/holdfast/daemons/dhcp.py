@@ -21,6 +21,7 @@ from holdfast.drivers.audit_log import AUDIT_DIRECTORY, AuditLog
 from holdfast.drivers.capabilities import NET_BIND_SERVICE, NET_RAW, keep_only
 from holdfast.drivers.dhcp_metrics import show_dhcp
 from holdfast.drivers.dhcp_runner import DhcpRunner
+from holdfast.drivers.dns_updates import read_tsig_secret
 from holdfast.drivers.failover_requests import FailoverState
 from holdfast.drivers.failover_secrets import read_failover_secret
 from holdfast.drivers.lease_clock import LeaseClock, read_boot_id
@@ -59,6 +60,7 @@ class DhcpRole:
         )
         audit = AuditLog(process.home / AUDIT_DIRECTORY, process.log.write)
         self._runner = DhcpRunner(node, store, clock, audit, process.log, settings.port)
+        self._runner.tsig_secret = partial(read_tsig_secret, process.home)
         self._runner.metrics = show_dhcp(node)
         self._runner.metrics.failover_states = self._runner.answers.failover.states
         self._started_with = (len(node.server.table.scopes), len(leases), time.monotonic() - started)

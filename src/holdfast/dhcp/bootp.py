@@ -29,6 +29,8 @@ def boot(desk: Desk, now: float, asking: Asking) -> None:
         return
     state, address, reservation = choice
     old = desk.table.leases.get(address)
+    met = desk.chooser.policies_met(state, asking)
+    block = desk.blocks.block(state.served, met, reservation, asking.facts)
     had_it = old is not None and old.status == ACTIVE and old.key == asking.key
     seconds = int(now)
     lease = Lease(
@@ -43,13 +45,11 @@ def boot(desk: Desk, now: float, asking: Asking) -> None:
         seconds,
         host_name_of(asking.facts),
         asking.message.options.get(OPTION_RELAY_AGENT, b""),
-        old.dns if old is not None else b"",
+        desk.wish(now, asking, choice, block, old),
     )
     event_id = records.BOOTP_LEASE if reservation else records.DYNAMIC_BOOTP_LEASE
     desk.put(lease, desk.record(event_id, asking, address))
     state.offers.drop(asking.key)
-    met = desk.chooser.policies_met(state, asking)
-    block = desk.blocks.block(state.served, met, reservation, asking.facts)
     packed = address.to_bytes(4, "big")
     data = desk.writer.granted(asking.message, Granted(0, asking.server_id, packed, None, block))
     desk.waiting.append(way(asking.message, asking.link, packed, data, asking.relay_port))

@@ -17,15 +17,16 @@ from typing import NamedTuple, cast
 
 from holdfast.dhcp import events
 from holdfast.dhcp.authority import Alone, Authority
-from holdfast.dhcp.choice import Asking, Chooser
+from holdfast.dhcp.choice import Asking, Choice, Chooser
 from holdfast.dhcp.client_match import Facts
 from holdfast.dhcp.declines import Declines
 from holdfast.dhcp.lease import ABANDONED, Lease, address_text, hardware_text
 from holdfast.dhcp.lease_table import LeaseTable, ScopeState
 from holdfast.dhcp.names import host_name_of
-from holdfast.dhcp.option_blocks import OptionBlocks
+from holdfast.dhcp.option_blocks import Block, OptionBlocks
 from holdfast.dhcp.probing import Probe, Probing
 from holdfast.dhcp.records import IN_USE, Record
+from holdfast.dhcp.registrar import Registrar
 from holdfast.dhcp.replies import Reply, ReplyWriter
 from holdfast.dhcp.saying import Sayer
 from holdfast.dhcp.served import Served
@@ -118,6 +119,7 @@ class Desk:
         self.own_ids: frozenset[bytes] = frozenset()
         self.served = served
         self.blocks = OptionBlocks(served)
+        self.registrar = Registrar(self.table, self.said, self.put, self._note)
 
     def load(self, leases: list[Lease]) -> None:
         """Take what was durable at the start."""
@@ -131,6 +133,7 @@ class Desk:
         self.blocks = OptionBlocks(served)
         self.probing.forget_all()
         self.table.follow(served.scopes)
+        self.registrar.follow(served)
         by_superscope: dict[str, list[ScopeState]] = {}
         for state in self.table.scopes:
             if state.served.scope.superscope:
@@ -159,6 +162,8 @@ class Desk:
             state = self.table.scope_of(lease.address)
             if state is not None and type(authority := self.chooser.authority(state)) is not Alone:
                 authorities.setdefault(id(authority), (authority, []))[1].append(lease)
+        if self.registrar.is_on:
+            self.registrar.durable(now, self.writes)
         self.writes = []
         self._undo = []
         self.replies += self.waiting
@@ -175,6 +180,8 @@ class Desk:
                 self.table.remove(address)
             else:
                 self.table.put(lease)
+        if self.registrar.is_on:
+            self.registrar.undone(lease for _, lease in self._undo if lease is not None)
         count = len(self.waiting)
         self.writes, self._undo, self.waiting, self._waiting_records = [], [], [], []
         return count
@@ -185,6 +192,16 @@ class Desk:
         self.writes.append(lease)
         if record is not None:
             self._waiting_records.append(record)
+
+    def _note(self, record: Record) -> None:
+        self.records.append(record)
+
+    def wish(self, now: float, asking: Asking, choice: Choice, block: Block, old: Lease | None) -> bytes:
+        """What the lease of a client says of its names in DNS; as before while none are registered."""
+        if not self.registrar.is_on:
+            return b"" if old is None else old.dns
+        chosen = self.registrar.name(now, asking, choice.state, block, choice.reservation)
+        return self.registrar.wish(asking, choice.state, chosen, old)
 
     def scopes_of(self, message: Message, link: Link, facts: Facts, arrival: Arrival) -> list[ScopeState]:
         """The scopes of a client's wire."""
@@ -244,7 +261,7 @@ class Desk:
         return _new_record((
             event_id, address, host_name_of(asking.facts), asking.hardware, asking.message.xid,
             options.get(VENDOR_CLASS, b""), options.get(USER_CLASS, b""),
-            options.get(OPTION_RELAY_AGENT, b""), detail,
+            options.get(OPTION_RELAY_AGENT, b""), detail, 0,
         ))  # fmt: skip
 
     def abandon(self, now: float, address: int, asking: Asking) -> None:
@@ -253,6 +270,6 @@ class Desk:
         until = seconds + 1 + int(self.served.server.decline_s)
         old = self.table.leases.get(address)
         lease = Lease(address, ABANDONED, 0, b"", b"", seconds, until, seconds, seconds)
-        if old is not None:
-            lease = lease._replace(dns=old.dns)
+        if old is not None and old.dns:
+            lease = lease._replace(dns=self.registrar.ended(old))
         self.put(lease, self.record(IN_USE, asking, address))

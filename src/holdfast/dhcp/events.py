@@ -123,6 +123,41 @@ CLOCK_SET = declare(
     "Leases are counted on a clock that nobody sets, so none ends early or comes back. Find out who sets "
     "the clock; two servers whose clocks differ by more than a minute cannot be partners.",
 )
+NAME_NOT_USABLE = declare(
+    "DHC-0601",
+    Severity.WARNING,
+    '{client} calls itself "{name}", which is not registered in DNS: {reason}; {unsaid_count} more since the '
+    "last such line",
+    "The client has its address all the same. Give it another host name, or a reservation with a name; where "
+    "no domain is known, set one: `holdfast dhcp scope set SCOPE --dns-suffix example.test`.",
+)
+NAME_TAKEN = declare(
+    "DHC-0602",
+    Severity.WARNING,
+    '"{name}" is another client\'s in DNS; {address} of {client} is not registered; {unsaid_count} more '
+    "since the last such line",
+    "Two machines have one name, or the name was made by hand and has no DHCID record. Rename one of them. "
+    "When the machine only changed its network card or system, remove the old records (A and DHCID) from the "
+    "zone: the name is tried again whenever the client renews. `dns_protect` of the scope switched off lets "
+    "the last one have a name.",
+)
+DNS_NOT_UPDATED = declare(
+    "DHC-0603",
+    Severity.ERROR,
+    "zone {zone} takes no updates: {reason}; {waiting_count} addresses wait, the next try is in {wait_s} s",
+    "Clients have their addresses all the same, and nothing is forgotten: what waits is done when the zone "
+    "takes updates again, also after a restart (`holdfast dhcp dns status`; `holdfast dhcp dns retry` tries "
+    "at once). REFUSED, NOTAUTH: the server does not have this zone, or does not let this key change it; say "
+    "which zones there are with dns_zones. BADKEY, BADSIG: name, algorithm and secret of the key must be "
+    "those of the DNS server. BADTIME: one of the clocks is wrong. No answer: a firewall, or the server is "
+    "down.",
+)
+DNS_UPDATED = declare(
+    "DHC-0604",
+    Severity.INFO,
+    "zone {zone} takes updates again; {waiting_count} addresses wait",
+    "What waited is done now. Nothing needs to be done.",
+)
 SERVING = declare(
     "DHC-0301",
     Severity.INFO,

@@ -128,7 +128,8 @@ def _ended(desk: Desk, now: float, lease: Lease, status: int) -> Lease:
         status = desk.chooser.authority(state).ended_status(status)
     else:
         status = FREE
-    return lease._replace(status=status, expires_at=int(now), changed_at=int(now), flags=0)
+    dns = desk.registrar.ended(lease) if lease.dns else b""
+    return lease._replace(status=status, expires_at=int(now), changed_at=int(now), flags=0, dns=dns)
 
 
 def _is_for_us(desk: Desk, asking: Asking) -> bool:

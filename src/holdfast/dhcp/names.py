@@ -39,13 +39,14 @@ def host_name_of(facts: Facts) -> bytes:
     return b""
 
 
-def answer_name(facts: Facts, updates: DnsUpdates, *, registers: bool) -> bytes | None:
+def answer_name(facts: Facts, updates: DnsUpdates, *, registers: bool, name: str = "") -> bytes | None:
     """The answer to option 81; None when the client does not send it, or sends no name at all.
 
     Args:
         facts: what the client says.
         updates: for whom the scope registers names.
-        registers: whether this server registers names at all.
+        registers: whether this server registers anything for it.
+        name: what the client is called in DNS, whole; empty leaves it what it says.
 
     Source: RFC 4702 section 4.
     """
@@ -68,6 +69,8 @@ def answer_name(facts: Facts, updates: DnsUpdates, *, registers: bool) -> bytes 
             flags |= asked.flags & FQDN_NO_UPDATE
         if ours != wants_us:
             flags |= FQDN_OVERRIDE
+        if name:
+            return encode_client_name(ClientName(flags, name.encode("ascii"), True))
         return encode_client_name(ClientName(flags, asked.name, asked.is_whole))
     except Refusal:
         return None

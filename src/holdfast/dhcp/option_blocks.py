@@ -11,6 +11,7 @@ Source: spec/dhcp.md section 4.4; RFC 2131 section 4.3.1; RFC 2132 sections 8.4 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from holdfast.dhcp.client_match import Facts
@@ -18,6 +19,7 @@ from holdfast.dhcp.served import OptionLevel, Served, ServedReservation, ServedS
 from holdfast.wire.dhcp4 import option_bytes
 from holdfast.wire.dhcp4_values import (
     BROADCAST_ADDRESS,
+    DOMAIN_NAME,
     IPV6_ONLY,
     LEASE_TIME,
     PARAMETER_LIST,
@@ -29,6 +31,7 @@ from holdfast.wire.dhcp4_values import (
 
 # Clients of a network ask for a handful of lists; who makes up a new one each time costs only himself.
 BLOCK_COUNT_MAX = 2048
+_DOMAIN = re.compile(r"(?!.{190})[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _NO_CLASSES: tuple[str, ...] = ()
 # The server fills these in itself, after what is configured for them was taken out.
 _OWN = (LEASE_TIME, RENEWAL_TIME, REBINDING_TIME)
@@ -47,6 +50,7 @@ class Block:
         names: both fields as bytes.
         renewal_s: T1, where an administrator declared one.
         rebinding_s: T2; likewise.
+        dns_suffix: the domain of its name in DNS; empty when none is declared.
         ready: ends of answers that say nothing else, by kind, server identifier and lease.
     """
 
@@ -58,6 +62,7 @@ class Block:
     names: bytes
     renewal_s: int | None
     rebinding_s: int | None
+    dns_suffix: str = ""
     ready: dict[tuple[int, bytes, int | None], bytes] = field(default_factory=dict)
 
 
@@ -120,6 +125,7 @@ class OptionBlocks:
             names=server_name.ljust(64, b"\0") + boot_file.ljust(128, b"\0"),
             renewal_s=_seconds(times.get(RENEWAL_TIME)),
             rebinding_s=_seconds(times.get(REBINDING_TIME)),
+            dns_suffix=_dns_suffix(scope, met, values),
         )
 
     def _levels(
@@ -160,6 +166,15 @@ def _merged(
         )
         values[VENDOR_SPECIFIC] = (data, vendor_always)
     return values
+
+
+def _dns_suffix(scope: ServedScope, met: tuple[int, ...], values: dict[int, tuple[bytes, bool]]) -> str:
+    """The domain of a client's name: its policy's, the scope's, or what it is told in option 15."""
+    for suffix in (*(scope.policies[number].dns_suffix for number in met), scope.scope.dns_suffix):
+        if suffix and _DOMAIN.fullmatch(known := suffix.strip(".").lower()):
+            return known
+    told = values.get(DOMAIN_NAME, (b"", False))[0].decode("ascii", "replace").strip(". \0").lower()
+    return told if _DOMAIN.fullmatch(told) else ""
 
 
 def _nearness(value: ServedValue) -> tuple[bool, bool]:

@@ -67,6 +67,7 @@ class Record(NamedTuple):
         user_class: option 77; any bytes.
         relay: option 82; any bytes.
         detail: what is said in place of the host name where there is none.
+        dns_error: why a name was not registered, in Windows' numbers: 9000 and the RCODE of DNS.
     """
 
     event_id: int
@@ -78,6 +79,7 @@ class Record(NamedTuple):
     user_class: bytes = b""
     relay: bytes = b""
     detail: str = ""
+    dns_error: int = 0
 
 
 def line_of(record: Record, date: str, time: str) -> str:
@@ -88,7 +90,7 @@ def line_of(record: Record, date: str, time: str) -> str:
         date: ``MM/DD/YY``, local.
         time: ``HH:MM:SS``, local.
     """
-    event_id, address, host_name, hardware, xid, vendor_class, user_class, relay, detail = record
+    event_id, address, host_name, hardware, xid, vendor_class, user_class, relay, detail, dns_error = record
     name = _shown(host_name) if host_name else detail
     dotted = f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}" if address else ""
     classes = ",,,"
@@ -97,7 +99,7 @@ def line_of(record: Record, date: str, time: str) -> str:
     number = int.from_bytes(xid, "big") if xid else 0
     return (
         f"{event_id},{date},{time},{DESCRIPTIONS.get(event_id, '')},{dotted},{name},"
-        f"{hardware[1:].hex().upper()},,{number},0,,,,{classes},{_hex(relay)},0"
+        f"{hardware[1:].hex().upper()},,{number},0,,,,{classes},{_hex(relay)},{dns_error}"
     )
 
 

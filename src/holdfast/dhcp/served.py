@@ -69,6 +69,7 @@ class ServedPolicy:
         pool: the number of its pool in the scope; None when it has no ranges.
         lease_s: for its clients; None when it says nothing of it.
         options: what its clients are told.
+        dns_suffix: the domain of its clients' names; empty when it says nothing of it.
     """
 
     name: str
@@ -76,6 +77,7 @@ class ServedPolicy:
     pool: int | None
     lease_s: int | None
     options: OptionLevel
+    dns_suffix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +308,14 @@ class _Maker:
         if policy.lease_unlimited or policy.lease_s is not None:
             lease_s = lease_seconds(policy.lease_s or 0, unlimited=policy.lease_unlimited)
         policies.append(
-            ServedPolicy(policy.name, test, pool, lease_s, self._level(policy, f'policy "{policy.name}"'))
+            ServedPolicy(
+                policy.name,
+                test,
+                pool,
+                lease_s,
+                self._level(policy, f'policy "{policy.name}"'),
+                policy.dns_suffix,
+            )
         )
 
     def _reservation(self, reservation: Reservation) -> ServedReservation:

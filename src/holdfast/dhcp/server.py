@@ -243,7 +243,9 @@ class LeaseServer(Desk):
         address = choice.address.to_bytes(4, "big")
         data = self.writer.granted(
             asking.message,
-            Granted(dhcp4.OFFER, asking.server_id, address, lease_s, block, self._name(asking, state)),
+            Granted(
+                dhcp4.OFFER, asking.server_id, address, lease_s, block, self._name(now, asking, choice, block)
+            ),
         )
         reply = way(asking.message, asking.link, address, data, asking.relay_port)
         self.counts["OFFER"] += 1
@@ -352,7 +354,7 @@ class LeaseServer(Desk):
                 seconds,
                 host_name_of(asking.facts),
                 message.options.get(OPTION_RELAY_AGENT, b""),
-                old.dns if old is not None else b"",
+                self.wish(now, asking, choice, block, old),
                 *(old[12:] if old is not None else (0, 0, 0)),
             )
         )
@@ -363,10 +365,11 @@ class LeaseServer(Desk):
         state.offers.drop(asking.key)
         if renewed:
             self.declines.kept(asking.hardware)
-        self._answer(asking, choice, lease_s, block, more)
+        self._answer(now, asking, choice, lease_s, block, more)
 
     def _answer(
         self,
+        now: float,
         asking: Asking,
         choice: Choice,
         lease_s: int,
@@ -375,7 +378,7 @@ class LeaseServer(Desk):
     ) -> None:
         packed = choice.address.to_bytes(4, "big")
         granted = Granted(
-            dhcp4.ACK, asking.server_id, packed, lease_s, block, more + self._name(asking, choice.state)
+            dhcp4.ACK, asking.server_id, packed, lease_s, block, more + self._name(now, asking, choice, block)
         )
         data = self.writer.granted(asking.message, granted)
         self.waiting.append(way(asking.message, asking.link, packed, data, asking.relay_port))
@@ -437,13 +440,18 @@ class LeaseServer(Desk):
             address=address_text(old.address),
         )
 
-    def _name(self, asking: Asking, state: ScopeState) -> tuple[tuple[int, bytes], ...]:
+    def _name(
+        self, now: float, asking: Asking, choice: Choice, block: Block
+    ) -> tuple[tuple[int, bytes], ...]:
         """The answer to option 81, and option 118 as it came, where the client sent them."""
         more = self.selection(asking.message) if self.served.server.subnet_selection else ()
         if CLIENT_FQDN not in asking.message.options:
             return more
-        registers = bool(self.served.server.dns_servers)
-        answer = answer_name(asking.facts, state.served.scope.dns_updates, registers=registers)
+        updates, chosen = choice.state.served.scope.dns_updates, None
+        if self.registrar.is_on:
+            chosen = self.registrar.name(now, asking, choice.state, block, choice.reservation)
+        name = "" if chosen is None else chosen.name
+        answer = answer_name(asking.facts, updates, registers=chosen is not None, name=name)
         return more if answer is None else (*more, (CLIENT_FQDN, answer))
 
     def _drop_malformed(self, now: float, arrival: Arrival, reason: str) -> None:
@@ -455,7 +463,7 @@ class LeaseServer(Desk):
 
     def deadline(self) -> float | None:
         """When ``timer`` wants to be called next."""
-        instants = [self.table.next_due(), *(each.due_at for each in self.delayed)]
+        instants = [self.table.next_due(), self.registrar.deadline(), *(each.due_at for each in self.delayed)]
         known = [each for each in instants if each is not None]
         return min(known) if known else None
 
@@ -467,6 +475,7 @@ class LeaseServer(Desk):
             self.replies += [each.reply for each in due]
         self.table.lapse_offers(now)
         giving_back.end_leases(self, now)
+        self.registrar.timer(now)
         for state in self.table.scopes if self.full else ():
             if state.served.name in self.full and state.free_count:
                 self.full.discard(state.served.name)

@@ -10,9 +10,10 @@ Source: RFC 2131; spec/dhcp.md section 1.
 from __future__ import annotations
 
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 
 from holdfast.directory.checks_dhcp_options import check_dhcp_options, check_policies
 from holdfast.directory.checks_failover import check_failover
@@ -20,12 +21,15 @@ from holdfast.directory.dhcp import UNLIMITED_LEASE_S, ClientKind, Scope
 from holdfast.directory.dhcp_keys import CHADDR_BYTES_MAX, client_keys, parse_hex_pattern
 from holdfast.directory.dhcp_ranges import host_range, is_network, leased_ranges
 from holdfast.directory.kinds import subject_of
+from holdfast.directory.listening import parse_binding
 from holdfast.directory.model import DhcpServer, Organisation, Reservation, Role
 from holdfast.directory.references import Names
 from holdfast.kernel.errors import Problem, Refusal
 from holdfast.kernel.iprange import IPRange
 
+DNS_SERVER_COUNT_MAX = 8
 POOL_ADDRESS_COUNT_MAX = 1 << 24  # a /8; larger is a mistake
+_DNS_NAME = re.compile(r"(?!.{254})[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 _NOT_FOR_CLIENTS = ("is_multicast", "is_unspecified", "is_loopback", "is_reserved")
 
 
@@ -361,14 +365,25 @@ def _server(server: DhcpServer, names: Names) -> Iterator[Problem]:
         if span_s <= 0:
             yield Problem(subject, f"{key} is 0 seconds", "give it some time")
     for text in server.dns_servers:
-        try:
-            IPv4Address(text)
-        except ValueError:
+        if not _is_dns_server(text):
             yield Problem(
                 subject,
-                f'dns_servers has "{text[:60]}", which is no IPv4 address',
-                "write for example 192.0.2.53",
+                f'dns_servers has "{text[:60]}", which is no IP address',
+                "write for example 192.0.2.53, or with a port 192.0.2.53:5353",
             )
+    for text in (*server.dns_zones, *filter(None, (server.dns_key,))):
+        if not _DNS_NAME.fullmatch(text.rstrip(".")):
+            yield Problem(
+                subject,
+                f'has "{text[:60]}" in its dns settings, which is no name of a zone or key',
+                "write for example example.test, or 2.0.192.in-addr.arpa",
+            )
+    if len(server.dns_servers) > DNS_SERVER_COUNT_MAX:
+        yield Problem(
+            subject,
+            f"has {len(server.dns_servers)} dns_servers, more than {DNS_SERVER_COUNT_MAX}",
+            "name the primary, and one or two that pass updates on to it",
+        )
     if server.dns_key and not server.dns_servers:
         yield Problem(
             subject,
@@ -376,6 +391,16 @@ def _server(server: DhcpServer, names: Names) -> Iterator[Problem]:
             "name where names are registered",
         )
     yield from check_boot(server.next_server, server.server_name, server.boot_file, subject)
+
+
+def _is_dns_server(text: str) -> bool:
+    if parse_binding(text) is not None:
+        return True
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _filters(organisation: Organisation, names: Names) -> Iterator[Problem]:

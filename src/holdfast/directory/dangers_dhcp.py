@@ -128,10 +128,12 @@ def _server(old: DhcpServer, new: DhcpServer) -> Iterator[str]:
         yield f"{subject} no longer listens on {', '.join(gone)}: clients there get no answer"
     elif new.interfaces and not old.interfaces:
         yield f"{subject} listens on {', '.join(new.interfaces)} alone: clients elsewhere get no answer"
-    if new.dns_servers and not old.dns_servers:
+    if old.dns_servers and not new.dns_servers:
+        yield f"{subject} registers no names in DNS any more; those that are there stay, also when leases end"
+    if new.dns_servers and not new.dns_key and (not old.dns_servers or old.dns_key):
         yield (
-            f"{subject} has dns_servers, but this version registers no names in DNS: "
-            "the dns settings are kept and have no effect yet"
+            f"{subject} sends updates to DNS without a key: whoever can send packets in its name can change "
+            "the zones; name one with dns_key"
         )
     if new.authoritative and not old.authoritative:
         yield (

@@ -46,6 +46,16 @@ class DnsUpdates(enum.Enum):
     ALWAYS = "always"  # we register both names whatever the client says
 
 
+class KeyAlgorithm(enum.Enum):
+    """How updates are signed (RFC 8945 section 6)."""
+
+    HMAC_SHA1 = "hmac-sha1"
+    HMAC_SHA224 = "hmac-sha224"
+    HMAC_SHA256 = "hmac-sha256"
+    HMAC_SHA384 = "hmac-sha384"
+    HMAC_SHA512 = "hmac-sha512"
+
+
 class Match(enum.Enum):
     """How many conditions of a policy must hold."""
 
@@ -425,10 +435,30 @@ class DhcpServer:
     dns_servers: tuple[str, ...] = field(
         default=(),
         metadata=about(
-            "where names are registered; none registers nothing", unit="IP addresses", source="RFC 2136"
+            "where names are registered, with a port where it is not 53; the next is asked when one does not "
+            "do it; none registers nothing",
+            unit="IP addresses",
+            source="RFC 2136 section 4",
+        ),
+    )
+    dns_zones: tuple[str, ...] = field(
+        default=(),
+        metadata=about(
+            "the zones that these servers take updates of, forward and reverse; a name or address in none of "
+            "them is taken to be in the zone of its domain, or of its network of 1, 2 or 3 octets",
+            unit="domain names",
+            source="RFC 2136 section 3.1",
         ),
     )
     dns_key: str = field(
         default="",
-        metadata=about("the name of the TSIG key that updates are signed with", source="RFC 8945 section 4"),
+        metadata=about(
+            "the name of the TSIG key that updates are signed with; its secret is set with "
+            "`holdfast dhcp dns set-secret`",
+            source="RFC 8945 section 4",
+        ),
+    )
+    dns_key_algorithm: KeyAlgorithm = field(
+        default=KeyAlgorithm.HMAC_SHA256,
+        metadata=about("how the key signs; as the DNS server has it", source="RFC 8945 section 6"),
     )

@@ -22,8 +22,11 @@ from holdfast.drivers.dhcp_requests import (
     LEASE_COUNT_MAX,
     LIST_LEASES,
     REMOVE_LEASES,
+    RETRY_DNS,
+    SHOW_DNS,
     SHOW_POOL,
     AllScopeCounts,
+    DnsRetried,
     ImportLeases,
     LeaseQuestion,
     Leases,
@@ -34,6 +37,7 @@ from holdfast.drivers.dhcp_requests import (
     PoolState,
     ScopeCounts,
 )
+from holdfast.drivers.dns_report import dns_report
 from holdfast.drivers.failover_answers import REQUESTS as FAILOVER_REQUESTS
 from holdfast.drivers.failover_answers import FailoverAnswers
 from holdfast.kernel.errors import Refusal, Unavailable
@@ -85,6 +89,13 @@ class DhcpAnswers:
                 return msgspec.msgpack.encode(self._count())
             case REMOVE_LEASES.name:
                 return msgspec.msgpack.encode(self._remove(REMOVE_LEASES.read(body).addresses))
+            case SHOW_DNS.name:
+                question = SHOW_DNS.read(body)
+                return msgspec.msgpack.encode(await dns_report(self._node, question, self.clock_offset_s))
+            case RETRY_DNS.name:
+                zone_count = self._node.retry_dns(self._now())
+                self._drain()
+                return msgspec.msgpack.encode(DnsRetried(zone_count))
             case IMPORT_LEASES.name:
                 return msgspec.msgpack.encode(self._import(IMPORT_LEASES.read(body)))
             case _ if verb in FAILOVER_REQUESTS:

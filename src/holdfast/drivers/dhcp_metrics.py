@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from holdfast.dhcp.lease import ABANDONED, ACTIVE
+from holdfast.dhcp.registrar import Registrar
 from holdfast.drivers.failover_requests import FailoverState
 from holdfast.node.dhcp import DhcpNode
 
@@ -59,6 +60,7 @@ class DhcpCollector(Collector):
             addresses.add_metric([name, "declined"], state.counts[ABANDONED])
             addresses.add_metric([name, "offered"], len(state.offers))
         yield addresses
+        yield from _dns_metrics(server.registrar)
         if self.failover_states is not None:
             yield from _failover_metrics(self.failover_states())
 
@@ -106,6 +108,26 @@ def _failover_metrics(states: list[FailoverState]) -> Iterable[Metric]:
             free.add_metric([name, scope.scope, "own"], scope.own_free_count)
             free.add_metric([name, scope.scope, "partner"], scope.partner_free_count)
     yield from (connected, state, untold, oldest, difference, free)
+
+
+def _dns_metrics(registrar: Registrar) -> Iterable[Metric]:
+    updates = CounterMetricFamily(
+        "holdfast_dhcp_dns_updates",
+        "What was done in DNS for leases, and what came of it.",
+        labels=["what", "outcome"],
+    )
+    for what, count in registrar.counts.items():
+        updates.add_metric(what.split(": "), count)
+    waiting = GaugeMetricFamily(
+        "holdfast_dhcp_dns_waiting", "Addresses whose names in DNS are not as they should be yet."
+    )
+    waiting.add_metric([], registrar.waiting_count)
+    failing = GaugeMetricFamily(
+        "holdfast_dhcp_dns_zone_failing", "Whether a zone takes no updates now.", labels=["zone"]
+    )
+    for zone in registrar.zones.by_name.values():
+        failing.add_metric([zone.name], int(bool(zone.failure_count)))
+    yield from (updates, waiting, failing)
 
 
 def show_dhcp(node: DhcpNode, registry: CollectorRegistry = REGISTRY) -> DhcpCollector:

@@ -169,6 +169,60 @@ class LeasesImported(msgspec.Struct, frozen=True):
     kept: tuple[str, ...]
 
 
+class DnsQuestion(msgspec.Struct, frozen=True):
+    """How names in DNS stand; at most ``count_max`` of those that are not as they should be."""
+
+    count_max: int = 100
+
+
+class DnsZoneState(msgspec.Struct, frozen=True):
+    """One zone that updates were sent to.
+
+    Attributes:
+        zone: its name.
+        reason: why it takes none now; empty when it does.
+        failing_since: since when; None when it does.
+        retry_at: when it is asked again; likewise.
+        waiting_count: addresses that wait for it.
+    """
+
+    zone: str
+    reason: str
+    failing_since: float | None
+    retry_at: float | None
+    waiting_count: int
+
+
+class DnsNameState(msgspec.Struct, frozen=True):
+    """One name that is not as it should be: ``waits``, ``refused`` (it is taken), ``to be removed``."""
+
+    address: str
+    name: str
+    state: str
+    client: str
+
+
+class DnsState(msgspec.Struct, frozen=True):
+    """How names in DNS stand, for all leases of this server."""
+
+    is_on: bool
+    zones: tuple[DnsZoneState, ...]
+    registered_count: int
+    waiting_count: int
+    refused_count: int
+    removal_count: int
+    in_flight_count: int
+    names: tuple[DnsNameState, ...]
+
+
+class DnsRetried(msgspec.Struct, frozen=True):
+    """How many zones are asked at once that would have been asked later."""
+
+    zone_count: int
+
+
+SHOW_DNS = RequestKind("dns.show", DnsQuestion, DnsState, DHCP)
+RETRY_DNS = RequestKind("dns.retry", Nothing, DnsRetried, DHCP)
 IMPORT_LEASES = RequestKind("lease.import", ImportLeases, LeasesImported, DHCP)
 LIST_LEASES = RequestKind("lease.list", LeaseQuestion, Leases, DHCP)
 SHOW_POOL = RequestKind("pool.show", PoolQuestion, PoolState, DHCP)

@@ -23,6 +23,7 @@ from holdfast.drivers.audit_log import AuditLog
 from holdfast.drivers.dhcp_answers import DhcpAnswers
 from holdfast.drivers.dhcp_metrics import DhcpCollector
 from holdfast.drivers.dhcp_sockets import DhcpSockets
+from holdfast.drivers.dns_updates import DnsUpdater
 from holdfast.drivers.failover_links import FailoverLinks, Place
 from holdfast.drivers.interfaces import Interface, read_interfaces
 from holdfast.drivers.lease_clock import LeaseClock
@@ -30,8 +31,17 @@ from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.sqlite_leases import LeaseStore
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import happened
-from holdfast.node.dhcp import AskAddress, CommitLeases, DhcpLog, DhcpNode, SendReplies, WriteRecords
+from holdfast.node.dhcp import (
+    AskAddress,
+    CommitLeases,
+    DhcpLog,
+    DhcpNode,
+    SendReplies,
+    UpdateDns,
+    WriteRecords,
+)
 from holdfast.node.failover import Dial, HangUp, SendToPartner
+from holdfast.wire.dns_update import UpdateAnswer
 
 TICK_S = 0.1
 LOOK_AT_INTERFACES_S = 5.0
@@ -42,7 +52,13 @@ class DhcpRunner:
     """Runs one node."""
 
     def __init__(
-        self, node: DhcpNode, store: LeaseStore, clock: LeaseClock, audit: AuditLog, log: LogSink, port: int
+        self,
+        node: DhcpNode,
+        store: LeaseStore,
+        clock: LeaseClock,
+        audit: AuditLog,
+        log: LogSink,
+        port: int,
     ) -> None:
         """Make a runner that is not started.
 
@@ -61,6 +77,9 @@ class DhcpRunner:
         self._log = log
         self._sockets = DhcpSockets(port, self._not_sent)
         self._prober = AddressProber(self._probe_answered)
+        self._updater = DnsUpdater(self._dns_answered, self._tsig_secret)
+        # The secret of a TSIG key by its name; set by who knows where secrets are.
+        self.tsig_secret: Callable[[str], str | None] = lambda name: None
         self._said = Sayer()
         self._timer: asyncio.TimerHandle | None = None
         self._look_at = 0.0
@@ -83,6 +102,7 @@ class DhcpRunner:
         """Serve; a port that cannot be had now is tried again by itself."""
         self._declared = server
         self._organisation = organisation
+        self._updater.follow(server)
         self._open_port()
         self._follow_interfaces()
         self.follow_relationships()
@@ -94,6 +114,7 @@ class DhcpRunner:
         """Go by another organisation."""
         self._declared = server
         self._organisation = organisation
+        self._updater.follow(server)
         if server.port != self.port:
             self._move_port(server.port)
         elif not self._is_open:
@@ -175,6 +196,8 @@ class DhcpRunner:
                         self._log.write(output.event)
                     case Dial() | SendToPartner() | HangUp():
                         self._links.do(output)
+                    case UpdateDns():
+                        self._updater.send(output.update)
 
     def _commit(self, output: CommitLeases) -> None:
         # A commit without leases asks whether the disk takes writes again: only a write tells.
@@ -195,6 +218,13 @@ class DhcpRunner:
     def _probe_answered(self, number: int, in_use: bool) -> None:
         self.node.probe_answered(self._clock.now(), number, in_use=in_use)
         self.drain()
+
+    def _dns_answered(self, number: int, answer: UpdateAnswer) -> None:
+        self.node.dns_answered(self._clock.now(), number, answer)
+        self.drain()
+
+    def _tsig_secret(self, name: str) -> str | None:
+        return self.tsig_secret(name)
 
     def _not_sent(self, target: str, reason: str) -> None:
         self._said.sometimes(self._clock.now(), events.REPLY_NOT_SENT, target=target, reason=reason)
@@ -275,6 +305,7 @@ class DhcpRunner:
         self.drain()
         self._links.close()
         self._prober.close()
+        self._updater.close()
         self._sockets.close()
         self._audit.stopped()
         with contextlib.suppress(Unavailable):  # the next start goes by the mark before

@@ -20,7 +20,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast.directory.kinds import KINDS, DirectoryObject, Kind, kind_of, make_object, name_of, objects_of
-from holdfast.directory.model import FailoverRelationship, Mailbox, Organisation, SendConnector
+from holdfast.directory.model import (
+    DhcpServer,
+    FailoverRelationship,
+    Mailbox,
+    Organisation,
+    SendConnector,
+)
 from holdfast.directory.plan import Change, ChangeRecord, FieldChange, Plan
 from holdfast.directory.values import read_record, write_record
 from holdfast.drivers.sqlite_schema import (
@@ -69,6 +75,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         # As above.
         "CREATE TABLE failover_secrets (name TEXT PRIMARY KEY, secret TEXT NOT NULL) WITHOUT ROWID",
+    ),
+    (
+        # By the casefolded name of the key; in base64, as DNS servers have it.
+        "CREATE TABLE tsig_secrets (name TEXT PRIMARY KEY, secret TEXT NOT NULL) WITHOUT ROWID",
     ),
 )
 
@@ -208,6 +218,7 @@ class DirectoryStore:
             )
             ended = relationships - {each.name.casefold() for each in plan.after.failover_relationships}
             connection.executemany("DELETE FROM failover_secrets WHERE name = ?", [(each,) for each in ended])
+            _forget_tsig_secrets(connection, plan.after)
             connection.execute(
                 "INSERT INTO change_log (revision, at, who, why, changes) VALUES (?, ?, ?, ?, ?)",
                 (revision + 1, at, _storable(who), _storable(why), _dump_changes(plan.changes)),
@@ -284,6 +295,46 @@ class DirectoryStore:
                 "SELECT password FROM connector_passwords WHERE name = ?", (name.casefold(),)
             ).fetchone()
             return None if row is None else str(row[0])
+
+    def set_tsig_secret(self, name: str, secret: str | None) -> None:
+        """Keep the secret of a TSIG key, in base64, in place of an earlier one; None forgets it.
+
+        Raises:
+            Refusal: no DHCP server signs with a key of that name.
+        """
+        with self._lock, translated(self._path, SCHEMA), transaction(self._connection, "IMMEDIATE"):
+            # Asked inside the transaction: a key that nobody uses any more leaves no secret behind.
+            if name.casefold() not in _tsig_keys(self._connection):
+                raise Refusal(f'no DHCP server signs with a key "{name}"')
+            self._connection.execute("DELETE FROM tsig_secrets WHERE name = ?", (name.casefold(),))
+            if secret is not None:
+                self._connection.execute(
+                    "INSERT INTO tsig_secrets (name, secret) VALUES (?, ?)", (name.casefold(), secret)
+                )
+
+    def tsig_secret(self, name: str) -> str | None:
+        """The secret of a TSIG key, in base64; None when it has none."""
+        with self._lock, translated(self._path, SCHEMA):
+            row = self._connection.execute(
+                "SELECT secret FROM tsig_secrets WHERE name = ?", (name.casefold(),)
+            ).fetchone()
+            return None if row is None else str(row[0])
+
+
+def _tsig_keys(connection: sqlite3.Connection) -> set[str]:
+    rows = connection.execute(
+        "SELECT json_extract(body, '$.dns_key') FROM objects WHERE kind = ?", (kind_of(DhcpServer).word,)
+    )
+    return {str(key).casefold() for (key,) in rows if key}
+
+
+def _forget_tsig_secrets(connection: sqlite3.Connection, after: Organisation) -> None:
+    """Forget the secrets of keys that nobody signs with any more."""
+    used = {each.dns_key.casefold() for each in after.dhcp_servers}
+    known = [str(name) for (name,) in connection.execute("SELECT name FROM tsig_secrets")]
+    connection.executemany(
+        "DELETE FROM tsig_secrets WHERE name = ?", [(each,) for each in known if each not in used]
+    )
 
 
 def _names_of(connection: sqlite3.Connection, kind: type[DirectoryObject]) -> set[str]:

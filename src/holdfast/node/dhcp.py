@@ -31,6 +31,7 @@ from holdfast.dhcp.server import LeaseServer
 from holdfast.directory.model import Organisation
 from holdfast.kernel.events import LogEvent, happened
 from holdfast.node.failover import FailoverOutput, Partners
+from holdfast.wire.dns_update import DnsUpdate, UpdateAnswer
 
 RETRY_S = 1.0
 INBOX_COUNT_MAX = 4096
@@ -77,7 +78,14 @@ class DhcpLog:
     event: LogEvent
 
 
-DhcpOutput = CommitLeases | SendReplies | WriteRecords | AskAddress | DhcpLog | FailoverOutput
+@dataclass(slots=True)
+class UpdateDns:
+    """Have a zone changed; ``dns_answered`` reports, always, in bounded time."""
+
+    update: DnsUpdate
+
+
+DhcpOutput = CommitLeases | SendReplies | WriteRecords | AskAddress | DhcpLog | UpdateDns | FailoverOutput
 
 
 class DhcpNode:
@@ -113,6 +121,7 @@ class DhcpNode:
         self._committing = False
         self._inbox: list[Arrival] = []
         self._probe_inbox: list[tuple[int, bool]] = []  # no longer than the probes that were asked
+        self._dns_inbox: list[tuple[int, UpdateAnswer]] = []  # likewise, than the updates
         self._next_served: Served | None = None
         self._retry_at: float | None = None
 
@@ -164,6 +173,24 @@ class DhcpNode:
             return
         self.server.probe_answered(now, number, in_use=in_use)
         self._pass_on()
+
+    def dns_answered(self, now: float, number: int, answer: UpdateAnswer) -> None:
+        """What came of an ``UpdateDns``."""
+        if self._committing:
+            self._dns_inbox.append((number, answer))
+            return
+        self.server.registrar.answered(now, number, answer)
+        self._pass_on()
+
+    def retry_dns(self, now: float) -> int:
+        """An administrator wants zones that took no updates to be asked at once; how many there are.
+
+        Only while no commit is under way; the driver's commits are done when it returns.
+        """
+        assert not self._committing
+        count = self.server.registrar.try_now(now)
+        self._pass_on()
+        return count
 
     def organisation_changed(self, now: float, organisation: Organisation) -> None:
         """Go by another organisation, from the next message on."""
@@ -236,6 +263,9 @@ class DhcpNode:
             number, in_use = self._probe_inbox.pop(0)
             self.server.probe_answered(now, number, in_use=in_use)
             self._pass_on()
+        while self._dns_inbox and not self._committing:
+            self.server.registrar.answered(now, *self._dns_inbox.pop(0))
+            self._pass_on()
         if self._inbox and not self._committing:
             arrivals, self._inbox = self._inbox, []
             self.server.receive(now, arrivals)
@@ -250,6 +280,9 @@ class DhcpNode:
         if server.probes:
             outputs += map(AskAddress, server.probes)
             server.probes = []
+        if server.registrar.updates:
+            outputs += map(UpdateDns, server.registrar.updates)
+            server.registrar.updates = []
         if server.said.events:
             outputs += map(DhcpLog, server.said.events)
             server.said.events = []
