@@ -204,6 +204,8 @@ def test_letters_that_nobody_can_take_fail_the_liveness_phase() -> None:
         ("partition", 20986),
         # A message that the Safety Net sent again while it still waited was closed twice in the ledger.
         ("disk-loss", 30331),
+        # The world ended in the middle of a commit, long after the last fault.
+        ("partition", 34957),
     ],
 )
 def test_what_the_simulator_found_in_shadow_copies_stays_right(scenario: str, seed: int) -> None:

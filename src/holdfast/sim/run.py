@@ -259,18 +259,25 @@ class Simulation:
         settled_at = self.world.now + SETTLED_S
         while self._step(settled_at, before_event):
             pass
+        idle_at = self.world.now + SETTLED_S  # it may just be writing down what a time-out of minutes told it
+        while self._first_busy() is not None and self._step(idle_at, before_event):
+            pass
         self.world.note("the end")
         self.checker.check_end()
         self.checker.check_refusals()
         left_over = self.checker.copies.left_over()
         if left_over is not None:
             raise Violation(f"long after the last fault {left_over}")
+        busy = self._first_busy()
+        if busy is not None:
+            raise Violation(f"the {busy} is not idle though everything is finished and nobody is connected")
+
+    def _first_busy(self) -> str | None:
+        """The first transport process that has something open or under way."""
         for server in self.servers:
             if not self._queues[server.name].gone and not server.transport.node.idle():
-                raise Violation(
-                    f"the {server.transport.name} is not idle though everything is finished and nobody is "
-                    "connected"
-                )
+                return server.transport.name
+        return None
 
     def _step(self, until: float, before_event: BeforeEvent | None) -> bool:
         if before_event is not None:
