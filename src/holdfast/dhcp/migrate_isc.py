@@ -16,6 +16,7 @@ from ipaddress import IPv4Address
 from pathlib import PurePosixPath
 
 from holdfast.dhcp.foreign_options import isc_data
+from holdfast.dhcp.migrate_dns import ForeignKey, isc_key, isc_zone, take_zones
 from holdfast.dhcp.migrate_isc_classes import IscClasses
 from holdfast.dhcp.migrate_isc_options import IscOptions, Surroundings
 from holdfast.dhcp.moving import Arrival, exclusions_in, pool_of, shown
@@ -41,7 +42,7 @@ _PASSED_OVER = frozenset(
         "log-facility", "pid-file-name", "lease-file-name", "omapi-port", "omapi-key", "key",
         "dhcp-cache-threshold", "delayed-ack", "max-ack-delay", "one-lease-per-client",
         "db-time-format", "authoring-byte-order",
-        "use-host-decl-names", "server-identifier", "update-conflict-detection", "ping-timeout", "local-port",
+        "use-host-decl-names", "server-identifier", "ping-timeout", "local-port",
         "get-lease-hostnames", "stash-agent-options", "always-broadcast", "min-secs",
     )
 )  # fmt: skip
@@ -102,6 +103,10 @@ class _Reader:
         self.classes = IscClasses(arrival)
         self.hosts: list[tuple[Statement, Surroundings]] = []
         self.dns = DnsUpdates.ON_REQUEST
+        # Whether the file says that names are registered; dhcpd registers none by itself.
+        self.registers = False
+        self.zones: list[Statement] = []
+        self.keys: dict[str, ForeignKey] = {}
 
     def place(self, statement: Statement) -> str:
         return statement.place
@@ -130,6 +135,10 @@ class _Reader:
         )
         for statement, place in self.hosts:
             self.host(statement, place)
+        if self.registers:
+            take_zones(arrival, [isc_zone(each) for each in self.zones], self.keys)
+        for statement in () if self.registers else self.zones:
+            self.left(statement, "the file has no ddns-update-style, or none: dhcpd registered nothing")
         return arrival
 
     # --- definitions come first: they may stand behind their use ---------------------------
@@ -143,8 +152,14 @@ class _Reader:
             self.options.define(statement)
         elif statement.head in ("class", "subclass"):
             self.classes.add(statement)
-        elif statement.head == "ddns-update-style" and statement.word(1) == "none":
-            self.dns = DnsUpdates.NEVER
+        elif statement.head == "ddns-update-style":
+            self.registers = statement.word(1) != "none"
+            self.dns = DnsUpdates.ON_REQUEST if self.registers else DnsUpdates.NEVER
+        elif statement.head == "zone" and statement.block is not None:
+            self.zones.append(statement)
+        elif statement.head == "key" and statement.block is not None:
+            key = isc_key(statement)
+            self.keys[key.name.lower()] = key
 
     # --- blocks ----------------------------------------------------------------------------
 
@@ -197,15 +212,10 @@ class _Reader:
                 reason = "this file is not here: import it together with the others"
             case "subnet6" | "shared-network6" | "host6" | "range6" | "prefix6":
                 reason = "DHCPv6 is not served"
-            case (
-                "zone"
-                | "ddns-updates"
-                | "ddns-domainname"
-                | "ddns-rev-domainname"
-                | "ddns-hostname"
-                | "ddns-ttl"
-            ):
-                reason = "registration in DNS is set anew, with the dns settings of scopes and servers"
+            case "zone" if statement.block is not None:
+                return  # taken over, or noted, at the end
+            case "zone" | "ddns-rev-domainname" | "ddns-hostname" | "ddns-ttl":
+                reason = "names in DNS are set otherwise: holdfast dhcp dns set"
             case "do-forward-updates" | "update-static-leases" | "update-optimization" | "ignore-client-uids":
                 reason = "there is no such setting here"
             case "if" | "elsif" | "else" | "switch" | "set" | "on" | "execute" | "log" | "eval":
@@ -228,10 +238,11 @@ class _Reader:
             and statement.head == "allow"
         ):
             return  # what holds without it
+        if subject == "client-updates":
+            return  # the scopes have it
         reasons = {
             "unknown-clients": "shut everybody else out with an allow list, or give the scope no pool",
             "bootp": "a scope says whether it serves BOOTP",
-            "client-updates": "a scope says for whom names are registered",
         }
         self.left(statement, reasons.get(subject, "there is no such permission here"))
 
@@ -250,8 +261,14 @@ class _Reader:
             subnet,
             self.arrival.server.server,
             superscope=inside.superscope,
-            dns_updates=self.dns,
+            dns_updates=self.dns if inside.dns_updates else DnsUpdates.NEVER,
+            dns_suffix=inside.dns_suffix,
+            dns_protect=inside.dns_protect,
+            # dhcpd takes the host name of a client that does not say who registers what.
+            dns_without_request=self.registers,
         )
+        if inside.dns_always and scope.dns_updates is not DnsUpdates.NEVER:
+            scope = replace(scope, dns_updates=DnsUpdates.ALWAYS)
         pools = [each for each in statement.block if each.head == "pool" and each.block is not None]
         if len(pools) == 1 and not any(each.head == "range" for each in statement.block):
             inside = self.options.inside(pools[0].block or (), inside)
@@ -522,6 +539,6 @@ def _boots(policy: Policy) -> tuple[str, str, str]:
 _INHERITED = frozenset(
     (
         "default-lease-time", "max-lease-time", "min-lease-time", "next-server", "server-name", "filename",
-        "vendor-option-space",
+        "vendor-option-space", "ddns-domainname", "ddns-updates", "update-conflict-detection",
     )
 )  # fmt: skip

@@ -31,6 +31,10 @@ class Surroundings:
         next_server, server_name, boot_file: as a client boots.
         superscope: the shared network around.
         group: whether it is inside a group.
+        dns_suffix: the domain of names; empty where nothing is said.
+        dns_updates: whether names are registered.
+        dns_always: whether also those that clients would register themselves.
+        dns_protect: whether a name stays with the client that had it first.
     """
 
     options: tuple[OptionValue, ...] = ()
@@ -42,6 +46,25 @@ class Surroundings:
     boot_file: str = ""
     superscope: str = ""
     group: bool = False
+    dns_suffix: str = ""
+    dns_updates: bool = True
+    dns_always: bool = False
+    dns_protect: bool = True
+
+
+def _with_dns(found: Surroundings, statement: Statement, word: str) -> Surroundings:
+    """What a statement says of names in DNS."""
+    off = word.lower() in ("off", "false", "no")
+    match statement.head:
+        case "ddns-domainname":
+            return replace(found, dns_suffix=word.strip("."))
+        case "ddns-updates":
+            return replace(found, dns_updates=not off)
+        case "update-conflict-detection":
+            return replace(found, dns_protect=not off)
+        case "allow" | "deny" | "ignore" if word.lower() == "client-updates":
+            return replace(found, dns_always=statement.head != "allow")
+    return found
 
 
 class IscOptions:
@@ -109,6 +132,8 @@ class IscOptions:
                     found = replace(found, server_name=word)
                 case "filename":
                     found = replace(found, boot_file=word)
+                case _:
+                    found = _with_dns(found, statement, word)
         for space, pairs in suboptions.items():
             own += self._vendor_option(space, pairs, block)
         # Of an option that stands twice at one place dhcpd takes the last.

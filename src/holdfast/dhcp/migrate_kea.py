@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv4Address
 
+from holdfast.dhcp.migrate_dns import kea_zones, take_zones
 from holdfast.dhcp.migrate_kea_options import NO_SERVER, KeaClasses, KeaOptions
 from holdfast.dhcp.moving import Arrival, exclusions_in, pool_of
 from holdfast.directory.dhcp import (
@@ -64,7 +65,7 @@ _PASSED_OVER = {
     "hosts-databases": "reservations in a database are not here: export them into the configuration",
     "hooks-libraries": "what hooks do is set up anew: high availability too",
     "loggers": "the log is that of Holdfast",
-    "dhcp-ddns": "where names are registered is a setting of the server: dns_servers",
+    "dhcp-ddns": "where names are registered is set with: holdfast dhcp dns set --dns-server",
     "compatibility": "",
 }
 _BOOT = ("next-server", "server-hostname", "boot-file-name")
@@ -116,6 +117,7 @@ class _Reader:
         self.options = KeaOptions(name, arrival)
         self.classes = KeaClasses(self.options)
         self.subnet_ids: dict[int, str] = {}
+        self.registers = False  # whether Kea hands names over to the program that registers them
 
     def place(self, node: Node) -> str:
         return f"{self.name} line {node.line}"
@@ -133,12 +135,16 @@ class _Reader:
                 f"{self.name} line {line}", f"include {file}", "this file is not here: paste it in"
             )
         for key, node in configuration.root.members.items():
-            if key != "Dhcp4":
+            if key == "DhcpDdns":
+                take_zones(self.arrival, *kea_zones(self.name, node))
+            elif key != "Dhcp4":
                 self.left(key, node, "it is not about leases")
         members = inside.members
         if "option-def" in members:
             self.options.define(members["option-def"])
         inherited = {key: node for key, node in members.items() if key in _INHERITED}
+        ddns = members.get("dhcp-ddns", Node({}, 0)).members.get("enable-updates")
+        self.registers = ddns is not None and ddns.value is True
         self.server(members, inherited)
         for key, node in members.items():
             self.top(key, node, inherited)
@@ -362,12 +368,16 @@ class _Reader:
                 "names are the clients' own here",
             )
         protect = not ("ddns-use-conflict-resolution" in members and not on("ddns-use-conflict-resolution"))
+        if "ddns-conflict-resolution-mode" in members:
+            protect = members["ddns-conflict-resolution-mode"].text == "check-with-dhcid"
         suffix = members["ddns-qualifying-suffix"].text if "ddns-qualifying-suffix" in members else ""
         return replace(
             scope,
             dns_updates=DnsUpdates.ALWAYS if always else DnsUpdates.ON_REQUEST,
             dns_suffix=suffix.rstrip("."),
             dns_protect=protect,
+            # Kea takes the host name of a client that does not say who registers what.
+            dns_without_request=self.registers,
         )
 
     def pools(self, scope: Scope, node: Node) -> Scope:
