@@ -158,6 +158,21 @@ DNS_UPDATED = declare(
     "zone {zone} takes updates again; {waiting_count} addresses wait",
     "What waited is done now. Nothing needs to be done.",
 )
+BULK_NOT_SERVED = declare(
+    "DHC-0605",
+    Severity.ERROR,
+    "bulk lease queries are not served at TCP port {port}: {reason}",
+    "Leases are served all the same. When another process holds the port, stop it (`ss -ltnp`), and change "
+    "`bulk_lease_query_from` or the port again.",
+)
+BULK_REFUSED = declare(
+    "DHC-0606",
+    Severity.WARNING,
+    "{requester} wanted to read the leases by bulk lease query and may not: {reason}; {unsaid_count} more "
+    "since the last such line",
+    "Nothing was told. If it is a relay or a monitor of yours, allow it: `holdfast dhcp set "
+    "--bulk-lease-query-from ADDRESS`, which takes the place of those that were allowed.",
+)
 SERVING = declare(
     "DHC-0301",
     Severity.INFO,

@@ -128,6 +128,9 @@ def _server(old: DhcpServer, new: DhcpServer) -> Iterator[str]:
         yield f"{subject} no longer listens on {', '.join(gone)}: clients there get no answer"
     elif new.interfaces and not old.interfaces:
         yield f"{subject} listens on {', '.join(new.interfaces)} alone: clients elsewhere get no answer"
+    for each in new.bulk_lease_query_from:
+        if each not in old.bulk_lease_query_from:
+            yield f"{subject} tells {each} who has which address, and when, without a password"
     if old.dns_servers and not new.dns_servers:
         yield f"{subject} registers no names in DNS any more; those that are there stay, also when leases end"
     if new.dns_servers and not new.dns_key and (not old.dns_servers or old.dns_key):

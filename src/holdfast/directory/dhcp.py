@@ -413,6 +413,14 @@ class DhcpServer:
             source="RFC 4388 section 6.4",
         ),
     )
+    bulk_lease_query_from: tuple[IPRange, ...] = field(
+        default=(),
+        metadata=about(
+            "who may read all leases by TCP, at the port where it listens; none listens for nobody",
+            unit="IP ranges",
+            source="RFC 6926 section 10",
+        ),
+    )
     subnet_selection: bool = field(
         default=False,
         metadata=about(

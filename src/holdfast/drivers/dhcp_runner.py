@@ -20,6 +20,7 @@ from holdfast.directory.model import Organisation
 from holdfast.directory.partners import partner_address, relationships_of
 from holdfast.drivers.address_probe import AddressProber
 from holdfast.drivers.audit_log import AuditLog
+from holdfast.drivers.bulk_lease_queries import BulkLeaseQueries
 from holdfast.drivers.dhcp_answers import DhcpAnswers
 from holdfast.drivers.dhcp_metrics import DhcpCollector
 from holdfast.drivers.dhcp_sockets import DhcpSockets
@@ -78,6 +79,8 @@ class DhcpRunner:
         self._sockets = DhcpSockets(port, self._not_sent)
         self._prober = AddressProber(self._probe_answered)
         self._updater = DnsUpdater(self._dns_answered, self._tsig_secret)
+        self.bulk = BulkLeaseQueries(node, clock.now, clock.wall_offset_s, log.write)
+        self._following: set[asyncio.Task[None]] = set()
         # The secret of a TSIG key by its name; set by who knows where secrets are.
         self.tsig_secret: Callable[[str], str | None] = lambda name: None
         self._said = Sayer()
@@ -103,6 +106,7 @@ class DhcpRunner:
         self._declared = server
         self._organisation = organisation
         self._updater.follow(server)
+        self._follow_bulk(server)
         self._open_port()
         self._follow_interfaces()
         self.follow_relationships()
@@ -115,6 +119,7 @@ class DhcpRunner:
         self._declared = server
         self._organisation = organisation
         self._updater.follow(server)
+        self._follow_bulk(server)
         if server.port != self.port:
             self._move_port(server.port)
         elif not self._is_open:
@@ -123,6 +128,11 @@ class DhcpRunner:
         self._follow_interfaces()
         self.follow_relationships()
         self.drain()
+
+    def _follow_bulk(self, server: DhcpServer) -> None:
+        task = asyncio.get_running_loop().create_task(self.bulk.follow(server))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
 
     def follow_relationships(self) -> None:
         """Go by the failover relationships and their secrets as they are now."""
@@ -306,6 +316,7 @@ class DhcpRunner:
         self._links.close()
         self._prober.close()
         self._updater.close()
+        self.bulk.close()
         self._sockets.close()
         self._audit.stopped()
         with contextlib.suppress(Unavailable):  # the next start goes by the mark before
