@@ -106,6 +106,7 @@ class Registrar:
         self._results: list[Job] = []
         self._write_at: float | None = None
         self._number = 0
+        self._named: tuple[Asking | None, ChosenName | None] = (None, None)
         # Where the search for forgotten addresses stands: the scope and the address; None for no search.
         self._looking: tuple[int, int] | None = None
         self._forgot = False  # one that the search may have passed already
@@ -113,6 +114,7 @@ class Registrar:
     def follow(self, served: Served) -> None:
         """Go by other settings."""
         self.is_on = bool(served.server.dns_servers)
+        self._named = (None, None)
         self.zones.follow(served.server.dns_zones)
         if self.is_on:
             self._looking = (0, 0)
@@ -128,9 +130,12 @@ class Registrar:
         reservation: ServedReservation | None,
     ) -> ChosenName | None:
         """The name that a client gets; None for none."""
+        if self._named[0] is asking:  # for its lease, then for its answer
+            return self._named[1]
         reserved_name = "" if reservation is None else reservation.name
+        chosen = None
         try:
-            return choose_name(
+            chosen = choose_name(
                 asking.facts,
                 state.served.scope,
                 suffix=block.dns_suffix,
@@ -145,7 +150,8 @@ class Registrar:
                 name=asking.facts.fqdn or reserved_name,
                 reason=refusal.text,
             )
-            return None
+        self._named = (asking, chosen)
+        return chosen
 
     def wish(self, asking: Asking, state: ScopeState, chosen: ChosenName | None, old: Lease | None) -> bytes:
         """What the lease of a client says of DNS, now that it has that name.
