@@ -206,6 +206,8 @@ def test_letters_that_nobody_can_take_fail_the_liveness_phase() -> None:
         ("disk-loss", 30331),
         # The world ended in the middle of a commit, long after the last fault.
         ("partition", 34957),
+        # A second try that no server took in hid the first one, and the third got an id of its own.
+        ("disk-loss", 33663),
     ],
 )
 def test_what_the_simulator_found_in_shadow_copies_stays_right(scenario: str, seed: int) -> None:

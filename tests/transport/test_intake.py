@@ -390,6 +390,20 @@ def test_silence_says_nothing_about_another_client() -> None:
     assert isinstance(lost.receive(2.0, TWO, message(), elsewhere), TrackOnly), "a lost answer is lost"
 
 
+def test_a_third_try_is_the_first_one_when_the_second_was_never_taken_in() -> None:
+    fingerprint = fingerprint_of(message())
+    for gone, expected in ((), "second"), (("second",), "first"), (("second", "first"), "first"):
+        taken = intake()
+        for known in ("first", "second"):
+            taken.first_try_elsewhere(0.0, fingerprint, NetworkMessageId(known), named=True)
+        for each in gone:
+            taken.try_gone_elsewhere(fingerprint, NetworkMessageId(each))
+        taken.try_gone_elsewhere(b"another", NetworkMessageId("first"))
+        write = take(taken, 1.0, ONE)
+        assert isinstance(write, AddMessage)
+        assert write.message.network_message_id == expected
+
+
 def test_the_lines_about_a_second_try_leave_the_first_open() -> None:
     # Its first try came elsewhere, so this server gave it the id from there; the second try comes here again.
     taken = intake()

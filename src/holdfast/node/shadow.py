@@ -249,6 +249,9 @@ class Shadows:
             self._intake.first_try_elsewhere(
                 now, frame.fingerprint, frame.network_message_id, named=frame.message_id != ""
             )
+        elif isinstance(frame, shadow.Finished):
+            for message in self.held.copies_of(name, frame.gone):
+                self._intake.try_gone_elsewhere(message.fingerprint, message.network_message_id)
         self.held.said(now, name, frame)
 
     def heard(self, now: float, name: str) -> None:

@@ -73,6 +73,7 @@ UNNAMED_S = 3600.0
 # How long it may take, without any other commit, until it is durable that a 250 was read.
 SETTLE_S = 1.0
 FINGERPRINT_BYTES = 16
+TRIES_KNOWN_MAX = 3  # of one message, at servers one after the other
 # From 2048 bytes on hashlib lets go of the interpreter's lock and, beside a busy writer thread, waits
 # long to get it back: 5 KB took 60 µs at once, and take 10 in pieces. Where hashing itself takes long, the
 # other thread may as well work meanwhile.
@@ -162,8 +163,9 @@ class Intake:
         # client pipelines whole messages.
         self._unread: dict[ConnectionId, list[_Answer]] = {}
         self._by_fingerprint: dict[bytes, list[_Answer]] = {}
-        # First tries that another server took in, by fingerprint: copy, and until when; oldest first.
-        self._elsewhere: OrderedDict[bytes, tuple[NetworkMessageId, float]] = OrderedDict()
+        # First tries that other servers took in, by fingerprint, oldest first: of each the copies with until
+        # when they count, the last one last.
+        self._elsewhere: OrderedDict[bytes, tuple[tuple[NetworkMessageId, float], ...]] = OrderedDict()
         # Fingerprints that the queue database holds, and those of them that it may forget.
         self._kept: set[bytes] = set()
         self._settled: dict[bytes, None] = {}
@@ -180,10 +182,22 @@ class Intake:
         the news that its answer was read got lost, that is taken for a second try no longer than a sender
         that got no answer waits at first.
         """
-        self._elsewhere.pop(fingerprint, None)
-        self._elsewhere[fingerprint] = (network_message_id, now + (self.memory_s if named else UNNAMED_S))
+        before = self._elsewhere.pop(fingerprint, ())
+        others = tuple(each for each in before if each[0] != network_message_id)
+        until = now + (self.memory_s if named else UNNAMED_S)
+        self._elsewhere[fingerprint] = (*others[1 - TRIES_KNOWN_MAX :], (network_message_id, until))
         while len(self._elsewhere) > self._count_max:
             self._elsewhere.popitem(last=False)
+
+    def try_gone_elsewhere(self, fingerprint: bytes, network_message_id: NetworkMessageId) -> None:
+        """Another server needs no copy of a first try any more: perhaps it never took the message in.
+
+        When there is another first try of the same message, that one is the message.
+        """
+        known = self._elsewhere.get(fingerprint, ())
+        rest = tuple(each for each in known if each[0] != network_message_id)
+        if rest:
+            self._elsewhere[fingerprint] = rest
 
     def answers_read_elsewhere(self, fingerprints: Iterable[bytes]) -> None:
         """Senders have read the 250 of another server: the same again is a message in its own right."""
@@ -197,9 +211,9 @@ class Intake:
         if message.transfer is not None:
             return NetworkMessageId(message.transfer.network_message_id)
         known = self._elsewhere.get(fingerprint)
-        if known is None or now >= known[1]:
+        if known is None or now >= known[-1][1]:
             return None
-        return known[0]
+        return known[-1][0]
 
     def recovered(self, now: float, uncertain: Mapping[bytes, NetworkMessageId]) -> None:
         """Take over what an earlier life of this process left uncertain."""

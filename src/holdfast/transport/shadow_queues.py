@@ -22,7 +22,7 @@ Source: exchange-behaviour SR13-6..11, SR13-15, and its remark (a) on section 2.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from holdfast.kernel.errors import Refusal
@@ -214,6 +214,11 @@ class ShadowQueues:
         primary = self._primaries.get(name)
         if primary is not None:
             primary.heard_at = now
+
+    def copies_of(self, name: str, numbers: Iterable[int]) -> list[QueuedMessage]:
+        """Those messages of a primary, by its numbers, of which there is a copy here."""
+        copies = self._primaries[name].copies
+        return [copies[number].held.message for number in numbers if number in copies]
 
     def said(self, now: float, name: str, frame: shadow.PrimaryFrame) -> None:
         """Do what a primary asks; ``AnswersRead`` is for intake.
