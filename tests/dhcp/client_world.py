@@ -175,6 +175,10 @@ def gateway(world: World) -> list[Output]:
     return world.client.gateway_answered(world.now)
 
 
+def renew(world: World) -> list[Output]:
+    return world.client.renew(world.now)
+
+
 def start(world: World) -> list[Output]:
     return world.client.start(world.now, None)
 

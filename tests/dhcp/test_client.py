@@ -29,6 +29,7 @@ from dhcp.client_world import (
     nak,
     offer,
     remembered,
+    renew,
     start,
     start_with,
 )
@@ -187,6 +188,21 @@ PATHS: dict[str, tuple[dict[str, object], Steps, Lines, State]] = {
         [*GET, (0.2, arp_probe(ADDRESS)), (10.2, None)],
         [*GOT[:3], (0.2, "DECLINE 10.0.0.9 of 10.0.0.1"), (0.2, "forget"), (10.2, "DISCOVER")],
         State.SELECTING,
+    ),
+    "told to renew now: half of what is left each time, as at T1": (
+        {},
+        [*GET, (1000, renew), (1000, renew), (13_101, ack()), (13_102, None)],
+        [*GOT, (1000, RENEW), (13_100, RENEW), (13_101, f"{USE} for 28799.0"), (13_101, "keep 10.0.0.9")],
+        State.BOUND,
+    ),
+    "told to renew with a lease without end, or without one": (
+        {},
+        [
+            (0, renew), (0, start), (0, renew), (0, offer()), (0, ack(lease_s=0xFFFFFFFF)), (9, renew),
+            (1e6, None),
+        ],
+        [*GOT[:4], (1, f"{USE} for None"), *GOT[5:], (9, RENEW)],
+        State.RENEWING,
     ),
     "its own packets and other addresses are no conflict": (
         {},
@@ -475,7 +491,7 @@ def test_the_timeline_says_what_a_person_wants_to_know() -> None:
         "selecting heard: OFFER of 10.0.0.9 from 10.0.0.1",
         "requesting sent: REQUEST of 10.0.0.9 from 10.0.0.1, try 1 (xid 00000001, secs 0)",
         "requesting heard: ACK of 10.0.0.9 for 28800 s from 10.0.0.1",
-        "bound lease: uses 10.0.0.9/24: renews in 14399 s, rebinds in 25199 s, ends in 28799 s",
+        "bound lease: has 10.0.0.9/24: renews in 14399 s, rebinds in 25199 s, ends in 28799 s",
     ]
     world.happen(14_400, nak(options={values.ERROR_TEXT: b"moved\x1b[2J"}))
     assert world.told[-2].text == "NAK of 10.0.0.9 from 10.0.0.1: moved\N{REPLACEMENT CHARACTER}[2J"

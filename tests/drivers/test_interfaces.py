@@ -7,7 +7,9 @@ import struct
 
 import pytest
 
-from holdfast.drivers.interfaces import read_answer, read_interfaces
+from drivers.test_dhcp_sockets import in_a_namespace
+from holdfast.drivers.interfaces import find_interface, is_up, read_answer, read_interfaces
+from holdfast.kernel.errors import Refusal
 
 
 def test_loopback_is_there() -> None:
@@ -35,3 +37,31 @@ def test_an_answer_of_the_kernel() -> None:
     with pytest.raises(OSError, match="does not tell"):
         read_answer(struct.pack("=IHHII", 20, 2, 0, 1, 0) + struct.pack("=i", -1), found)
     assert not read_answer(bytes(16), found)
+
+
+def test_an_interface_that_cannot_be_asked_on() -> None:
+    with pytest.raises(Refusal, match=r'^there is no interface "nosuch"; there are lo'):
+        find_interface("nosuch")
+    with pytest.raises(Refusal, match=r"^lo is no Ethernet interface"):
+        find_interface("lo")
+
+
+PROGRAM = """
+import subprocess
+from holdfast.drivers.interfaces import find_interface, is_up
+
+subprocess.run("ip link add v0 address 02:00:00:00:00:07 type veth peer name v1", shell=True, check=True)
+print(find_interface("v0").mac.hex(), find_interface("v0").addresses, is_up("v0"))
+subprocess.run("ip addr add 10.0.0.9/24 dev v0; ip link set v0 up", shell=True, check=True)
+print(*find_interface("v0").addresses, is_up("v0"))
+"""
+
+
+def test_an_interface_without_an_address_and_with_one() -> None:
+    assert in_a_namespace(PROGRAM).splitlines() == ["020000000007 () False", "10.0.0.9 True"]
+
+
+def test_loopback_is_switched_on() -> None:
+    assert is_up("lo")
+    with pytest.raises(OSError, match="No such device"):
+        is_up("nosuch")

@@ -1,19 +1,23 @@
-"""Debian's DHCP clients, one class each: dhclient, udhcpc and dhcpcd.
+"""DHCP clients, one class each: Debian's dhclient, udhcpc, dhcpcd and systemd-networkd, and ours.
 
 The programs are the real ones; only the script that they run at each event is ours:
 theirs would write the machine's /etc/resolv.conf. It notes all that the client told it
-and gives the interface its address, except with dhcpcd, which does that itself.
+and gives the interface its address, except with those that do that themselves.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import ClassVar
 
-from interop.dhcp_network import SYSTEM_PATH, Place
+from interop.dhcp_network import NETWORKD, SYSTEM_PATH, Place
 
 Until = Callable[[Callable[[], bool]], None]
 END_PATIENCE_S = 30
@@ -51,12 +55,14 @@ class Client:
         got: its events of an address that it took as a new one.
         rebooted: its event of an address that it has again after a start.
         renewed: its event of a lease that was made longer.
+        declines: whether it can tell the server that somebody else has the address.
         configures: whether our script gives the interface its address.
         remembers: whether it asks after a start for the address that it had (INIT-REBOOT).
     """
 
     got = rebooted = renewed = ""
     remembers = True
+    declines = True
     configures = True
 
     def __init__(self, place: Place, folder: Path, until: Until) -> None:
@@ -329,4 +335,163 @@ class Dhcpcd(Client):
         self._lease_file.unlink()
 
 
-CLIENTS: dict[str, type[Client]] = {"dhclient": Dhclient, "udhcpc": Udhcpc, "dhcpcd": Dhcpcd}
+class Networkd(Client):
+    """systemd-networkd without systemd: it says in its log what happens, and writes its lease down.
+
+    It needs a /sys that is read-only, else it waits for udev; a /run of its own, so that nobody
+    else's networkd is disturbed; and no bus. What it can be told by a bus alone is not there: it
+    renews at half of a lease that the scope makes short for it.
+    """
+
+    got = rebooted = "acquired"
+    renewed = "renewed"
+    remembers = False
+    # Version 252 finds the conflict and wants to tell it by a socket, but has neither address nor route then.
+    declines = False
+    configures = False
+
+    def command(self, *, probing: bool) -> list[str]:
+        run = self._folder / "run"
+        for name in ("network", "netif/links", "netif/leases", "netif/lldp"):
+            (run / "systemd" / name).mkdir(parents=True, exist_ok=True)
+        lines = ["[Match]", "Name=c0", "[Network]", "DHCP=ipv4", "LinkLocalAddressing=no", "IPv6AcceptRA=no"]
+        lines += ["[DHCPv4]", "UseDomains=yes", "VendorClassIdentifier=systemd"]
+        (run / "systemd" / "network" / "c0.network").write_text("\n".join(lines) + "\n", "utf-8")
+        steps = [
+            "mount -o remount,bind,ro /sys",
+            f"mount --bind {run} /run",
+            "chown -R systemd-network /run/systemd/netif",
+            f"exec {NETWORKD}",
+        ]
+        return ["sh", "-c", " && ".join(steps)]
+
+    def _environment(self) -> dict[str, str]:
+        return super()._environment() | {"SYSTEMD_LOG_LEVEL": "debug", "SYSTEMD_LOG_TARGET": "console"}
+
+    def notes(self) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = []
+        asks, address = "", ""
+        for line in self.log().splitlines():
+            if match := re.search(r"DHCPv4 client: REQUEST \((\w+)\)", line):
+                asks = match[1]
+            elif match := re.search(r"DHCPv4 address ([\d.]+)/\d+.* acquired from", line):
+                address = match[1]
+                found.append({"event": "acquired", "address": address})
+            elif "DHCPv4 client: ACK" in line and asks in ("renewing", "rebinding"):
+                found.append({"event": "renewed", "address": address})
+        return found
+
+    def wait_for(self, *events: str) -> dict[str, str]:
+        told = super().wait_for(*events)
+        # It writes its lease down a little later.
+        self._until(lambda: f"ADDRESS={told['address']}" in self._lease())
+        return told | dict(line.partition("=")[::2] for line in self._lease().splitlines())
+
+    def _lease(self) -> str:
+        files = list((self._folder / "run" / "systemd" / "netif" / "leases").iterdir())
+        return files[0].read_text("utf-8") if files else ""
+
+    def crash(self) -> None:
+        super().crash()
+        self.forget()
+
+    def forget(self) -> None:
+        for path in (self._folder / "run" / "systemd" / "netif" / "leases").iterdir():
+            path.unlink()
+
+    def renew(self) -> None:
+        """Nothing to do: its lease is short."""
+
+    def release(self) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self.ended()
+        # It gives the lease back and leaves the address to whoever comes after it.
+        self.place.empty()
+
+    @staticmethod
+    def address_in(told: dict[str, str]) -> str:
+        return told["address"]
+
+    @staticmethod
+    def options_in(told: dict[str, str]) -> tuple[str, str, str]:
+        return told["ROUTER"], told["DNS"], told["DOMAINNAME"]
+
+
+class Holdfast(Client):
+    """``holdfast dhcp client``: its timeline is what it tells; it always probes."""
+
+    got, rebooted, renewed = "got", "rebooted", "renewed"
+    configures = False
+    _EVENTS: ClassVar[dict[str, str]] = {"before": "rebooted", "more": "renewed"}
+
+    def command(self, *, probing: bool) -> list[str]:
+        words = [
+            "--interface",
+            "c0",
+            "--configure",
+            "--json",
+            "--release",
+            "--lease-file",
+            str(self._lease_file),
+        ]
+        return [sys.executable, "-m", "holdfast.cli.main", "dhcp", "client", *words]
+
+    @property
+    def _lease_file(self) -> Path:
+        return self._folder / "lease.json"
+
+    def notes(self) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = []
+        event = "got"
+        for line in self.log().splitlines(keepends=True):
+            if not line.startswith("{") or not line.endswith("\n"):
+                continue
+            told = json.loads(line)
+            if told["what"] == "sent":
+                word = re.search(r"REQUEST .*(before|more)", told["text"])
+                event = self._EVENTS.get(word[1], "") if word else "got"
+            elif told["what"] == "lease" and told["state"] == "bound":
+                lease = told["lease"]
+                found.append(
+                    {
+                        "event": event,
+                        "address": lease["address"],
+                        "options": " ".join([*lease["routers"], *lease["dns_servers"], lease["domain"]]),
+                    }
+                )
+        return found
+
+    def has_written(self, address: str) -> bool:
+        return self._lease_file.exists() and f'"{address}"' in self._lease_file.read_text("utf-8")
+
+    def renew(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGUSR1)
+
+    def release(self) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        assert self.ended() == 0
+        assert not self._lease_file.exists()
+
+    def forget(self) -> None:
+        self._lease_file.unlink()
+
+    @staticmethod
+    def address_in(told: dict[str, str]) -> str:
+        return told["address"]
+
+    @staticmethod
+    def options_in(told: dict[str, str]) -> tuple[str, str, str]:
+        router, name_server, domain = told["options"].split(" ")
+        return router, name_server, domain
+
+
+CLIENTS: dict[str, type[Client]] = {
+    "dhclient": Dhclient,
+    "udhcpc": Udhcpc,
+    "dhcpcd": Dhcpcd,
+    "networkd": Networkd,
+    "holdfast": Holdfast,
+}

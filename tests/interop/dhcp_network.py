@@ -22,7 +22,8 @@ from typing import Any
 
 from dhcp.conversations import option, reservation, scope
 from dhcp_service import declare
-from holdfast.directory.dhcp import DhcpServer
+from holdfast.directory.dhcp import Condition, ConditionField, DhcpServer, Policy
+from holdfast.directory.dhcp_options import ClassKind, DhcpClass
 from holdfast.directory.model import Organisation, Role, Server, Site
 from holdfast.drivers.audit_log import AUDIT_DIRECTORY
 
@@ -35,8 +36,11 @@ NAME_SERVER, DOMAIN = "10.77.0.53", "clients.example.test"
 RESERVED_MAC, RESERVED = "02:77:00:00:00:50", "10.77.0.50"
 # Events of the audit log, in the numbers of Windows.
 RELEASED, REFUSED = "12", "15"
-PROGRAMS = ("ip", "dhclient", "udhcpc", "dhcpcd", "dhcrelay", "busybox")
+NETWORKD = "/lib/systemd/systemd-networkd"
+PROGRAMS = ("ip", "dhclient", "udhcpc", "dhcpcd", "dhcrelay", "busybox", NETWORKD)
 SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+# networkd can be told to renew by a bus alone: it does so by itself, at half of a short lease.
+IMPATIENT = Policy("impatient", (Condition(ConditionField.VENDOR_CLASS, ("networkd",)),), lease_s=10.0)
 START_PATIENCE_S, STOP_PATIENCE_S = 60, 30
 
 
@@ -48,6 +52,7 @@ def organisation() -> Organisation:
             f"{NETWORKS[name]}0/24",
             f"{NETWORKS[name]}100-{NETWORKS[name]}199",
             options=(option(3, ROUTERS[name]), option(6, NAME_SERVER), option(15, DOMAIN)),
+            policies=(IMPATIENT,),
         )
         for name in (NEAR, FAR)
     ]
@@ -56,6 +61,7 @@ def organisation() -> Organisation:
         sites=(Site("here"),),
         servers=(Server("ns1", "ns1.example.test", "here", roles=(Role.DHCP,), metrics=""),),
         dhcp_servers=(DhcpServer("ns1"),),
+        dhcp_classes=(DhcpClass("networkd", ClassKind.VENDOR, "systemd"),),
         scopes=tuple(scopes),
         reservations=(reservation(RESERVED, RESERVED_MAC, NEAR),),
     )

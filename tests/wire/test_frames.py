@@ -14,14 +14,18 @@ from holdfast.wire import frames
 from holdfast.wire.frames import (
     Arp,
     Datagram,
+    Echo,
+    arp_announcement,
     arp_probe,
     checksum,
     encode_arp,
     encode_echo,
+    encode_echo_frame,
     encode_ipv4_header,
     encode_udp_frame,
     read_arp,
     read_echo,
+    read_echo_frame,
     read_udp_frame,
 )
 from wire.captures import captured, frames_of
@@ -116,6 +120,20 @@ def test_arp() -> None:
         read_arp(probe[:15] + b"\x06" + probe[16:])
 
 
+def test_an_announcement_names_the_address_twice() -> None:
+    found = read_arp(arp_announcement(US, b"\x0a\0\0\x09"))
+    assert found == Arp(frames.ARP_REQUEST, US, b"\x0a\0\0\x09", frames.NO_MAC, b"\x0a\0\0\x09")
+
+
+def test_an_echo_as_a_frame() -> None:
+    echo = Echo(frames.ICMP_ECHO, b"\x0a\0\0\x09", b"\x0a\0\0\x01", 7, 3, b"mark")
+    frame = encode_echo_frame(US, THEM, echo)
+    assert (frame[:6], frame[6:12]) == (THEM, US)
+    assert read_echo_frame(frame) == echo
+    with pytest.raises(Refusal, match="a frame of type"):
+        read_echo_frame(arp_probe(US, b"\x0a\0\0\x09"))
+
+
 def test_echo() -> None:
     header = encode_ipv4_header(b"\x0a\0\0\x09", b"\x0a\0\0\x01", 1, 12)
     packet = header + encode_echo(frames.ICMP_ECHO_REPLY, 7, 3, b"mark")
@@ -128,7 +146,7 @@ def test_echo() -> None:
             read_echo(broken)
 
 
-@pytest.mark.parametrize("read", [read_udp_frame, read_arp, read_echo])
+@pytest.mark.parametrize("read", [read_udp_frame, read_arp, read_echo, read_echo_frame])
 @given(data=st.binary(max_size=120), changed=st.tuples(st.integers(0, 50), st.integers(0, 255)))
 def test_any_bytes_are_read_or_refused(
     read: Callable[[bytes], object], data: bytes, changed: tuple[int, int]

@@ -256,6 +256,8 @@ NOUNS: dict[str, Noun] = {
         Noun("dhcp class", "verbs_dhcp_class", "Vendor and user classes of clients."),
         Noun("dhcp policy", "verbs_dhcp_policy", "Clients that are treated in another way than the rest."),
         Noun("dhcp filter", "verbs_dhcp_filter", "Clients that are served alone, or never."),
+        Noun("dhcp client", "verbs_dhcp_client", "Be a DHCP client, and show what happens."),
+        Noun("dhcp probe", "verbs_dhcp_client", "Find the DHCP servers of a network."),
         Noun("ledger", "verbs_mail", "Account for every accepted message."),
         Noun("ip", "verbs_ip", "Calculate with IP subnets."),
         Noun("explain", "verbs_local", "Explain an event of the log."),

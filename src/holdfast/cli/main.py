@@ -185,7 +185,27 @@ def _completion(verb: Verb, arguments: dict[str, ArgumentValue], options: Option
     return DONE
 
 
-_PROGRAMS = {"up": _up, "simulate": _simulate, "lab": _lab, "drill": _drill, "completion": _completion}
+def _dhcp_client(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> int:
+    from holdfast.cli import dhcp_client
+
+    return DONE if dhcp_client.run(read_arguments(verb, arguments), options) else REFUSED
+
+
+def _dhcp_probe(verb: Verb, arguments: dict[str, ArgumentValue], options: Options) -> int:
+    from holdfast.cli import dhcp_probe
+
+    return DONE if dhcp_probe.run(read_arguments(verb, arguments), options) else REFUSED
+
+
+_PROGRAMS = {
+    "up": _up,
+    "simulate": _simulate,
+    "lab": _lab,
+    "drill": _drill,
+    "completion": _completion,
+    "dhcp client": _dhcp_client,
+    "dhcp probe": _dhcp_probe,
+}
 
 
 # --- completion ----------------------------------------------------------------------------------

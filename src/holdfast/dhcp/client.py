@@ -209,6 +209,13 @@ class Client:
             self._bind(now, lease, kept=True)
         return self._done()
 
+    def renew(self, now: float) -> list[Output]:
+        """Ask its server for more time now, if it has a lease; somebody wants to see whether that works."""
+        lease = self.lease
+        if self.state is State.BOUND and lease is not None and now < lease.rebind_at:
+            self._ask_for_more(now, State.RENEWING, lease.rebind_at)
+        return self._done()
+
     def end(self, now: float, *, release: bool) -> list[Output]:
         """Stop; with ``release`` the lease is given back, else its address stays good until it ends."""
         if self.state is State.ENDED:
@@ -472,7 +479,7 @@ class Client:
         assert lease is not None
         if now >= lease.rebind_at:
             self._ask_for_more(now, State.REBINDING, lease.ends_at)
-        elif now >= lease.renew_at:
+        elif now >= lease.renew_at or self.state is State.RENEWING:
             self._ask_for_more(now, State.RENEWING, lease.rebind_at)
         else:
             assert self._is_kept
@@ -550,10 +557,10 @@ def _span(lease: ClientLease) -> str:
 
 def _terms(lease: ClientLease, now: float) -> str:
     if math.isinf(lease.ends_at):
-        return f"uses {lease.address}/{lease.prefix_bits} for ever"
+        return f"has {lease.address}/{lease.prefix_bits} for ever"
     times = (lease.renew_at, lease.rebind_at, lease.ends_at)
     renew_s, rebind_s, ends_s = (f"{max(0.0, each - now):.0f}" for each in times)
     return (
-        f"uses {lease.address}/{lease.prefix_bits}: renews in {renew_s} s, rebinds in {rebind_s} s, "
+        f"has {lease.address}/{lease.prefix_bits}: renews in {renew_s} s, rebinds in {rebind_s} s, "
         f"ends in {ends_s} s"
     )

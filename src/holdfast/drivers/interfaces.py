@@ -11,6 +11,8 @@ import socket
 import struct
 from dataclasses import dataclass
 
+from holdfast.kernel.errors import Refusal
+
 _GET_ADDRESSES, _NEW_ADDRESS = 22, 20
 _DONE, _ERROR = 3, 2
 _REQUEST_DUMP = 0x301
@@ -20,6 +22,8 @@ _ADDRESS = struct.Struct("=BBBBI")
 _ATTRIBUTE = struct.Struct("=HH")
 _TIMEOUT_S = 5.0
 _GET_HARDWARE = 0x8927  # SIOCGIFHWADDR
+_GET_FLAGS = 0x8913  # SIOCGIFFLAGS
+_IS_UP = 0x1
 _ETHERNET = 1
 
 
@@ -67,6 +71,35 @@ def read_interfaces() -> list[Interface]:
             continue  # it went away meanwhile
         interfaces.append(Interface(name, number, tuple(addresses), _mac(name)))
     return interfaces
+
+
+def find_interface(name: str) -> Interface:
+    """Find an Ethernet interface, with or without an address.
+
+    Raises:
+        Refusal: there is none of this name, or it is no Ethernet.
+        OSError: the kernel does not answer.
+    """
+    names = [each for _, each in socket.if_nameindex()]
+    if name not in names:
+        raise Refusal(f'there is no interface "{name}"; there are {", ".join(names)}')
+    number, mac = socket.if_nametoindex(name), _mac(name)
+    if not mac:
+        raise Refusal(f"{name} is no Ethernet interface: there is nobody to ask")
+    addresses = next((each.addresses for each in read_interfaces() if each.number == number), ())
+    return Interface(name, number, addresses, mac)
+
+
+def is_up(name: str) -> bool:
+    """Whether an interface is switched on; not whether a cable is in it.
+
+    Raises:
+        OSError: there is none of this name.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        answer = fcntl.ioctl(any_socket.fileno(), _GET_FLAGS, struct.pack("16s24x", name.encode()[:15]))
+    (flags,) = struct.unpack_from("=H", answer, 16)
+    return bool(flags & _IS_UP)
 
 
 def read_answer(data: bytes, found: dict[int, list[ipaddress.IPv4Address]]) -> bool:

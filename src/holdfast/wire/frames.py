@@ -1,7 +1,8 @@
 """Read and write the frames around DHCP: Ethernet, IPv4 with UDP or ICMP, and ARP.
 
 A server sends whole frames to clients that have no address yet, and asks by ARP
-or ICMP whether an address is in use. Reading takes any bytes or refuses them.
+or ICMP whether an address is in use; a client sends nothing else until it has
+one. Reading takes any bytes or refuses them.
 
 Source: RFC 894; RFC 791 section 3.1; RFC 768; RFC 1071 for the checksum; RFC
 826 and RFC 5227 for ARP; RFC 792 for echo.
@@ -144,6 +145,11 @@ def arp_probe(mac: bytes, address: bytes) -> bytes:
     return encode_arp(Arp(ARP_REQUEST, mac, bytes(4), NO_MAC, address))
 
 
+def arp_announcement(mac: bytes, address: bytes) -> bytes:
+    """Tell everybody that an address is ours (RFC 5227 section 2.3)."""
+    return encode_arp(Arp(ARP_REQUEST, mac, address, NO_MAC, address))
+
+
 def read_arp(frame: bytes) -> Arp:
     """Read an ARP packet.
 
@@ -163,6 +169,22 @@ def encode_echo(kind: int, identifier: int, sequence: int, payload: bytes = b"")
     """Write an ICMP echo, for a socket that writes the IPv4 header itself."""
     total = checksum(_ICMP.pack(kind, 0, 0, identifier, sequence) + payload)
     return _ICMP.pack(kind, 0, total, identifier, sequence) + payload
+
+
+def encode_echo_frame(source_mac: bytes, target_mac: bytes, echo: Echo) -> bytes:
+    """Write an ICMP echo as an Ethernet frame."""
+    body = encode_echo(echo.kind, echo.identifier, echo.sequence, echo.payload)
+    header = encode_ipv4_header(echo.source, echo.target, PROTOCOL_ICMP, len(body))
+    return target_mac + source_mac + ETHERTYPE_IPV4.to_bytes(2, "big") + header + body
+
+
+def read_echo_frame(frame: bytes) -> Echo:
+    """Read an ICMP echo or reply out of an Ethernet frame.
+
+    Raises:
+        Refusal: it is none, or a checksum is wrong.
+    """
+    return read_echo(_read_ethernet(frame, ETHERTYPE_IPV4)[2])
 
 
 def read_echo(packet: bytes) -> Echo:
