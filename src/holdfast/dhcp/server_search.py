@@ -9,7 +9,7 @@ A server is known by its address: the one in its answer and the one its datagram
 came from must both be known. Whoever answers in the name of a known server from
 another address is not that server.
 
-Source: spec/dhcp.md section 1 and section 2.10; RFC 2131 sections 4.3.1 and 4.3.5; RFC 3074 section 5.
+Source: spec/dhcp.md section 1 and section 2.10; RFC 2131 sections 4.3.1 and 4.3.5.
 """
 
 from __future__ import annotations
