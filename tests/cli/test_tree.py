@@ -100,7 +100,8 @@ def test_completion_offers_files_and_names(tree: Tree) -> None:
 
 def test_programs_and_local_verbs_need_no_server() -> None:
     local = {verb.noun for verb in all_verbs() if is_local(verb)}
-    assert local == {"up", "simulate", "completion", "explain", "version", "ip", "lab", "drill"}
+    dhcp = {"dhcp client", "dhcp probe"}
+    assert local == {"up", "simulate", "completion", "explain", "version", "ip", "lab", "drill"} | dhcp
 
 
 def test_an_unknown_noun_is_no_command(tree: Tree) -> None:
