@@ -23,6 +23,7 @@ from holdfast.drivers.lease_clock import LeaseClock
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.sqlite_leases import LeaseStore, read_leases
 from holdfast.kernel.errors import Unavailable
+from holdfast.kernel.iprange import parse_ip_range
 from holdfast.node.dhcp import DhcpNode
 from holdfast.node.failover import Partners
 from holdfast.wire.dhcp4 import Message, encode_message, read_message
@@ -250,3 +251,25 @@ def test_relationships_are_followed_with_their_secrets_once_these_can_be_read(tm
         return pair
 
     assert asyncio.run(main()).stopped
+
+
+def test_who_is_allowed_reads_the_leases_by_tcp(tmp_path: Path) -> None:
+    async def scene(service: Service) -> None:
+        client = Client(1, giaddr=RELAY)
+        assert await service.lease(client) is not None
+        (server,) = service.declared.dhcp_servers
+        allowed = replace(server, bulk_lease_query_from=(parse_ip_range("127.0.0.1"),))
+        service.runner.follow(replace(service.declared, dhcp_servers=(allowed,)), allowed)
+        await service.runner.bulk.follow(allowed)  # behind the one that the runner began
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        asked = encode_message(Client(0).message(14, {}, hardware=b"", hardware_type=0))
+        writer.write(len(asked).to_bytes(2, "big") + asked)
+        kinds = []
+        for _ in range(2):
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            answer = read_message(await reader.readexactly(size))
+            kinds.append((answer.options[53], answer.hardware))
+        writer.close()
+        assert kinds == [(b"\x0d", client.mac), (b"\x0f", b"")]
+
+    run(tmp_path, scene)
