@@ -205,6 +205,32 @@ def test_dns_is_down_and_comes_back() -> None:
     assert made.server.registrar.waiting_count == 0
 
 
+def test_while_a_zone_takes_nothing_only_one_update_asks() -> None:
+    made, dns = world(), MadeUpDns()
+    dns.down = {""}
+    get(made, Client(0), name("host0"))
+    let_dns_work(made, dns, seconds=0)
+    for number in range(1, 6):
+        get(made, Client(number), name(f"host{number}"))
+    let_dns_work(made, dns, seconds=0.5)
+    assert len(dns.updates) == 1
+    let_dns_work(made, dns, seconds=0.75)
+    assert len(dns.updates) == 2
+
+
+def test_names_stay_for_the_next_client_and_a_changed_name_goes_all_the_same() -> None:
+    made, dns, client = world(office(dns_remove=False, pool="10.0.0.10-10.0.0.10")), MadeUpDns(), Client(1)
+    get(made, client, name("desk"))
+    let_dns_work(made, dns)
+    made.say(client.renew("10.0.0.10", name("chair")))
+    let_dns_work(made, dns)
+    assert dns.of("desk.example.test") == {}
+    made.say(client.release("10.0.0.10"))
+    get(made, Client(2), name("lamp"))
+    let_dns_work(made, dns)
+    assert dns.of("chair.example.test") == dns.of("lamp.example.test") == {"A": {"10.0.0.10"}}
+
+
 def test_a_zone_that_takes_nothing_keeps_no_other_waiting() -> None:
     made, dns = world(), MadeUpDns()
     dns.down = {REVERSE}
@@ -330,6 +356,7 @@ def test_more_wait_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "QUEUE_COUNT_MAX", 4)
     monkeypatch.setattr(module, "LOOK_COUNT", 7)
     made, dns = world(), MadeUpDns()
+    let_dns_work(made, dns)  # what there was at the start has been looked through
     dns.down = {""}
     for number in range(10):
         get(made, Client(number), name(f"host{number}"))
@@ -337,6 +364,16 @@ def test_more_wait_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made.server.registrar.waiting_count <= 4 + module.IN_FLIGHT_MAX
     dns.down = set()
     let_dns_work(made, dns, seconds=60)
+    assert {f"host{number}.example.test" for number in range(10)} <= dns.names()
+
+
+def test_what_found_no_room_while_dns_was_slow_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "QUEUE_COUNT_MAX", 2)
+    made, dns = world(), MadeUpDns()
+    let_dns_work(made, dns)
+    for number in range(10):
+        get(made, Client(number), name(f"host{number}"))
+    let_dns_work(made, dns, seconds=5)
     assert {f"host{number}.example.test" for number in range(10)} <= dns.names()
 
 
