@@ -6,7 +6,7 @@ HOME_DIR ?= .holdfast
 CONFORMANCE := $(or $(HOLDFAST_CONFORMANCE),../shared/conformance)
 export HOLDFAST_CONFORMANCE := $(CONFORMANCE)
 
-.PHONY: run demo test test-only lint bench bench-mail bench-shadow bench-take-over crash-test interop simulate reference requirements clean bench-sim
+.PHONY: run demo test test-only lint bench bench-mail bench-shadow bench-take-over compiled test-compiled crash-test interop simulate reference requirements clean bench-sim
 
 run: $(VENV)/.run-ready
 	@exec $(BIN)/holdfast up --home $(HOME_DIR)
@@ -37,7 +37,7 @@ bench-mail: $(VENV)/.dev-ready
 bench-shadow: $(VENV)/.dev-ready
 	$(BIN)/python benchmarks/shadow.py
 
-bench-dhcp: $(VENV)/.dev-ready
+bench-dhcp: compiled
 	$(BIN)/python benchmarks/dhcp.py
 
 bench-take-over: $(VENV)/.dev-ready
@@ -59,12 +59,23 @@ simulate: $(VENV)/.run-ready
 	@last=$$(($(SEEDS) - 1)); for scenario in $(SCENARIOS); do \
 		$(BIN)/holdfast simulate --seeds 0-$$last --scenario $$scenario || exit 1; done
 
+# The rooms that are asked most as machine code: docs/decisions/0024. Needs a C compiler and Python's header files.
+compiled: $(VENV)/.dev-ready
+	$(BIN)/python packaging/compile.py
+
+# The tests of what was compiled, against that.
+test-compiled: compiled
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not interop" --compiled $(COMPILED_TESTS) $(PYTEST_ARGS)
+COMPILED_TESTS := tests/wire/test_dhcp4.py tests/dhcp tests/node/test_dhcp.py $(wildcard tests/drivers/test_dhcp_*.py \
+	tests/drivers/test_audit_log.py tests/sim/test_dhcp_*.py tests/daemons/test_dhcp*.py tests/crash/test_crash_dhcp.py)
+
 reference: $(VENV)/.dev-ready
 	$(BIN)/python -m holdfast.admin.reference docs/reference
 
 requirements: $(VENV)/.dev-ready
 	$(BIN)/pip-compile -q --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header -o requirements.txt requirements.in
 	$(BIN)/pip-compile -q --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header -o requirements-dev.txt requirements-dev.in
+	$(BIN)/pip-compile -q --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header -o requirements-compile.txt requirements-compile.in
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info

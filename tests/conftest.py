@@ -25,7 +25,16 @@ PATIENCE_S = 120
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--crashes", type=int, default=6, help="how many kill -9 the crash test does")
+    parser.addoption("--compiled", action="store_true", help="of what was compiled, test that")
     parser.addoption("--crash-seed", type=int, default=None, help="repeat the kills of an earlier crash test")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--compiled"):
+        from holdfast.drivers.compiled import prefer_compiled
+
+        if reason := prefer_compiled("holdfast.drivers.dhcp_runner"):
+            raise pytest.UsageError(f"compiled code cannot be tested: {reason}")
 
 
 def free_ports(count: int) -> list[int]:

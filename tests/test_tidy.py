@@ -123,7 +123,7 @@ def test_no_place_of_this_machine_and_no_index_in_the_repository() -> None:
 
 
 def test_every_pinned_requirement_has_a_hash() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-compile.txt"):
         text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
         pins = [line for line in text.splitlines() if re.match(r"[a-z0-9].*==", line)]
         assert pins

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -63,6 +64,42 @@ def test_the_file_is_ours_alone_and_synced(tmp_path: Path) -> None:
     connection = store._connection
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    store.close()
+
+
+def test_a_log_that_was_made_ready_holds_leases_as_any_other(tmp_path: Path) -> None:
+    path, log = tmp_path / "leases.sqlite", tmp_path / "leases.sqlite-wal"
+    store = LeaseStore.open(path)
+    store.commit([LEASE])
+    store.make_log_ready()
+    ready = log.stat().st_size
+    assert ready >= 16 << 20
+    expected = [LEASE]
+    for number in range(2):
+        store.commit([LEASE._replace(address=number)])
+        expected.insert(number, LEASE._replace(address=number))
+        # What a kill leaves behind: both files as they are now.
+        copy = tmp_path / f"copy{number}"
+        copy.mkdir()
+        for file in (path, log):
+            shutil.copy(file, copy / file.name)
+        left = LeaseStore.open(copy / path.name)
+        left.make_log_ready()
+        assert left.read() == expected
+        left.close()
+    assert (store.read(), read_leases(path)) == (expected, expected)
+    # Some 500 pages a commit; the log begins again and again, and does not grow.
+    for _ in range(20):
+        store.commit([LEASE._replace(address=number, host_name=b"x" * 200) for number in range(6000)])
+    assert log.stat().st_size == ready
+    store.close()
+    assert not log.exists()
+
+
+def test_a_log_that_cannot_be_made_ready_is_used_as_it_is(tmp_path: Path) -> None:
+    store = LeaseStore.open(tmp_path / "leases.sqlite")
+    (tmp_path / "leases.sqlite-wal").unlink()  # stands for whatever the file system does not let us do
+    store.make_log_ready()
     store.close()
 
 

@@ -1,7 +1,8 @@
 """The dhcp role: leases addresses on the interfaces of this server.
 
 It asks for two rights and keeps no other: ports below 1024, and frames to
-clients that have no address yet.
+clients that have no address yet. What decides about messages runs compiled,
+where it was compiled (``drivers.compiled``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from functools import partial
 from prometheus_client import generate_latest
 
 from holdfast.daemons.role import RoleProcess, run_role
-from holdfast.dhcp.events import SERVING
+from holdfast.drivers.compiled import prefer_compiled
+
+# Before the rooms are imported. A test that imports this module gets the plain ones.
+PLAIN_BECAUSE = "this is no process of its own"
+if __name__ == "__main__":
+    PLAIN_BECAUSE = prefer_compiled("holdfast.drivers.dhcp_runner")
+
+from holdfast.dhcp.events import PLAIN_PYTHON, SERVING
 from holdfast.directory.dhcp import DhcpServer
 from holdfast.directory.model import Organisation
 from holdfast.drivers.audit_log import AUDIT_DIRECTORY, AuditLog
@@ -47,6 +55,7 @@ class DhcpRole:
         started = time.monotonic()
         gc.disable()
         store = LeaseStore.open(process.home / LEASE_FILE)
+        store.make_log_ready()
         leases = store.read()
         settings = self._settings(organisation)
         mark = store.read_mark()
@@ -82,6 +91,8 @@ class DhcpRole:
         process.log.write(
             happened(SERVING, scope_count=scope_count, lease_count=lease_count, read_s=round(read_s, 2))
         )
+        if PLAIN_BECAUSE:
+            process.log.write(happened(PLAIN_PYTHON, reason=PLAIN_BECAUSE))
         process.tell_ready(self._runner.serves_on())
         await process.stop.wait()
         self._runner.close()

@@ -27,7 +27,7 @@ def boot(desk: Desk, now: float, asking: Asking) -> None:
     if choice is None:
         desk.drop("BOOTP not allowed")
         return
-    state, address, reservation = choice
+    state, address, reservation = choice.state, choice.address, choice.reservation
     old = desk.table.leases.get(address)
     met = desk.chooser.policies_met(state, asking)
     block = desk.blocks.block(state.served, met, reservation, asking.facts)

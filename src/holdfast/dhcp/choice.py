@@ -13,9 +13,6 @@ Source: RFC 2131 section 4.3.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 from holdfast.dhcp.authority import Authority
 from holdfast.dhcp.client_match import Facts
 from holdfast.dhcp.lease import ABANDONED, ACTIVE, BACKUP, FREE, Lease
@@ -24,7 +21,7 @@ from holdfast.dhcp.served import ServedReservation
 from holdfast.wire.dhcp4 import Message
 
 
-@dataclass(slots=True)
+# Plain classes, not dataclasses: compiled, one that is made by its own code costs 0.1 us in place of 1.
 class Asking:
     """One client's message and what is known of it; made once per message.
 
@@ -40,23 +37,33 @@ class Asking:
         relay_port: where the relay wants its answer (RFC 8357); 0 for the usual port.
     """
 
-    message: Message
-    key: bytes
-    hardware: bytes
-    client_id: bytes
-    link: int
-    server_id: bytes
-    scopes: list[ScopeState]
-    facts: Facts
-    relay_port: int = 0
+    __slots__ = (
+        "client_id", "facts", "hardware", "key", "link", "message", "relay_port", "scopes", "server_id",
+    )  # fmt: skip
+
+    def __init__(
+        self, message: Message, hardware: bytes, client_id: bytes, *, link: int, server_id: bytes
+    ) -> None:
+        self.message = message
+        self.key = client_id or hardware
+        self.hardware = hardware
+        self.client_id = client_id
+        self.link = link
+        self.server_id = server_id
+        self.scopes: list[ScopeState] = []
+        self.facts = Facts(message)
+        self.relay_port = 0
 
 
-class Choice(NamedTuple):
+class Choice:
     """An address for a client."""
 
-    state: ScopeState
-    address: int
-    reservation: ServedReservation | None
+    __slots__ = ("address", "reservation", "state")
+
+    def __init__(self, state: ScopeState, address: int, reservation: ServedReservation | None) -> None:
+        self.state = state
+        self.address = address
+        self.reservation = reservation
 
 
 class Chooser:
@@ -124,22 +131,25 @@ class Chooser:
             asking: who asks.
             requested: the address that it would like, 0 for none.
         """
-        pools = [self._pool_number(state, asking) for state in asking.scopes]
-        for state, number in zip(asking.scopes, pools, strict=True):
+        scopes = asking.scopes
+        pools = [self._pool_number(state, asking) for state in scopes]
+        for at, state in enumerate(scopes):
+            number = pools[at]
             address = state.by_client.get(asking.key)
             if address is not None and self._is_its_own(state, number, asking, address):
                 return Choice(state, address, None)
             offer = state.offers.by_client.get(asking.key)
             if offer is not None and self._can_be_new(state, number, asking, offer.address):
                 return Choice(state, offer.address, None)
-        for state, number in zip(asking.scopes, pools, strict=True) if requested else ():
-            if state.served.first <= requested <= state.served.last and self._can_be_new(
-                state, number, asking, requested
-            ):
-                return Choice(state, requested, None)
-        for state, number in zip(asking.scopes, pools, strict=True):
+        if requested:
+            for at, state in enumerate(scopes):
+                if state.served.first <= requested <= state.served.last and self._can_be_new(
+                    state, pools[at], asking, requested
+                ):
+                    return Choice(state, requested, None)
+        for at, state in enumerate(scopes):
             authority = self.authority(state)
-            address = state.pools[number].take(authority.free_status, fresh=authority.fresh)
+            address = state.pools[pools[at]].take(authority.free_status, fresh=authority.fresh)
             if address is not None:
                 return Choice(state, address, None)
         return self._of_same_machine(asking, pools)

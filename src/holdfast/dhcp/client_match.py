@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from holdfast.directory.dhcp import (
     Comparison,
@@ -23,7 +24,7 @@ from holdfast.kernel.errors import Refusal
 from holdfast.wire import dhcp4_values, relay_agent
 from holdfast.wire.dhcp4 import OPTION_RELAY_AGENT, Message
 
-ARCHITECTURE = 93
+ARCHITECTURE: Final = 93
 
 Test = Callable[["Facts"], bool]
 

@@ -6,11 +6,12 @@ Source: RFC 2131 section 4.3.3 says what a DECLINE is; how many are believed is 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Final
 
-DECLINES_MAX = 5  # in a row, without having kept an address
-WINDOW_S = 3600.0
-PUT_OFF_S = 600.0
-CLIENTS_MAX = 10_000
+DECLINES_MAX: Final = 5  # in a row, without having kept an address
+WINDOW_S: Final = 3600.0
+PUT_OFF_S: Final = 600.0
+CLIENTS_MAX: Final = 10_000
 
 
 class Declines:

@@ -9,7 +9,7 @@ decided on leases that were made durable meanwhile: there are none.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -99,8 +99,8 @@ class Desk:
         self.records: list[Record] = []
         self.probes: list[Probe] = []
         self.delayed: list[Delayed] = []
-        self.counts: Counter[str] = Counter()  # what was answered, by kind of message
-        self.dropped: Counter[str] = Counter()  # by reason
+        self.counts: defaultdict[str, int] = defaultdict(int)  # what was answered, by kind of message
+        self.dropped: defaultdict[str, int] = defaultdict(int)  # by reason
         self.said = Sayer()
         # Set by the node while nothing can be made durable: then nothing is offered that would not be given.
         self.may_offer = True

@@ -206,3 +206,11 @@ REPLY_NOT_SENT = declare(
     "The client asks again by itself. When it stays so, the network behind the text's address is not "
     "reachable from here: a route, a firewall, or an interface that is down.",
 )
+PLAIN_PYTHON = declare(
+    "DHC-0306",
+    Severity.INFO,
+    "messages are decided by plain Python and not by compiled code: {reason}",
+    "Everything works, with about half the leases a second; a network of a few thousand clients does not "
+    "notice. `make compiled`, or `python packaging/compile.py` with the Python that runs Holdfast, compiles "
+    "it (it needs a C compiler); it takes effect at the next start of the role.",
+)

@@ -14,15 +14,15 @@ Source: RFC 2131 section 2.2; draft-ietf-dhc-failover-12 sections 5.11 and 7.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-FREE = 1  # may be leased to anybody; what it says of its last client is remembered
-ACTIVE = 2  # a client has it
-EXPIRED = 3  # it ended, and the partner does not know yet
-RELEASED = 4  # the client gave it back, and the partner does not know yet
-ABANDONED = 5  # somebody else was found using it
-RESET = 6  # an administrator took it back, and the partner does not know yet
-BACKUP = 7  # free, and the secondary's to lease
+FREE: Final = 1  # may be leased to anybody; what it says of its last client is remembered
+ACTIVE: Final = 2  # a client has it
+EXPIRED: Final = 3  # it ended, and the partner does not know yet
+RELEASED: Final = 4  # the client gave it back, and the partner does not know yet
+ABANDONED: Final = 5  # somebody else was found using it
+RESET: Final = 6  # an administrator took it back, and the partner does not know yet
+BACKUP: Final = 7  # free, and the secondary's to lease
 STATUS_NAMES = {
     FREE: "free",
     ACTIVE: "active",
@@ -33,10 +33,10 @@ STATUS_NAMES = {
     BACKUP: "backup",
 }
 
-RESERVED = 1  # flags: it is reserved for its client
-BOOTP = 2  # flags: it was given by BOOTP
+RESERVED: Final = 1  # flags: it is reserved for its client
+BOOTP: Final = 2  # flags: it was given by BOOTP
 
-NEVER = 1 << 40  # when a lease without end expires
+NEVER: Final = 1 << 40  # when a lease without end expires
 
 
 class Lease(NamedTuple):

@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from heapq import heappop, heappush
+from typing import Final
 
 from holdfast.dhcp.lease import (
     ABANDONED,
@@ -31,10 +32,10 @@ from holdfast.dhcp.offers import Offers
 from holdfast.dhcp.pool import Pool
 from holdfast.dhcp.served import ServedScope
 
-_STATUS_COUNT = 8  # statuses are 1 to 7
+_STATUS_COUNT: Final = 8  # statuses are 1 to 7
 # Statuses that a lease leaves by itself, at the instant in ``expires_at``.
 _ENDING = (ACTIVE, ABANDONED)
-_ADDRESS_BITS = 32
+_ADDRESS_BITS: Final = 32
 
 
 class ScopeState:

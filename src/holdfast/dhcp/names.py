@@ -8,6 +8,8 @@ Source: RFC 2132 section 3.14; RFC 4702 section 4.
 
 from __future__ import annotations
 
+from typing import Final
+
 from holdfast.dhcp.client_match import Facts
 from holdfast.directory.dhcp import DnsUpdates
 from holdfast.kernel.errors import Refusal
@@ -23,7 +25,7 @@ from holdfast.wire.dhcp4_values import (
     read_client_name,
 )
 
-HOST_NAME_BYTES_MAX = 255
+HOST_NAME_BYTES_MAX: Final = 255
 
 
 def host_name_of(facts: Facts) -> bytes:

@@ -11,14 +11,16 @@ Source: RFC 2131 section 3.1, step 2.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import NamedTuple
 
 
-class Offer(NamedTuple):
+class Offer:
     """What was promised to one client, and until when."""
 
-    address: int
-    until: float
+    __slots__ = ("address", "until")
+
+    def __init__(self, address: int, until: float) -> None:
+        self.address = address
+        self.until = until
 
 
 class Offers:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Final
 
 from holdfast.dhcp.client_match import Facts
 from holdfast.dhcp.served import OptionLevel, Served, ServedReservation, ServedScope, ServedValue
@@ -30,7 +31,7 @@ from holdfast.wire.dhcp4_values import (
 )
 
 # Clients of a network ask for a handful of lists; who makes up a new one each time costs only himself.
-BLOCK_COUNT_MAX = 2048
+BLOCK_COUNT_MAX: Final = 2048
 _DOMAIN = re.compile(r"(?!.{190})[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _NO_CLASSES: tuple[str, ...] = ()
 # The server fills these in itself, after what is configured for them was taken out.

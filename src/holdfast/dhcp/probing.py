@@ -10,12 +10,12 @@ Source: RFC 2131 section 2.2 and 4.4.1; RFC 5227 section 2.1.1 for the question.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from holdfast.dhcp.choice import Asking, Choice
 
-OUTSTANDING_MAX = 256
-TRIES_MAX = 3  # addresses found in use one after the other, then the client has to ask again
+OUTSTANDING_MAX: Final = 256
+TRIES_MAX: Final = 3  # addresses found in use one after the other, then the client has to ask again
 
 
 class Probe(NamedTuple):

@@ -8,18 +8,28 @@ Source: Microsoft, "Analyze DHCP Server Log Files": event ids and fields; spec/d
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-LOG_STARTED, LOG_STOPPED, LOG_PAUSED = 0, 1, 2
-NEW_LEASE, RENEWED, RELEASED, IN_USE, EXHAUSTED, DENIED, DELETED, EXPIRED, EXPIRED_NAME_DELETED = range(
-    10, 19
-)
-BOOTP_LEASE = 20
-DYNAMIC_BOOTP_LEASE = 21
-BOOTP_EXHAUSTED = 22
-BOOTP_DELETED = 23
-DNS_REQUESTED, DNS_FAILED, DNS_DONE = 30, 31, 32
-PACKET_DROPPED = 36
+LOG_STARTED: Final = 0
+LOG_STOPPED: Final = 1
+LOG_PAUSED: Final = 2
+NEW_LEASE: Final = 10
+RENEWED: Final = 11
+RELEASED: Final = 12
+IN_USE: Final = 13
+EXHAUSTED: Final = 14
+DENIED: Final = 15
+DELETED: Final = 16
+EXPIRED: Final = 17
+EXPIRED_NAME_DELETED: Final = 18
+BOOTP_LEASE: Final = 20
+DYNAMIC_BOOTP_LEASE: Final = 21
+BOOTP_EXHAUSTED: Final = 22
+BOOTP_DELETED: Final = 23
+DNS_REQUESTED: Final = 30
+DNS_FAILED: Final = 31
+DNS_DONE: Final = 32
+PACKET_DROPPED: Final = 36
 
 DESCRIPTIONS = {
     LOG_STARTED: "Started",
@@ -49,7 +59,7 @@ HEADER = (
     "CorrelationID,Dhcid,VendorClass(Hex),VendorClass(ASCII),UserClass(Hex),UserClass(ASCII),"
     "RelayAgentInformation,DnsRegError."
 )
-_FIELD_CHARACTERS_MAX = 255
+_FIELD_CHARACTERS_MAX: Final = 255
 
 
 class Record(NamedTuple):

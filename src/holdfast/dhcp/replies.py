@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from holdfast.dhcp.option_blocks import Block
 from holdfast.directory.dhcp import UNLIMITED_LEASE_S
@@ -43,12 +43,12 @@ from holdfast.wire.dhcp4_values import (
     SIZE_MAX,
 )
 
-_HEADERS_BYTES = 28  # of IPv4 and UDP
-_LEAST_SIZE_MAX = 576  # RFC 2132 section 9.10
-_MOST_SIZE_MAX = 1500  # what goes over an Ethernet in one piece
-_TIMES_COUNT_MAX = 1024
-_READY_COUNT_MAX = 64
-BROADCAST = b"\xff\xff\xff\xff"
+_HEADERS_BYTES: Final = 28  # of IPv4 and UDP
+_LEAST_SIZE_MAX: Final = 576  # RFC 2132 section 9.10
+_MOST_SIZE_MAX: Final = 1500  # what goes over an Ethernet in one piece
+_TIMES_COUNT_MAX: Final = 1024
+_READY_COUNT_MAX: Final = 64
+BROADCAST: Final = b"\xff\xff\xff\xff"
 
 
 class Where(enum.IntEnum):
@@ -118,7 +118,7 @@ class Times:
         return found
 
 
-class Granted(NamedTuple):
+class Granted:
     """What an OFFER or ACK says.
 
     Attributes:
@@ -130,12 +130,23 @@ class Granted(NamedTuple):
         more: further options, before what the block has.
     """
 
-    kind: int
-    server_id: bytes
-    address: bytes
-    lease_s: int | None
-    block: Block
-    more: tuple[tuple[int, bytes], ...] = ()
+    __slots__ = ("address", "block", "kind", "lease_s", "more", "server_id")
+
+    def __init__(
+        self,
+        kind: int,
+        server_id: bytes,
+        address: bytes,
+        lease_s: int | None,
+        block: Block,
+        more: tuple[tuple[int, bytes], ...] = (),
+    ) -> None:
+        self.kind = kind
+        self.server_id = server_id
+        self.address = address
+        self.lease_s = lease_s
+        self.block = block
+        self.more = more
 
 
 class ReplyWriter:
@@ -146,7 +157,9 @@ class ReplyWriter:
 
     def granted(self, asked: Message, granted: Granted) -> bytes:
         """Write an OFFER, an ACK, or an answer by BOOTP."""
-        kind, server_id, address, lease_s, block, more = granted
+        kind, server_id, lease_s, block, more = (
+            granted.kind, granted.server_id, granted.lease_s, granted.block, granted.more
+        )  # fmt: skip
         asked_options = asked.options
         end = block.ready.get((kind, server_id, lease_s))
         if end is None:
@@ -167,7 +180,7 @@ class ReplyWriter:
             return self._long(asked, granted)
         head = FIXED_HEAD.pack(
             REPLY, asked.hardware_type, len(asked.hardware), 0, asked.xid, 0, asked.flags,
-            NO_ADDRESS if kind == OFFER else asked.ciaddr, address, block.next_server or server_id,
+            NO_ADDRESS if kind == OFFER else asked.ciaddr, granted.address, block.next_server or server_id,
             asked.giaddr, asked.hardware,
         )  # fmt: skip
         return (head + end).ljust(BOOTP_BYTES, b"\0")
@@ -187,7 +200,7 @@ class ReplyWriter:
 
     def _long(self, asked: Message, granted: Granted) -> bytes:
         """An answer that needs ``file`` and ``sname``, or leaves options out."""
-        kind, server_id, address, lease_s, block, more = granted
+        kind, server_id, lease_s, block = granted.kind, granted.server_id, granted.lease_s, granted.block
         options: dict[int, bytes] = {}
         if kind:
             options = {OPTION_MESSAGE_TYPE: bytes((kind,)), SERVER_ID: server_id}
@@ -195,7 +208,7 @@ class ReplyWriter:
                 options |= self._times.options(lease_s, block)
         if (client_id := asked.options.get(CLIENT_ID)) is not None:
             options[CLIENT_ID] = client_id
-        options |= dict(more)
+        options |= dict(granted.more)
         for code, value in block.options.items():
             options.setdefault(code, value)
         if (relay := asked.options.get(OPTION_RELAY_AGENT)) is not None:
@@ -208,7 +221,7 @@ class ReplyWriter:
             del options[code]
         answer = plain_answer(asked, options)._replace(
             ciaddr=NO_ADDRESS if kind == OFFER else asked.ciaddr,
-            yiaddr=address,
+            yiaddr=granted.address,
             siaddr=block.next_server or server_id,
             sname=block.server_name,
             file=block.boot_file,

@@ -1,8 +1,8 @@
 """The lease database: every address of which something is known, durable before its client hears of it.
 
 One writer, which is the dhcp role itself: what arrived together is committed in
-one transaction, between deciding and answering. A thread of its own was tried
-and gains nothing on one core (docs/decisions/0021). A row is a ``Lease`` as it is.
+one transaction, between deciding and answering, without a thread of its own
+(docs/decisions/0021). A row is a ``Lease`` as it is.
 
 The file also says by which clock its instants were written (``lease_clock``).
 
@@ -12,6 +12,7 @@ Source: docs/decisions/0021; https://sqlite.org/wal.html.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,12 +57,14 @@ SCHEMA = Schema(
     "which they keep where nobody else asks for them first",
     pragmas=(
         "journal_size_limit = 67108864",
-        # Copied into the file in one go, while nobody is answered: seldom, and not for long.
-        "wal_autocheckpoint = 10000",
+        # Copied into the file in one go, while nobody is answered: seldom, and not for long; and before the
+        # log grows beyond what ``make_log_ready`` made ready.
+        "wal_autocheckpoint = 3800",
         "cache_size = -32768",
         "temp_store = MEMORY",
     ),
 )
+_LOG_READY_BYTES = 16 << 20
 _PUT = "INSERT OR REPLACE INTO lease VALUES "
 _PUT_RECORD = "INSERT OR REPLACE INTO failover VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MARK = "INSERT OR REPLACE INTO mark VALUES (1, ?, ?, ?, ?)"
@@ -83,6 +86,26 @@ class LeaseStore:
             Unavailable: it is damaged, locked, or the disk does not let us.
         """
         return cls(open_for_writing(path, SCHEMA), path)
+
+    def make_log_ready(self) -> None:
+        """Give the log its full length now, so that no commit has to make it longer.
+
+        A sync of a file that grew waits for more than its data: 0.13 ms in place of 0.09 in the median, and
+        4 ms in place of 0.3 for one of a hundred (docs/decisions/0021). After each checkpoint SQLite writes
+        from the start of the log again. What is behind its last valid frame is nothing to it, then and now.
+
+        Source: https://sqlite.org/fileformat2.html section 4.1: which frames are valid.
+        """
+        # Without room the log grows as it can; the next lease says so when it cannot.
+        with contextlib.suppress(OSError):
+            descriptor = os.open(f"{self._path}-wal", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                missing = _LOG_READY_BYTES - os.fstat(descriptor).st_size
+                while missing > 0:
+                    missing -= os.write(descriptor, bytes(min(missing, 1 << 20)))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def read(self) -> list[Lease]:
         """Read every lease.

@@ -180,6 +180,11 @@ def damaged(path: Path, schema: Schema, detail: str) -> Unavailable:
     )
 
 
+# Bytes are bound as they are. While ``sqlite3`` knows no adapter of theirs, it looks for one in three places
+# for each value: a third of what an insertion costs (docs/decisions/0021).
+sqlite3.register_adapter(bytes, bytes)
+
+
 def _connect(path: Path, schema: Schema, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",

@@ -18,25 +18,38 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from holdfast.kernel.errors import Refusal
 
-MESSAGE_BYTES_MAX = 4096  # no client or relay sends more; a larger datagram is refused unread
-MESSAGE_BYTES_MIN = 236  # the fixed fields; BOOTP without a vendor field
+MESSAGE_BYTES_MAX: Final = 4096  # no client or relay sends more; a larger datagram is refused unread
+MESSAGE_BYTES_MIN: Final = 236  # the fixed fields; BOOTP without a vendor field
 # RFC 951 section 3: relays and clients of old drop shorter messages.
-BOOTP_BYTES = 300
+BOOTP_BYTES: Final = 300
 # RFC 2132 section 9.10: what every client takes, less the headers of IPv4 and UDP.
-ANSWER_BYTES_DEFAULT = 576 - 28
+ANSWER_BYTES_DEFAULT: Final = 576 - 28
 
-REQUEST, REPLY = 1, 2  # op
-ETHERNET = 1  # htype
-BROADCAST_FLAG = 0x8000
-HARDWARE_BYTES_MAX = 16
+# op
+REQUEST: Final = 1
+REPLY: Final = 2
+ETHERNET: Final = 1  # htype
+BROADCAST_FLAG: Final = 0x8000
+HARDWARE_BYTES_MAX: Final = 16
 
-DISCOVER, OFFER, REQUEST_LEASE, DECLINE, ACK, NAK, RELEASE, INFORM = range(1, 9)
-LEASE_QUERY, LEASE_UNASSIGNED, LEASE_UNKNOWN, LEASE_ACTIVE = range(10, 14)  # RFC 4388 section 6.1
-BULK_LEASE_QUERY, LEASE_QUERY_DONE = 14, 15  # RFC 6926 section 6.2
+DISCOVER: Final = 1
+OFFER: Final = 2
+REQUEST_LEASE: Final = 3
+DECLINE: Final = 4
+ACK: Final = 5
+NAK: Final = 6
+RELEASE: Final = 7
+INFORM: Final = 8
+LEASE_QUERY: Final = 10  # RFC 4388 section 6.1
+LEASE_UNASSIGNED: Final = 11
+LEASE_UNKNOWN: Final = 12
+LEASE_ACTIVE: Final = 13
+BULK_LEASE_QUERY: Final = 14  # RFC 6926 section 6.2
+LEASE_QUERY_DONE: Final = 15
 MESSAGE_NAMES = {
     DISCOVER: "DISCOVER",
     OFFER: "OFFER",
@@ -54,21 +67,25 @@ MESSAGE_NAMES = {
     LEASE_QUERY_DONE: "LEASEQUERYDONE",
 }
 
-PAD, END = 0, 255
-OPTION_OVERLOAD = 52
-OPTION_MESSAGE_TYPE = 53
-OPTION_RELAY_AGENT = 82
-OPTION_BYTES_MAX = 255  # of one piece
+PAD: Final = 0
+END: Final = 255
+OPTION_OVERLOAD: Final = 52
+OPTION_MESSAGE_TYPE: Final = 53
+OPTION_RELAY_AGENT: Final = 82
+OPTION_BYTES_MAX: Final = 255  # of one piece
 
-COOKIE = b"\x63\x82\x53\x63"
-_FIXED = struct.Struct("!BBBB4sHH4s4s4s4s16s64s128s")
+COOKIE: Final = b"\x63\x82\x53\x63"
 # The fixed fields up to and with chaddr; a server's answer is this, 192 bytes of names, cookie and options.
 FIXED_HEAD = struct.Struct("!BBBB4sHH4s4s4s4s16s")
-NO_NAMES = bytes(64 + 128)
-NO_ADDRESS = bytes(4)
-_FILE_BYTES, _SNAME_BYTES = 128, 64
-_OVERLOAD_FILE, _OVERLOAD_SNAME = 1, 2
-_OVERLOAD_PIECE_BYTES = 3
+NO_NAMES: Final = bytes(64 + 128)
+_NAMES_AT: Final = 44
+_FILE_AT: Final = _NAMES_AT + 64
+NO_ADDRESS: Final = bytes(4)
+_FILE_BYTES: Final = 128
+_SNAME_BYTES: Final = 64
+_OVERLOAD_FILE: Final = 1
+_OVERLOAD_SNAME: Final = 2
+_OVERLOAD_PIECE_BYTES: Final = 3
 
 
 class Message(NamedTuple):
@@ -124,12 +141,16 @@ def read_message(data: bytes) -> Message:
     size = len(data)
     if not MESSAGE_BYTES_MIN <= size <= MESSAGE_BYTES_MAX:
         raise Refusal(f"{size} bytes are no DHCP message: it has {MESSAGE_BYTES_MIN} to {MESSAGE_BYTES_MAX}")
-    (op, hardware_type, hardware_bytes, hops, xid, secs, flags, ciaddr, yiaddr, siaddr, giaddr, chaddr, sname,
-     file) = _FIXED.unpack_from(data)  # fmt: skip
+    op, hardware_type, hardware_bytes, hops, xid, secs, flags, ciaddr, yiaddr, siaddr, giaddr, chaddr = (
+        FIXED_HEAD.unpack_from(data)
+    )
     if op != REQUEST and op != REPLY:
         raise Refusal(f"op {op} is neither a request (1) nor a reply (2)")
     if hardware_bytes > HARDWARE_BYTES_MAX:
         raise Refusal(f"hardware address of {hardware_bytes} bytes; the field has {HARDWARE_BYTES_MAX}")
+    sname = file = b""
+    if data[_NAMES_AT:MESSAGE_BYTES_MIN] != NO_NAMES:  # with most clients both are empty: 1 us
+        sname, file = data[_NAMES_AT:_FILE_AT], data[_FILE_AT:MESSAGE_BYTES_MIN]
     options: dict[int, bytes] = {}
     is_dhcp = data[236:240] == COOKIE
     if is_dhcp:
@@ -147,7 +168,7 @@ def read_message(data: bytes) -> Message:
             options.pop(OPTION_OVERLOAD, None)  # one inside the fields themselves means nothing
     return _new_message((
         op, hardware_type, chaddr[:hardware_bytes], hops, xid, secs, flags, ciaddr, yiaddr, siaddr, giaddr,
-        sname.rstrip(b"\0"), file.rstrip(b"\0"), options, is_dhcp,
+        sname.rstrip(b"\0") if sname else sname, file.rstrip(b"\0") if file else file, options, is_dhcp,
     ))  # fmt: skip
 
 

@@ -7,17 +7,19 @@ relay's port.
 
 from __future__ import annotations
 
+from typing import Final
+
 from holdfast.kernel.errors import Refusal
 
-CIRCUIT_ID = 1
-REMOTE_ID = 2
-LINK_SELECTION = 5
-SUBSCRIBER_ID = 6  # RFC 3993
-SERVER_ID_OVERRIDE = 11
-RELAY_ID = 12
-RELAY_SOURCE_PORT = 19
+CIRCUIT_ID: Final = 1
+REMOTE_ID: Final = 2
+LINK_SELECTION: Final = 5
+SUBSCRIBER_ID: Final = 6  # RFC 3993
+SERVER_ID_OVERRIDE: Final = 11
+RELAY_ID: Final = 12
+RELAY_SOURCE_PORT: Final = 19
 
-_ADDRESS_BYTES = 4
+_ADDRESS_BYTES: Final = 4
 
 
 def read_relay_agent(value: bytes) -> dict[int, bytes]:
