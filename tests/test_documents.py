@@ -67,7 +67,9 @@ def test_decisions_have_numbers_of_their_own_and_those_that_are_cited_exist() ->
 def commands_of(page: Path) -> list[str]:
     """The ``holdfast`` commands in the code blocks of a page, without what follows them."""
     found = []
-    for block in re.findall(r"^```\n(.*?)^```", text_of(page), flags=re.DOTALL | re.MULTILINE):
+    # Blocks of other languages are taken as well: else their end would be the beginning of the next one.
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text_of(page), flags=re.DOTALL | re.MULTILINE)
+    for block in (text for language, text in blocks if not language):
         for line in re.sub(r"\\\n\s*", " ", block).splitlines():
             command = re.split(r"\s{3,}", line)[0]
             if command.startswith("holdfast ") and not PLACEHOLDER.search(command):
@@ -88,6 +90,8 @@ def test_commands_are_understood(page: str, command: str) -> None:
     tree = Tree(lambda verb, arguments, options: done.append(verb.title), lambda argument, incomplete: [])
     words = shlex.split(command, comments=True)[1:]
     result = CliRunner().invoke(tree, words, input="a long password\na long password\n")
+    if re.search(r"cannot read [a-z0-9]+\.(toml|pem): No such file", result.output):
+        return  # understood: the page has the reader write the file first
     assert result.exit_code == 0, f"{page}: {result.output}"
     assert len(done) == 1
 

@@ -19,17 +19,22 @@ from holdfast.kernel.iprange import parse_ip_range
 
 Call = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("servers")
-SUBNETS = {"office": "192.0.2.0/24", "lab": "198.51.100.0/24", "hall": "203.0.113.0/24"}
+SUBNETS = {
+    "office": "192.0.2.0/24",
+    "lab": "198.51.100.0/24",
+    "hall": "203.0.113.0/24",
+    "attic": "10.9.0.0/24",
+}
 
 
 @pytest.fixture
 def servers(call: Call, store: DirectoryStore) -> None:
-    """The servers demo and second; office and lab belong to the first, hall to the second."""
+    """The servers demo and second; office, lab and hall belong to the first, attic to the second."""
     call("dhcp enable")
     before = store.read()
     second = Server("second", "second.example.test", "Main", (Role.DHCP,), ("127.0.0.2",), metrics="")
     scopes = tuple(
-        Scope(name, parse_ip_range(subnet), "second" if name == "hall" else "demo")
+        Scope(name, parse_ip_range(subnet), "second" if name == "attic" else "demo")
         for name, subnet in SUBNETS.items()
     )
     after = replace(before, servers=(*before.servers, second), scopes=scopes)
@@ -72,7 +77,7 @@ def test_all_scopes_are_those_that_can_be_shared(call: Call, store: DirectorySto
     call("dhcp failover create", name="two", server="second", partner="demo", yes=True)
     one, two = store.read().failover_relationships
     assert one.scopes == ("lab",)
-    assert (two.servers, two.scopes) == (("second", "demo"), ("office", "hall"))
+    assert (two.servers, two.scopes) == (("second", "demo"), ("attic",))
 
 
 def test_settings_change_and_have_their_defaults_again(call: Call, store: DirectoryStore) -> None:
@@ -120,12 +125,15 @@ def test_how_it_goes_is_shown_with_what_it_means(call: Call, world: World) -> No
     assert shown.next_step.endswith("holdfast dhcp failover partner-down pair")
     office, lab, hall = shown.scopes
     assert (office.server, office.own_free, office.partner_free, office.wanted) == ("demo", 50, 51, 50)
-    assert (lab.own_free, hall.server) == (None, "second")
+    assert (lab.own_free, hall.server) == (None, "demo")
 
 
 def test_scopes_join_and_leave(call: Call, store: DirectoryStore) -> None:
     call("dhcp failover create", name="pair", partner="second", scope=["office"], yes=True)
     call("dhcp failover add-scope", name="pair", scope=["HALL"], yes=True)
+    with pytest.raises(Refusal) as caught:
+        call("dhcp failover add-scope", name="pair", scope=["attic"], yes=True)
+    assert 'scope "attic" belongs to server "second", which is the secondary' in str(caught.value.problems[0])
     assert store.read().failover_relationships[0].scopes == ("office", "hall")
     with pytest.raises(Refusal, match='scope "hall" is in failover relationship "pair" already'):
         call("dhcp failover add-scope", name="pair", scope=["hall"])
@@ -133,7 +141,7 @@ def test_scopes_join_and_leave(call: Call, store: DirectoryStore) -> None:
         call("dhcp failover remove-scope", name="pair", scope=["lab"])
     with pytest.raises(Refusal, match="dangerous") as caught:
         call("dhcp failover remove-scope", name="pair", scope=["hall"])
-    assert 'server "second" leases scope "hall" alone from now on' in str(caught.value.problems[0])
+    assert 'server "demo" leases scope "hall" alone from now on' in str(caught.value.problems[0])
     call("dhcp failover remove-scope", name="pair", scope=["office", "Hall"], yes=True)
     assert store.read().failover_relationships[0].scopes == ()
 
@@ -174,10 +182,8 @@ def test_relationship_goes(call: Call, store: DirectoryStore) -> None:
     with pytest.raises(Refusal, match="dangerous") as caught:
         call("dhcp failover delete", name="pair")
     assert [each.text for each in caught.value.problems] == [
-        'server "demo" leases scopes "lab", "office" alone from now on: change it on both partners, for one '
-        "that is not told goes on leasing the same addresses",
-        'server "second" leases scope "hall" alone from now on: change it on both partners, for one that is '
-        "not told goes on leasing the same addresses",
+        'server "demo" leases scopes "hall", "lab", "office" alone from now on: change it on both partners, '
+        "for one that is not told goes on leasing the same addresses",
     ]
     call("dhcp failover delete", name="PAIR", yes=True)
     assert store.read().failover_relationships == ()

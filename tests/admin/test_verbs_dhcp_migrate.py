@@ -92,7 +92,7 @@ def test_two_scopes_of_ours_become_one_and_two_again(
     assert [(each.name, each.exclusions) for each in after.scopes] == [("office80", ())]
     assert [each.scope for each in after.reservations] == ["office80"]
     (pair,) = after.failover_relationships
-    assert (pair.servers, pair.scopes) == (("old", halves.servers[0].name), ("office80",))
+    assert (pair.servers, pair.scopes) == ((halves.servers[0].name, "old"), ("office80",))
     assert [each.mac.hex() for each in world.dhcp.arrived] == ["020000000009"]  # type: ignore[union-attr]  # Role
     assert (tmp_path / "backups" / done.backup).stat().st_mode & 0o077 == 0
     assert str(done.revision) in done.next_step

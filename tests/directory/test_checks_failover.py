@@ -12,7 +12,8 @@ from holdfast.directory.checks import check_organisation
 from holdfast.directory.model import FailoverRelationship, Organisation, Scope
 from holdfast.kernel.iprange import parse_ip_range
 
-LAB = Scope("lab", parse_ip_range("198.51.100.0/24"), "dhcp2")
+LAB = Scope("lab", parse_ip_range("198.51.100.0/24"), "dhcp1")
+THEIRS = dataclasses.replace(LAB, server="dhcp2")
 
 
 def pair(*servers: str, **changes: typing.Any) -> FailoverRelationship:
@@ -40,6 +41,10 @@ CASES: dict[str, tuple[Organisation, list[str]]] = {
             base=with_scopes(Scope("far", parse_ip_range("198.51.100.0/24"), "mail1")),
         ),
         ['server "mail1" does not have the role dhcp', 'scope "far" belongs to server "mail1"'],
+    ),
+    "a scope of the secondary": (
+        with_pairs(pair(scopes=("lab",)), base=with_scopes(THEIRS)),
+        ['scope "lab" belongs to server "dhcp2", which is the secondary; make "dhcp2" the primary'],
     ),
     "a scope twice in one": (
         with_pairs(pair(scopes=("office", "office"))),

@@ -10,13 +10,16 @@ import pytest
 from dhcp.conversations import NOW, organisation
 from holdfast.drivers.dhcp_answers import DhcpAnswers
 from holdfast.drivers.failover_requests import (
+    ASK_PARTNER,
     ORDER_FAILOVER,
     REREAD_SECRETS,
     SHOW_FAILOVER,
     FailoverOrder,
     FailoverState,
     FailoverStates,
+    SharedQuestion,
     SharedScope,
+    SharedTold,
 )
 from holdfast.drivers.transport_requests import Nothing, RequestKind
 from holdfast.kernel.errors import Refusal, Unavailable
@@ -102,3 +105,16 @@ def test_secrets_are_read_again() -> None:
     role.answers.failover.reread = lambda: times.append(1)
     assert role.ask(REREAD_SECRETS, Nothing()) == Nothing()
     assert (times, role.drained_count) == ([1], 1)
+
+
+def test_the_partner_is_asked_and_compared() -> None:
+    async def fetch(relationship: str) -> str:
+        return f"all of {relationship}"
+
+    role = Role()
+    with pytest.raises(Unavailable, match="cannot be asked here"):
+        role.ask(ASK_PARTNER, SharedQuestion("pair"))
+    role.answers.failover.fetch = fetch
+    role.answers.failover.compared = {"pair": "different", "new": ""}.__getitem__
+    assert role.ask(ASK_PARTNER, SharedQuestion("pair")) == SharedTold("all of pair")
+    assert [each.configuration for each in role.answers.failover.states()] == ["different", ""]

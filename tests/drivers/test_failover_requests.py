@@ -6,13 +6,16 @@ import msgspec
 import pytest
 
 from holdfast.drivers.failover_requests import (
+    ASK_PARTNER,
     ORDER_FAILOVER,
     REREAD_SECRETS,
     SHOW_FAILOVER,
     FailoverOrder,
     FailoverState,
     FailoverStates,
+    SharedQuestion,
     SharedScope,
+    SharedTold,
 )
 from holdfast.drivers.transport_requests import Nothing
 
@@ -23,6 +26,7 @@ STATE = FailoverState(
 CASES = [
     (SHOW_FAILOVER, Nothing(), FailoverStates((STATE,))),
     (ORDER_FAILOVER, FailoverOrder("pair", "partner-down", force=True), STATE),
+    (ASK_PARTNER, SharedQuestion("pair"), SharedTold("[[scope]]")),
     (REREAD_SECRETS, Nothing(), Nothing()),
 ]
 

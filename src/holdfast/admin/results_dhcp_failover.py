@@ -49,7 +49,8 @@ class FailoverShown(Result, frozen=True):
     did not answer: then the fields up to ``trouble`` are not known. ``serves`` says whom this server
     answers now, ``waits_until_at`` until when the state lasts at least, ``next_step`` what has to happen
     or what can be done. ``untold`` are leases that the partner has not acknowledged yet;
-    ``clock_difference_s`` is how far the partner's clock is ahead.
+    ``clock_difference_s`` is how far the partner's clock is ahead; ``configuration`` whether it has the same
+    scopes, reservations and settings, empty while that is not known.
     """
 
     name: str
@@ -73,6 +74,7 @@ class FailoverShown(Result, frozen=True):
     serves: str
     waits_until_at: float | None
     trouble: str
+    configuration: str
     meaning: str
     next_step: str
     scopes: list[FailoverScopeRow]
@@ -87,6 +89,20 @@ class FailoverOrdered(Result, frozen=True):
     after: str
     meaning: str
     next_step: str
+    dangers: list[str]
+
+
+class Replicated(Result, frozen=True):
+    """What differed from the partner, and whether it was taken over; ``same`` when nothing did.
+
+    ``changes`` is what becomes of this server's configuration; ``applied`` is false with ``--plan``.
+    """
+
+    relationship: str
+    same: bool
+    applied: bool
+    revision: int
+    changes: list[str]
     dangers: list[str]
 
 

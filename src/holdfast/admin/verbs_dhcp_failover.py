@@ -16,8 +16,9 @@ from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind
 from holdfast.admin.context import Context
 from holdfast.admin.dhcp_places import the_dhcp_server
 from holdfast.admin.failover_orders import NAME, ORDER_VERBS
+from holdfast.admin.failover_replicate import REPLICATE_VERBS
 from holdfast.admin.failover_role import live_states, tell_of_secret
-from holdfast.admin.failover_words import words_of
+from holdfast.admin.failover_words import Words, words_of
 from holdfast.admin.results import Changed, SettingRow
 from holdfast.admin.results_dhcp_failover import (
     FailoverList,
@@ -37,7 +38,7 @@ from holdfast.directory.values import write_text
 from holdfast.kernel.errors import Refusal
 
 if TYPE_CHECKING:
-    from holdfast.drivers.failover_requests import SharedScope
+    from holdfast.drivers.failover_requests import FailoverState, SharedScope
 
 _OWN_ARGUMENTS = ("name", "servers", "scopes")
 
@@ -57,7 +58,7 @@ def _create(context: Context, arguments: Arguments) -> Changed:
     names = (
         tuple(find_object(organisation, Scope, each).name for each in scopes)
         if scopes
-        else _all_scopes(organisation, servers)
+        else _all_scopes(organisation, servers[0])
     )
     given = given_settings(arguments, FailoverRelationship, skip=_OWN_ARGUMENTS)
     relationship = FailoverRelationship(name, servers, names, **given)
@@ -83,14 +84,14 @@ def _first(context: Context, arguments: Arguments) -> str | None:
     return None if own is None else own.name
 
 
-def _all_scopes(organisation: Organisation, servers: tuple[str, str]) -> tuple[str, ...]:
-    """The scopes of either partner that are in no relationship, and are not half of a split subnet."""
+def _all_scopes(organisation: Organisation, primary: str) -> tuple[str, ...]:
+    """The scopes of the primary that are in no relationship, and are not half of a split subnet."""
     taken = {scope for each in organisation.failover_relationships for scope in each.scopes}
     subnets = Counter(each.subnet for each in organisation.scopes)
     return tuple(
         each.name
         for each in organisation.scopes
-        if each.server in servers and each.name not in taken and subnets[each.subnet] == 1
+        if each.server == primary and each.name not in taken and subnets[each.subnet] == 1
     )
 
 
@@ -175,7 +176,7 @@ def _show(context: Context, arguments: Arguments) -> FailoverShown:
     ours = own is not None and relationship in relationships_of(organisation, own.name)
     partner = partner_of(relationship, own.name) if ours and own is not None else ""
     state = live_states(context).get(relationship.name) if ours else None
-    words = None if state is None else words_of(state.state, relationship.name)
+    words = Words("", "") if state is None else words_of(state.state, relationship.name)
     counts = {} if state is None else {each.scope: each for each in state.scopes}
     return FailoverShown(
         name=relationship.name,
@@ -199,8 +200,9 @@ def _show(context: Context, arguments: Arguments) -> FailoverShown:
         serves="" if state is None else state.serves,
         waits_until_at=None if state is None else state.waits_until_at,
         trouble="" if state is None else state.trouble,
-        meaning="" if words is None else words.meaning,
-        next_step="" if words is None else words.next_step,
+        configuration="" if state is None else state.configuration,
+        meaning=words.meaning,
+        next_step="" if state is None else _next_step(relationship.name, state, words.next_step),
         scopes=[_scope_row(organisation, name, counts.get(name)) for name in relationship.scopes],
         settings=[
             SettingRow(each.key, write_text(getattr(relationship, each.attribute), each.unit))
@@ -208,6 +210,17 @@ def _show(context: Context, arguments: Arguments) -> FailoverShown:
             if each.attribute not in (*_OWN_ARGUMENTS, "mode")
         ],
     )
+
+
+def _next_step(name: str, state: FailoverState, of_state: str) -> str:
+    """What the state asks for, and what a difference does."""
+    if state.configuration != "different":
+        return of_state
+    differs = (
+        "the partners do not have the same scopes and reservations; see what differs, and take over what the "
+        f"partner has, with: holdfast dhcp failover replicate-relationship {name} --plan"
+    )
+    return differs if of_state == "nothing" else f"{of_state}; {differs}"
 
 
 def _scope_row(organisation: Organisation, name: str, counts: SharedScope | None) -> FailoverScopeRow:
@@ -257,8 +270,8 @@ VERBS = (
             Argument(
                 "scope",
                 Kind.TEXT,
-                "a scope that they share; if not given, all of either server that are in no relationship "
-                "and not split between them",
+                "a scope of the primary that they share; if not given, all of it that are in no relationship "
+                "and not split between servers",
                 many=True,
                 completes="dhcp scope.scopes.name",
             ),
@@ -346,5 +359,6 @@ VERBS = (
         changes=True,
         perform=_delete,
     ),
+    *REPLICATE_VERBS,
     *ORDER_VERBS,
 )

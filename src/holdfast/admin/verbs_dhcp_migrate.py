@@ -261,7 +261,7 @@ def _after(
 def _related(after: Organisation, pairs: list[tuple[Scope, Scope]], name: str) -> Organisation:
     """Put the merged scopes into a relationship of the two servers, made when it is not there."""
     names = tuple(mine.name for _, mine in pairs)
-    servers = (pairs[0][0].server, pairs[0][1].server)
+    servers = (pairs[0][1].server, pairs[0][0].server)  # the primary is who has the scope
     known = next(
         (each for each in after.failover_relationships if each.name.casefold() == name.casefold()), None
     )

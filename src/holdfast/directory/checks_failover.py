@@ -107,6 +107,14 @@ def _scopes(relationship: FailoverRelationship, organisation: Organisation) -> I
                 f'scope "{name}" belongs to server "{scope.server}", which is none of its partners',
                 "let one of the partners have the scope",
             )
+        elif scope is not None and scope.server != relationship.servers[0]:
+            # Else a server that leases a scope alone, and was not told yet, would share it with one that was.
+            yield Problem(
+                subject,
+                f'scope "{name}" belongs to server "{scope.server}", which is the secondary',
+                f'make "{scope.server}" the primary, whose leases both go on with, or give it to the primary '
+                f"before: holdfast dhcp scope set {name} --server {relationship.servers[0]}",
+            )
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -78,8 +78,8 @@ def _joined(
     if names:
         yield (
             f"{_named(names)} {'is' if len(names) == 1 else 'are'} shared from now on by "
-            f"{' and '.join(new.servers)}: until both have reached each other once, new clients get no "
-            "address; declare the same on both"
+            f"{' and '.join(new.servers)}: until both have reached each other once, none of them leases what "
+            "it did not lease before; declare the same on both"
         )
 
 

@@ -99,7 +99,7 @@ class DhcpAnswers:
             case IMPORT_LEASES.name:
                 return msgspec.msgpack.encode(self._import(IMPORT_LEASES.read(body)))
             case _ if verb in FAILOVER_REQUESTS:
-                return self.failover.answer(verb, body)
+                return await self.failover.answer(verb, body)
             case _:
                 raise Refusal(f'the dhcp role does not know the request "{verb}"; it runs another version')
 

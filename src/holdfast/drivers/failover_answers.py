@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from holdfast.drivers.failover_requests import (
+    ASK_PARTNER,
     ORDER_FAILOVER,
     REREAD_SECRETS,
     SHOW_FAILOVER,
@@ -14,13 +15,14 @@ from holdfast.drivers.failover_requests import (
     FailoverState,
     FailoverStates,
     SharedScope,
+    SharedTold,
 )
 from holdfast.drivers.transport_requests import Nothing
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.dhcp import DhcpNode
 from holdfast.node.failover import Command, Status
 
-REQUESTS = frozenset(each.name for each in (SHOW_FAILOVER, ORDER_FAILOVER, REREAD_SECRETS))
+REQUESTS = frozenset(each.name for each in (SHOW_FAILOVER, ORDER_FAILOVER, ASK_PARTNER, REREAD_SECRETS))
 
 
 class FailoverAnswers:
@@ -33,19 +35,25 @@ class FailoverAnswers:
         self._now = now
         # Reads the relationships and their secrets again; set by the runner.
         self.reread: Callable[[], None] = lambda: None
+        # Ask a partner for what it shares, and say whether it is the same; set by the runner likewise.
+        self.fetch: Callable[[str], Awaitable[str]] = _nobody
+        self.compared: Callable[[str], str] = lambda relationship: ""
 
-    def answer(self, verb: str, body: bytes) -> bytes:
+    async def answer(self, verb: str, body: bytes) -> bytes:
         """Do one request of ``REQUESTS``.
 
         Raises:
             Refusal: it is not well formed, or makes no sense now.
-            Unavailable: it could not be made durable.
+            Unavailable: it could not be made durable, or the partner does not answer.
         """
         match verb:
             case SHOW_FAILOVER.name:
                 return msgspec.msgpack.encode(FailoverStates(tuple(self.states())))
             case ORDER_FAILOVER.name:
                 return msgspec.msgpack.encode(self._order(ORDER_FAILOVER.read(body)))
+            case ASK_PARTNER.name:
+                told = SharedTold(await self.fetch(ASK_PARTNER.read(body).relationship))
+                return msgspec.msgpack.encode(told)
             case _:
                 self.reread()
                 self._drain()
@@ -54,7 +62,10 @@ class FailoverAnswers:
     def states(self) -> list[FailoverState]:
         """How every relationship is."""
         offset_s = self._node.failover.clock_offset_s
-        return [_state(each, offset_s) for each in self._node.failover.status(self._now())]
+        return [
+            _state(each, offset_s, self.compared(each.relationship))
+            for each in self._node.failover.status(self._now())
+        ]
 
     def _order(self, order: FailoverOrder) -> FailoverState:
         try:
@@ -71,7 +82,11 @@ class FailoverAnswers:
         return next(each for each in self.states() if each.relationship == order.relationship)
 
 
-def _state(status: Status, offset_s: float) -> FailoverState:
+async def _nobody(relationship: str) -> str:
+    raise Unavailable("the partner cannot be asked here")
+
+
+def _state(status: Status, offset_s: float, configuration: str) -> FailoverState:
     return FailoverState(
         relationship=status.relationship,
         primary=status.primary,
@@ -88,4 +103,5 @@ def _state(status: Status, offset_s: float) -> FailoverState:
         waits_until_at=None if status.waits_until is None else status.waits_until + offset_s,
         scopes=tuple(SharedScope(*each) for each in status.free_counts),
         trouble=status.trouble,
+        configuration=configuration,
     )

@@ -39,6 +39,7 @@ class FailoverState(msgspec.Struct, frozen=True):
         waits_until_at: until when the state lasts at least; None when for nothing.
         scopes: their free addresses.
         trouble: why there is no connection, or why updates are refused; empty when all is well.
+        configuration: whether the partner's is the same: ``the same``, ``different``, or empty for not known.
     """
 
     relationship: str
@@ -56,6 +57,7 @@ class FailoverState(msgspec.Struct, frozen=True):
     waits_until_at: float | None
     scopes: tuple[SharedScope, ...]
     trouble: str
+    configuration: str = ""
 
 
 class FailoverStates(msgspec.Struct, frozen=True):
@@ -75,7 +77,20 @@ class FailoverOrder(msgspec.Struct, frozen=True):
     force: bool = False
 
 
+class SharedQuestion(msgspec.Struct, frozen=True):
+    """What the partner of a relationship shares."""
+
+    relationship: str
+
+
+class SharedTold(msgspec.Struct, frozen=True):
+    """What it shares, as ``directory.replicate.write_part`` writes it."""
+
+    text: str
+
+
 SHOW_FAILOVER = RequestKind("failover.show", Nothing, FailoverStates, DHCP)
 ORDER_FAILOVER = RequestKind("failover.order", FailoverOrder, FailoverState, DHCP)
 # The secrets are no part of the organisation: the role is told when one was changed.
+ASK_PARTNER = RequestKind("failover.shared", SharedQuestion, SharedTold, DHCP)
 REREAD_SECRETS = RequestKind("failover.secrets", Nothing, Nothing, DHCP)

@@ -1,0 +1,206 @@
+"""What two servers of ours tell each other beyond the protocol: the configuration that they share.
+
+In messages of types that every other server ignores, over the connection that
+they have. Each tells the digest of its own again and again, so that a
+difference is seen on both sides; and gives the whole of it to a partner that
+asks, in parts, each of which is asked for: nothing waits in a buffer.
+
+Making it takes seconds where there are a hundred thousand reservations, so it
+is made in a thread, once per change.
+
+Source: spec/dhcp.md section 7 (configuration is one object for both); draft-ietf-dhc-failover-12 section 6.1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from holdfast.directory.failover import FailoverRelationship
+from holdfast.directory.model import Organisation
+from holdfast.directory.replicate import digest_of, shared_part, write_part
+from holdfast.kernel.errors import Refusal, Unavailable
+
+DIGEST, FETCH, PART = 200, 201, 202  # types of messages; from 128 on unknown ones are passed over
+PART_BYTES_MAX = 1800  # a message has 2048 with its header and digest
+TEXT_BYTES_MAX = 32 << 20
+PART_COUNT_MAX = 1 + TEXT_BYTES_MAX // PART_BYTES_MAX
+TELL_EVERY_S = 15.0
+ANSWER_S = 10.0
+DIGEST_BYTES = 32
+SAME, DIFFERENT, NOT_KNOWN = "the same", "different", ""
+
+Say = Callable[[str, int, bytes], bool]
+
+
+@dataclass(slots=True)
+class _Own:
+    """What we share in one relationship, made of one organisation."""
+
+    organisation: Organisation
+    digest: bytes
+    data: bytes
+
+
+class Replica:
+    """For all relationships of one role."""
+
+    def __init__(self, say: Say, *, answer_s: float = ANSWER_S) -> None:
+        """Know nothing yet.
+
+        Args:
+            say: tells a partner something: relationship, type, data; False when it is not there or not ours.
+            answer_s: how long a partner may take to answer.
+        """
+        self._say = say
+        self._answer_s = answer_s
+        self._organisation = Organisation()
+        self._own: dict[str, _Own] = {}
+        self._partner_digests: dict[str, bytes] = {}
+        self._making: dict[str, asyncio.Task[None]] = {}
+        self._fetching: dict[str, asyncio.Queue[tuple[int, bool, bytes]]] = {}
+
+    def follow(self, organisation: Organisation) -> None:
+        """Share what this organisation says from now on."""
+        self._organisation = organisation
+        known = {each.name for each in organisation.failover_relationships}
+        for name in [each for each in self._partner_digests if each not in known]:
+            del self._partner_digests[name]
+        self._own = {name: own for name, own in self._own.items() if name in known}
+
+    def tell(self, relationships: list[str]) -> None:
+        """Tell partners the digest of what we share; made first where it is not of this organisation."""
+        for name in relationships:
+            own = self._own.get(name)
+            if own is not None and own.organisation is self._organisation:
+                self._say(name, DIGEST, own.digest)
+            else:
+                self._make(name)
+
+    def forget(self, relationship: str) -> None:
+        """The partner is gone: what it shares may change meanwhile."""
+        self._partner_digests.pop(relationship, None)
+
+    def compared(self, relationship: str) -> str:
+        """Whether the partner shares the same; empty while that is not known."""
+        own, theirs = self._own.get(relationship), self._partner_digests.get(relationship)
+        if own is None or theirs is None or own.organisation is not self._organisation:
+            return NOT_KNOWN
+        return SAME if own.digest == theirs else DIFFERENT
+
+    def _make(self, name: str) -> asyncio.Task[None]:
+        task = self._making.get(name)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._made(name))
+            self._making[name] = task
+        return task
+
+    async def _made(self, name: str) -> None:
+        try:
+            organisation = self._organisation
+            relationship = _relationship(organisation, name)
+            if relationship is not None:
+                self._own[name] = await asyncio.to_thread(_own_of, organisation, relationship)
+        finally:
+            del self._making[name]
+        if relationship is not None:
+            self._say(name, DIGEST, self._own[name].digest)
+
+    # What a partner says
+
+    def heard(self, relationship: str, kind: int, data: bytes) -> None:
+        """A message of a partner of ours; what makes no sense is passed over."""
+        if kind == DIGEST and len(data) == DIGEST_BYTES:
+            self._partner_digests[relationship] = data
+        elif kind == FETCH and len(data) == 4:
+            self._give(relationship, int.from_bytes(data, "big"))
+        elif kind == PART and len(data) >= 5 and relationship in self._fetching:
+            number, is_last = struct.unpack_from(">IB", data)
+            queue = self._fetching[relationship]
+            if queue.empty():  # a part that was not asked for
+                queue.put_nowait((number, bool(is_last), data[5:]))
+
+    def _give(self, relationship: str, number: int) -> None:
+        own = self._own.get(relationship)
+        if own is None or (number == 0 and own.organisation is not self._organisation):
+            # The first part begins a whole one; it is asked for again when this one is made.
+            self._make(relationship).add_done_callback(lambda _: self._give_part(relationship, number))
+        else:
+            self._give_part(relationship, number)
+
+    def _give_part(self, relationship: str, number: int) -> None:
+        own = self._own.get(relationship)
+        if own is None:
+            return
+        begin = number * PART_BYTES_MAX
+        part = own.data[begin : begin + PART_BYTES_MAX]
+        is_last = begin + PART_BYTES_MAX >= len(own.data)
+        self._say(relationship, PART, struct.pack(">IB", number, is_last) + part)
+
+    async def fetch(self, relationship: str) -> str:
+        """Ask a partner for what it shares; as ``replicate.write_part`` writes it.
+
+        Raises:
+            Refusal: somebody else is asking for it now.
+            Unavailable: the partner is not connected, is none of ours, or does not answer.
+        """
+        if relationship in self._fetching:
+            raise Refusal("the partner is being asked by somebody else now; try again in a moment")
+        queue: asyncio.Queue[tuple[int, bool, bytes]] = asyncio.Queue()
+        self._fetching[relationship] = queue
+        try:
+            data, is_last, number = bytearray(), False, 0
+            while not is_last:
+                if number > PART_COUNT_MAX:
+                    raise Refusal("the partner tells more than can be: it runs another version")
+                if not self._say(relationship, FETCH, number.to_bytes(4, "big")):
+                    raise Unavailable(
+                        "the partner is not connected, or is no server of ours; see: holdfast dhcp failover "
+                        f"show {relationship}"
+                    )
+                is_last, part = await self._part(queue, number)
+                data += part
+                number += 1
+        finally:
+            del self._fetching[relationship]
+        return _unpacked(bytes(data))
+
+    async def _part(self, queue: asyncio.Queue[tuple[int, bool, bytes]], number: int) -> tuple[bool, bytes]:
+        try:
+            async with asyncio.timeout(self._answer_s):
+                while True:
+                    found, is_last, part = await queue.get()
+                    if found == number:
+                        return is_last, part
+        except TimeoutError:
+            raise Unavailable(f"the partner did not answer within {self._answer_s:g} s") from None
+
+    def close(self) -> None:
+        """Make nothing more."""
+        for task in self._making.values():
+            task.cancel()
+
+
+def _relationship(organisation: Organisation, name: str) -> FailoverRelationship | None:
+    return next((each for each in organisation.failover_relationships if each.name == name), None)
+
+
+def _own_of(organisation: Organisation, relationship: FailoverRelationship) -> _Own:
+    part = shared_part(organisation, relationship)
+    return _Own(organisation, digest_of(part), zlib.compress(write_part(part).encode(), 6))
+
+
+def _unpacked(data: bytes) -> str:
+    try:
+        opener = zlib.decompressobj()
+        text = opener.decompress(data, TEXT_BYTES_MAX)
+        if not opener.eof:
+            raise Refusal(
+                f"the partner's configuration is cut off or has more than {TEXT_BYTES_MAX >> 20} MB"
+            )
+        return text.decode()
+    except (zlib.error, UnicodeDecodeError):
+        raise Refusal("what the partner told is damaged; try again") from None
