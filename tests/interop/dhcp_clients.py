@@ -433,12 +433,13 @@ class Holdfast(Client):
             "--json",
             "--release",
             "--lease-file",
-            str(self._lease_file),
+            str(self.lease_file),
         ]
         return [sys.executable, "-m", "holdfast.cli.main", "dhcp", "client", *words]
 
     @property
-    def _lease_file(self) -> Path:
+    def lease_file(self) -> Path:
+        """What it remembers."""
         return self._folder / "lease.json"
 
     def notes(self) -> list[dict[str, str]]:
@@ -463,7 +464,7 @@ class Holdfast(Client):
         return found
 
     def has_written(self, address: str) -> bool:
-        return self._lease_file.exists() and f'"{address}"' in self._lease_file.read_text("utf-8")
+        return self.lease_file.exists() and f'"{address}"' in self.lease_file.read_text("utf-8")
 
     def renew(self) -> None:
         assert self._process is not None
@@ -473,10 +474,10 @@ class Holdfast(Client):
         assert self._process is not None
         self._process.terminate()
         assert self.ended() == 0
-        assert not self._lease_file.exists()
+        assert not self.lease_file.exists()
 
     def forget(self) -> None:
-        self._lease_file.unlink()
+        self.lease_file.unlink()
 
     @staticmethod
     def address_in(told: dict[str, str]) -> str:

@@ -59,7 +59,9 @@ def organisation() -> Organisation:
     return Organisation(
         name="Example",
         sites=(Site("here"),),
-        servers=(Server("ns1", "ns1.example.test", "here", roles=(Role.DHCP,), metrics=""),),
+        servers=(
+            Server("ns1", "ns1.example.test", "here", roles=(Role.DHCP,), addresses=(SERVER,), metrics=""),
+        ),
         dhcp_servers=(DhcpServer("ns1"),),
         dhcp_classes=(DhcpClass("networkd", ClassKind.VENDOR, "systemd"),),
         scopes=tuple(scopes),
@@ -80,8 +82,8 @@ class Network:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.home = folder / "home"
-        self._prefix = f"hfc{os.getpid()}"
-        self._wires = f"{self._prefix}w"
+        self.prefix = f"hfc{os.getpid()}"
+        self._wires = f"{self.prefix}w"
         self._made: list[str] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         self._plug_count = 0
@@ -89,11 +91,8 @@ class Network:
 
     def make(self) -> None:
         """Make both networks, and start the server and the relay."""
-        self._namespace(self._wires)
-        for wire in (NEAR, FAR):
-            ip("-n", self._wires, "link", "add", wire, "type", "bridge")
-            ip("-n", self._wires, "link", "set", wire, "up")
-        server, relay = (self._namespace(self._prefix + each) for each in ("s", "r"))
+        self.make_wires()
+        server, relay = (self.namespace(self.prefix + each) for each in ("s", "r"))
         self.plug(server, NEAR, "s0", "02:77:00:00:00:01")
         ip("-n", server, "addr", "add", f"{SERVER}/24", "dev", "s0")
         ip("-n", server, "route", "add", f"{NETWORKS[FAR]}0/24", "via", RELAY_UP)
@@ -104,13 +103,21 @@ class Network:
         declare(self.home, organisation())
         self._start_server(server)
         # -a: with option 82, as switches do. Its sockets are there before it says where it listens.
-        self._run_until(
+        self.run_until(
             relay,
             ["dhcrelay", "-4", "-d", "-a", "--no-pid", "-id", "down0", "-iu", "up0", SERVER],
             "Sending on   Socket",
         )
 
-    def _namespace(self, name: str) -> str:
+    def make_wires(self) -> None:
+        """Make both wires, with nothing plugged in."""
+        self.namespace(self._wires)
+        for wire in (NEAR, FAR):
+            ip("-n", self._wires, "link", "add", wire, "type", "bridge")
+            ip("-n", self._wires, "link", "set", wire, "up")
+
+    def namespace(self, name: str) -> str:
+        """Make a namespace; it is taken away at the end."""
         ip("netns", "add", name)
         self._made.append(name)
         ip("-n", name, "link", "set", "lo", "up")
@@ -122,10 +129,10 @@ class Network:
 
         Without a hardware address it gets one that nobody had before.
         """
-        name = f"{self._prefix}c{self._plug_count}"
+        name = f"{self.prefix}c{self._plug_count}"
         mac = mac or f"02:77:00:00:02:{self._plug_count:02x}"
         try:
-            self._namespace(name)
+            self.namespace(name)
             port = self.plug(name, wire, "c0", mac)
             yield Place(self, name, port, mac)
         finally:
@@ -157,9 +164,10 @@ class Network:
             "--server",
             "ns1",
         ]
-        self._run_until(namespace, command, "Holdfast is ready")
+        self.run_until(namespace, command, "Holdfast is ready")
 
-    def _run_until(self, namespace: str, command: Sequence[str], word: str) -> None:
+    def run_until(self, namespace: str, command: Sequence[str], word: str) -> None:
+        """Start a program, and wait until it says a word."""
         process = subprocess.Popen(
             ["ip", "netns", "exec", namespace, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=os.environ | {"PATH": SYSTEM_PATH},
@@ -216,8 +224,8 @@ class Network:
         result: dict[str, Any] = json.loads(done.stdout)
         return result
 
-    def destroy(self) -> None:
-        """Stop everything, also what was only half made."""
+    def stop_programs(self) -> None:
+        """Stop the servers and the relay."""
         for process in self._processes:
             process.terminate()
         for process in self._processes:
@@ -226,6 +234,10 @@ class Network:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def destroy(self) -> None:
+        """Stop everything, also what was only half made."""
+        self.stop_programs()
         for name in list(self._made):
             self._remove(name)
 
