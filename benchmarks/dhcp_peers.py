@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
@@ -110,10 +110,15 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What is leased, by first and last address."""
+    """What is leased, by first and last address.
+
+    Attributes:
+        leased_count: how many of them clients have already when the server starts, the first ones.
+    """
 
     first: str
     size: int
+    leased_count: int = 0
 
     @property
     def last(self) -> str:
@@ -132,6 +137,11 @@ class DhcpPeer:
     def command(self, home: Path) -> list[str]:
         """Write its configuration; how it is started."""
         raise NotImplementedError
+
+    def leases(self) -> Iterator[tuple[IPv4Address, str]]:
+        """The addresses that are leased before it starts, and the MAC address of each client."""
+        for number in range(self._pool.leased_count):
+            yield IPv4Address(self._pool.first) + number, (b"\x02\x01" + number.to_bytes(4, "big")).hex(":")
 
     def environment(self, home: Path) -> dict[str, str]:
         """What it finds in its environment."""
@@ -173,7 +183,27 @@ class Holdfast(DhcpPeer):
 
     def command(self, home: Path) -> list[str]:
         declare(home, self._pool)
+        store_leases(home, self.leases())
         return [sys.executable, "-m", "holdfast.daemons.dhcp", "--home", str(home), "--server", "ns1"]
+
+
+def store_leases(home: Path, leases: Iterable[tuple[IPv4Address, str]]) -> None:
+    """Put leases into the database of a home."""
+    from holdfast.dhcp.lease import ACTIVE, Lease
+    from holdfast.drivers.sqlite_leases import LEASE_FILE, LeaseStore
+
+    now = int(time.time())
+    store = LeaseStore.open(home / LEASE_FILE)
+    store.commit(
+        [
+            Lease(
+                int(address), ACTIVE, 0, b"\x01" + bytes.fromhex(mac.replace(":", "")), b"",
+                now, now + LEASE_S, now, now,
+            )
+            for address, mac in leases
+        ]
+    )  # fmt: skip
+    store.close()
 
 
 def declare(home: Path, pool: Pool) -> None:
@@ -298,7 +328,15 @@ subnet 10.0.0.0 netmask 255.0.0.0 {{ option routers {SERVER}; range {self._pool.
 """,
             "utf-8",
         )
-        (home / "leases").touch()
+        now = int(time.time())
+        (home / "leases").write_text(
+            "".join(
+                f"lease {address} {{ starts epoch {now}; ends epoch {now + LEASE_S}; cltt epoch {now}; "
+                f"binding state active; next binding state free; hardware ethernet {mac}; }}\n"
+                for address, mac in self.leases()
+            ),
+            "utf-8",
+        )
         return [
             program("dhcpd", "isc-dhcp-server"), "-4", "-f", "-q", "-cf", str(home / "dhcpd.conf"),
             "-lf", str(home / "leases"), "-pf", str(home / "pid"), "v0",
