@@ -28,6 +28,18 @@ class Secondary:
     def extends(self, now: float) -> bool:
         return True
 
+    def leases(self, now: float) -> bool:
+        return True
+
+    def changed(self, lease: Lease) -> Lease:
+        return lease
+
+    def gave(self, lease: Lease) -> bool:
+        return True
+
+    def is_free(self, lease: Lease | None) -> bool:
+        return lease is not None and lease.status == BACKUP
+
     def lease_s(self, now: float, lease: Lease | None, desired_s: int) -> int:
         return min(desired_s, 60 if lease is None or not lease.potential_acked else desired_s)
 

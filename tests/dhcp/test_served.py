@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dhcp.conversations import option, organisation, packed, reservation, scope
 from holdfast.dhcp.served import lease_seconds, make_served, subtract
 from holdfast.directory.dhcp import Condition, ConditionField, Policy
@@ -72,10 +74,16 @@ def test_leases_in_seconds() -> None:
     assert lease_seconds(5, unlimited=True) == 0xFFFFFFFF
 
 
-def test_a_scope_that_is_to_be_shared_is_leased_by_one_server_alone() -> None:
+def test_a_shared_scope_is_served_by_both_partners_when_it_is_the_primarys() -> None:
     shared = FailoverRelationship("pair", ("ns1", "ns2"), ("office",))
     declared = organisation(scope(), failover_relationships=(shared,))
     assert len(make_served(declared, "ns1").scopes) == 1
     partner = make_served(declared, "ns2")
+    assert [each.name for each in partner.scopes] == ["office"]
+    assert partner.problems == ()
+    turned = replace(declared, failover_relationships=(replace(shared, servers=("ns2", "ns1")),))
+    partner = make_served(turned, "ns2")
     assert partner.scopes == ()
-    assert partner.problems == ('scope "office" is leased by ns1 alone: partners cannot share a scope yet',)
+    assert partner.problems == (
+        'scope "office" is leased by ns1 alone: make the primary of its failover relationship its server',
+    )

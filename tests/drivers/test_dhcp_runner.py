@@ -200,8 +200,8 @@ def test_a_port_that_is_taken_is_tried_again(tmp_path: Path) -> None:
 class Pair(Partners):
     """Partners that say one thing and keep what they hear."""
 
-    def __init__(self) -> None:
-        super().__init__((), 0.0)
+    def __init__(self, node: DhcpNode) -> None:
+        super().__init__(node.server, {}, (), 0.0, lambda: None)
         self.followed: list[Settings] = []
         self.stopped = False
 
@@ -235,7 +235,7 @@ def test_relationships_are_followed_with_their_secrets_once_these_can_be_read(tm
 
     async def main() -> Pair:
         service = Service(tmp_path)
-        service.runner.node.failover = pair = Pair()
+        service.runner.node.failover = pair = Pair(service.runner.node)
         first = replace(service.declared.servers[0], addresses=("127.0.0.1",))
         second = replace(first, name="ns2", fqdn="ns2.example.test", addresses=("127.0.0.3",))
         related = FailoverRelationship("pair", ("ns1", "ns2"), ("office",), port=free_udp_port())

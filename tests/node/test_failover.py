@@ -1,17 +1,396 @@
-"""Connections of a server with its partners."""
+"""Two partners as a whole: the rows of spec/dhcp.md section 3 with both sides ours, and what does not fit."""
 
 from __future__ import annotations
 
 import pytest
 
+from dhcp.partners import FIRST, Pair
+from holdfast.dhcp.failover_states import State
+from holdfast.dhcp.lease import ACTIVE, BACKUP, FREE, UNTOLD, Lease, address_text
 from holdfast.kernel.errors import Refusal
+from holdfast.node.dhcp import DhcpNode
 from holdfast.node.failover import Command, Partners
+from holdfast.wire.failover import write_message
+from holdfast.wire.failover_messages import Binding, Message, Update, UpdateRequest, UpdateRequestAll
 
 
-def test_a_server_without_partners_takes_no_connection_and_no_order() -> None:
-    partners = Partners((), 0.0)
+def status_counts(pair: Pair) -> tuple[list[int], list[int]]:
+    """How many addresses are FREE, ACTIVE and BACKUP with each; what nobody knows of is FREE."""
+    found = []
+    for server in (pair.first, pair.second):
+        statuses = [each.status for each in server.disk.values()]
+        free = 10 - len(statuses) + statuses.count(FREE)
+        found.append([free, statuses.count(ACTIVE), statuses.count(BACKUP)])
+    return found[0], found[1]
+
+
+def test_a_server_without_partners_takes_no_connection_and_no_order(pair: Pair) -> None:
+    node = DhcpNode(pair.first.declared, "ns3", [])
+    partners = node.failover
+    assert isinstance(partners, Partners)
     assert partners.accepted(1.0, "10.0.0.9") is None
     assert partners.status(1.0) == []
     assert partners.deadline() is None
     with pytest.raises(Refusal, match='no failover relationship "office"; it has none'):
         partners.command(1.0, "office", Command.PARTNER_DOWN)
+
+
+@pytest.fixture
+def pair() -> Pair:
+    return Pair()
+
+
+def test_first_start_with_empty_stores(pair: Pair) -> None:
+    pair.normal()
+    assert status_counts(pair) == ([5, 0, 5], [5, 0, 5])
+    # Each asked for everything, since it had nothing; and nobody waited for MCLT.
+    assert UpdateRequestAll() in pair.first.said
+    assert UpdateRequestAll() in pair.second.said
+
+
+def test_one_alone_serves_nobody_before_the_first_pairing(pair: Pair) -> None:
+    pair.first.start()
+    pair.pass_s(100)
+    assert pair.first.state is State.RECOVER
+    assert pair.first.lease(1) is None
+    pair.second.start()
+    pair.pass_s(12)
+    assert pair.states == ("NORMAL", "NORMAL")
+
+
+def test_a_server_that_leased_alone_goes_on_until_its_partner_comes(pair: Pair) -> None:
+    now = int(pair.now)
+    pair.first.disk[FIRST] = Lease(FIRST, ACTIVE, 0, b"\x01\x02\x00\0\0\0\x07", b"", now, now + 999, now, now)
+    pair.first.start()
+    pair.pass_s(6)
+    assert pair.first.state is State.PARTNER_DOWN
+    assert pair.first.lease(1) is not None
+    pair.second.start()
+    pair.pass_s(12)
+    assert pair.states == ("NORMAL", "NORMAL")
+    assert {each.address for each in pair.second.disk.values() if each.status == ACTIVE} == {FIRST, FIRST + 1}
+
+
+def test_a_first_lease_lasts_mclt_and_a_renewed_one_what_is_desired(pair: Pair) -> None:
+    pair.normal()
+    given = pair.first.lease(1)
+    assert given is not None
+    address, seconds = given
+    assert seconds == 60
+    pair.pass_s(30)
+    assert pair.second.disk[FIRST + int(address.split(".")[3]) - 10].status == ACTIVE
+    assert pair.first.renew(1, address) == (address, 3600)
+    pair.pass_s(1)
+    assert not any(each.flags & UNTOLD for each in pair.first.disk.values())
+    # The partner knows of it as well, and may extend it as long.
+    assert pair.second.renew(1, address) == (address, 3600)
+
+
+def test_an_ack_never_waits_for_the_partner(pair: Pair) -> None:
+    pair.normal()
+    pair.cut = True  # and nobody has noticed
+    assert pair.first.lease(1) is not None
+    assert pair.first.state is State.NORMAL
+
+
+def test_each_answers_its_share_and_both_answer_who_waits(pair: Pair) -> None:
+    pair.normal()
+    for client in range(4):
+        offered = [bool(server.ask(client, {53: b"\x01"})) for server in (pair.first, pair.second)]
+        assert sorted(offered) == [False, True]
+        waited = [bool(server.ask(client, {53: b"\x01"}, secs=3)) for server in (pair.first, pair.second)]
+        assert waited == [True, True]
+
+
+def test_a_partner_that_dies_is_noticed_and_its_clients_keep_their_addresses(pair: Pair) -> None:
+    pair.normal()
+    given = pair.first.lease(1)
+    assert given is not None
+    pair.pass_s(1)
+    pair.first.stop()
+    pair.pass_s(1)
+    assert pair.second.state is State.COMMUNICATIONS_INTERRUPTED
+    assert pair.second.renew(1, given[0]) is not None
+    # Out of its own half: five of ten, and no more.
+    others = [pair.second.lease(client) for client in range(2, 9)]
+    assert sum(each is not None for each in others) == 5
+
+
+def test_a_cut_is_noticed_within_the_receive_timer_and_healed_at_once(pair: Pair) -> None:
+    pair.normal()
+    pair.cut = True
+    pair.pass_s(4)
+    assert pair.states == ("COMMUNICATIONS-INTERRUPTED", "COMMUNICATIONS-INTERRUPTED")
+    assert pair.first.lease(1) is not None
+    assert pair.second.lease(2) is not None
+    pair.cut = False
+    pair.pass_s(15)
+    assert pair.states == ("NORMAL", "NORMAL")
+    counts = status_counts(pair)
+    assert counts[0] == counts[1]
+    assert counts[0][1] == 2
+
+
+def test_partner_down_gives_the_partners_half_after_mclt_and_not_before(pair: Pair) -> None:
+    pair.normal()
+    pair.second.stop()
+    pair.pass_s(1)
+    assert pair.first.node is not None
+    pair.first.node.failover.command(pair.now, "pair", Command.PARTNER_DOWN)
+    pair.first.drain()
+    assert pair.first.state is State.PARTNER_DOWN
+    given = [pair.first.lease(client) for client in range(10)]
+    assert sum(each is not None for each in given) == 5
+    assert {each[1] for each in given if each} == {3600}  # nobody else leases: full time
+    pair.pass_s(59)
+    assert pair.first.lease(20) is None
+    pair.pass_s(4)
+    assert pair.first.lease(21) is not None
+
+
+def test_the_switch_over_interval_does_the_same_by_itself() -> None:
+    pair = Pair(switch_over_s=30.0).normal()
+    pair.second.stop()
+    pair.pass_s(25)
+    assert pair.first.state is State.COMMUNICATIONS_INTERRUPTED
+    pair.pass_s(7)
+    assert pair.first.state is State.PARTNER_DOWN
+
+
+def test_a_partner_that_was_away_asks_for_what_it_missed_and_waits_for_mclt(pair: Pair) -> None:
+    pair.normal()
+    pair.second.stop()
+    pair.pass_s(1)
+    assert pair.first.node is not None
+    pair.first.node.failover.command(pair.now, "pair", Command.PARTNER_DOWN)
+    pair.first.drain()
+    assert pair.first.lease(1) is not None
+    pair.pass_s(10)
+    pair.second.said.clear()
+    pair.second.start()
+    pair.pass_s(10)
+    assert pair.second.state is State.RECOVER_WAIT
+    assert UpdateRequest() in pair.second.said  # its store is there: not everything
+    assert pair.second.lease(2) is None
+    assert pair.first.lease(2) is not None
+    pair.pass_s(60)
+    assert pair.states == ("NORMAL", "NORMAL")
+    counts = status_counts(pair)
+    assert counts[0] == counts[1]
+
+
+def test_a_lost_disk_is_filled_again_and_waits_for_mclt(pair: Pair) -> None:
+    pair.normal()
+    assert pair.first.lease(1) is not None
+    pair.pass_s(1)
+    pair.second.stop()
+    pair.second.disk.clear()
+    pair.second.records.clear()
+    pair.second.alive_at = 0.0
+    pair.pass_s(2)
+    pair.second.start()
+    pair.pass_s(30)
+    assert pair.second.state is State.RECOVER_WAIT
+    assert pair.first.state is State.COMMUNICATIONS_INTERRUPTED  # and it serves
+    assert pair.first.lease(2) is not None
+    pair.pass_s(45)
+    assert pair.states == ("NORMAL", "NORMAL")
+    assert status_counts(pair)[0] == status_counts(pair)[1]
+
+
+def test_both_took_the_other_for_down_and_the_primarys_client_keeps_the_address(pair: Pair) -> None:
+    pair.normal()
+    pair.cut = True
+    pair.pass_s(4)
+    for server in (pair.first, pair.second):
+        assert server.node is not None
+        server.node.failover.command(pair.now, "pair", Command.PARTNER_DOWN)
+        server.drain()
+    pair.pass_s(65)
+    ours = {pair.first.lease(client) for client in range(10)}
+    theirs = {pair.second.lease(client) for client in range(20, 30)}
+    assert {each[0] for each in ours if each} & {each[0] for each in theirs if each}
+    pair.cut = False
+    pair.pass_s(3)
+    pair.pass_s(12)
+    assert pair.states == ("NORMAL", "NORMAL")
+    for address in range(FIRST, FIRST + 10):
+        assert pair.first.disk[address].key == pair.second.disk[address].key
+        assert pair.first.disk[address].key[-1] < 10
+    assert any("keeps it" in each for each in pair.first.texts("DHC-0408"))
+
+
+def test_a_clean_stop_is_told_and_the_other_goes_on_at_once(pair: Pair) -> None:
+    pair.normal()
+    assert pair.second.node is not None
+    pair.second.node.failover.stopping(pair.now)
+    pair.second.drain()
+    pair.deliver()
+    assert pair.first.state is State.COMMUNICATIONS_INTERRUPTED
+
+
+def test_shutdown_hands_everything_over_and_resume_comes_back(pair: Pair) -> None:
+    pair.normal()
+    node = pair.second.node
+    assert node is not None
+    node.failover.command(pair.now, "pair", Command.SHUTDOWN)
+    pair.second.drain()
+    pair.pass_s(2)
+    assert pair.states == ("PARTNER-DOWN", "SHUTDOWN")
+    with pytest.raises(Refusal, match="SHUTDOWN already"):
+        node.failover.command(pair.now, "pair", Command.PAUSE)
+    node.failover.command(pair.now, "pair", Command.RESUME)
+    pair.second.drain()
+    pair.pass_s(100)
+    assert pair.states == ("NORMAL", "NORMAL")
+
+
+def test_partner_down_is_not_taken_while_the_partner_serves(pair: Pair) -> None:
+    pair.normal()
+    assert pair.first.node is not None
+    with pytest.raises(Refusal, match="speaks with us and is in NORMAL; switch it off first"):
+        pair.first.node.failover.command(pair.now, "pair", Command.PARTNER_DOWN)
+
+
+def test_an_address_that_was_given_back_is_free_with_both(pair: Pair) -> None:
+    pair.normal()
+    given = pair.first.lease(1)
+    assert given is not None
+    pair.pass_s(2)
+    pair.first.release(1, given[0])
+    pair.pass_s(1)
+    assert status_counts(pair)[0][1] == status_counts(pair)[1][1] == 0
+
+
+def test_a_release_that_comes_after_the_partner_gave_the_address_again_is_old(pair: Pair) -> None:
+    """It had waited at a server that was busy; the simulator found the address with two clients then."""
+    pair.normal()
+    given = pair.first.lease(1)
+    assert given is not None
+    pair.pass_s(2)
+    assert pair.second.renew(1, given[0]) is not None
+    pair.pass_s(1)
+    pair.first.release(1, given[0])
+    pair.pass_s(1)
+    assert status_counts(pair)[0][1] == status_counts(pair)[1][1] == 1
+    pair.second.release(1, given[0])
+    pair.pass_s(1)
+    assert status_counts(pair)[0][1] == status_counts(pair)[1][1] == 0
+
+
+# What does not fit: a named reason on both sides, and no lease is changed
+
+
+MISFITS = {
+    "another secret": ({"secrets": ("one", "two")}, "the message digest is wrong: the shared secrets differ"),
+    "a secret on one side only": ({"secrets": ("one", None)}, "a message digest came, and no shared secret"),
+}
+
+
+@pytest.mark.parametrize(("more", "reason"), MISFITS.values(), ids=MISFITS.keys())
+def test_partners_that_do_not_share_a_secret(more: dict[str, tuple[str, str]], reason: str) -> None:
+    pair = Pair(**more).start().pass_s(20)  # type: ignore[arg-type]  # as the class takes it
+    assert pair.states == ("RECOVER", "RECOVER")
+    assert any(reason in text for text in pair.second.texts("DHC-0404"))
+    assert pair.first.texts("DHC-0404") or pair.first.texts("DHC-0405")
+    assert not pair.first.disk
+    assert not pair.second.disk
+
+
+def test_a_shared_secret(pair: Pair) -> None:
+    Pair(secrets=("the same", "the same")).normal()
+
+
+def refused(first: Pair, what: str) -> None:
+    assert any(what in text for text in first.second.texts("DHC-0404")), first.second.log
+    assert any(what in text for text in first.first.texts("DHC-0405")), first.first.log
+    assert not first.first.disk
+    assert not first.second.disk
+
+
+def test_another_mclt(pair: Pair) -> None:
+    pair.second.declared = Pair(mclt_s=90.0).second.declared
+    refused(pair.start().pass_s(20), "the MCLT is 60 s at the primary, 90 s here")
+
+
+def test_a_clock_ten_minutes_off(pair: Pair) -> None:
+    pair.first.ahead_s = 600.0
+    refused(pair.start().pass_s(20), "the clocks differ by 600 s")
+
+
+def test_another_relationship(pair: Pair) -> None:
+    pair.second.declared = Pair(name="other").second.declared
+    pair.first.start()
+    pair.second.start()
+    pair.pass_s(20)
+    assert any("no such relationship" in text for text in pair.first.texts("DHC-0405"))
+    assert any(
+        'no such relationship with this partner "pair"' in text for text in pair.second.texts("DHC-0409")
+    )
+
+
+def test_two_primaries(pair: Pair) -> None:
+    pair.second.declared = Pair(servers=("ns2", "ns1"), addresses=("10.9.0.2", "10.9.0.1")).second.declared
+    pair.start().pass_s(20)
+    for server in (pair.first, pair.second):
+        texts = server.texts("DHC-0404") + server.texts("DHC-0405")
+        assert any("both servers say that they are the primary" in text for text in texts)
+
+
+def test_updates_for_addresses_that_are_not_ours_change_nothing(pair: Pair) -> None:
+    pair.normal()
+    before = dict(pair.second.disk)
+    link = pair.first.endpoint.link
+    for at in range(200):
+        strange = Binding(0x0B000000 + at, ACTIVE, None, b"\x01mac123", 2_000_000_000, 2_000_000_000)
+        link.say(pair.now, Update((strange,)))
+    pair.pass_s(1)
+    assert pair.second.disk == before
+    assert len(pair.second.texts("DHC-0406")) == 1
+    assert "is in no pool" in pair.second.texts("DHC-0406")[0]
+
+
+def test_a_message_cut_short_ends_the_connection_and_nothing_else(pair: Pair) -> None:
+    pair.normal()
+    link = pair.first.endpoint.link
+    link.sent.append((link.connection, b"\xff\xff"))
+    pair.pass_s(1)
+    assert any("65535 bytes" in text for text in pair.second.texts("DHC-0404"))
+    pair.pass_s(20)
+    assert pair.states == ("NORMAL", "NORMAL")
+
+
+def test_a_message_that_is_said_again_is_not_taken_again() -> None:
+    pair = Pair(secrets=("same", "same")).normal()
+    link = pair.first.endpoint.link
+    data = write_message(Message(int(pair.now), 1, UpdateRequest()), link.seal)
+    link.sent.append((link.connection, data))
+    pair.pass_s(1)
+    assert any("it was said before" in text for text in pair.second.texts("DHC-0404"))
+
+
+def test_a_full_disk_answers_no_update(pair: Pair) -> None:
+    pair.normal()
+    given = pair.first.lease(1)
+    assert given is not None
+    pair.second.durable = False
+    pair.pass_s(2)
+    assert pair.first.renew(1, given[0]) is not None
+    pair.pass_s(2)
+    assert pair.first.endpoint.bindings.untold_count > 0
+    pair.second.durable = True
+    pair.pass_s(20)
+    assert pair.first.endpoint.bindings.untold_count == 0
+    assert pair.second.disk[FIRST + int(given[0].split(".")[3]) - 10].status == ACTIVE
+
+
+def test_how_it_goes_is_told(pair: Pair) -> None:
+    pair.normal()
+    assert pair.first.node is not None
+    (status,) = pair.first.node.failover.status(pair.now)
+    assert (status.state, status.partner_state, status.connected) == ("NORMAL", "NORMAL", True)
+    assert status.free_counts == (("office", 5, 5, 5),)
+    assert status.untold_count == 0
+    assert status.clock_difference_s is not None
+    assert abs(status.clock_difference_s) <= 1.0
+    assert address_text(FIRST) == "10.0.0.10"

@@ -27,3 +27,9 @@ def test_seeds_as_lines_and_as_json() -> None:
 
 def test_what_is_for_mail_alone_is_refused() -> None:
     assert said("--scenario", "dhcp", "--seed", "1", "--shrink") == (2, "")
+
+
+def test_two_partners_have_scenarios_of_their_own() -> None:
+    printed: list[str] = []
+    assert main(["--seed", "1", "--scenario", "dhcp-pair-tiny"], printed.append) == 0
+    assert "".join(printed).startswith("seed 1 scenario dhcp-pair-tiny: ok, 4 clients")

@@ -23,7 +23,17 @@ class Authority(Protocol):
     fresh: bool
 
     def answers(self, now: float, client: bytes, secs: int) -> bool:
-        """Whether a new client is ours to answer, and not our partner's."""
+        """Whether a new client is ours to answer, and not our partner's.
+
+        Args:
+            now: by our clock.
+            client: its identifier where it sent one, else its hardware address without the type.
+            secs: as its message has it.
+        """
+        ...
+
+    def leases(self, now: float) -> bool:
+        """Whether a client that chose our offer gets the address."""
         ...
 
     def extends(self, now: float) -> bool:
@@ -36,6 +46,18 @@ class Authority(Protocol):
 
     def granted(self, now: float, lease: Lease, desired_s: int) -> Lease:
         """The lease as it is written down, with the times of the pair in it."""
+        ...
+
+    def changed(self, lease: Lease) -> Lease:
+        """A lease as it is written down after a change."""
+        ...
+
+    def gave(self, lease: Lease) -> bool:
+        """Whether it was we who gave a lease last, as far as we know."""
+        ...
+
+    def is_free(self, lease: Lease | None) -> bool:
+        """Whether an address of the pool is ours to lease to anybody; None of it when it never was leased."""
         ...
 
     def ended_status(self, status: int) -> int:
@@ -68,6 +90,22 @@ class Alone:
     def granted(self, now: float, lease: Lease, desired_s: int) -> Lease:
         """As it is."""
         return lease
+
+    def leases(self, now: float) -> bool:
+        """Always."""
+        return True
+
+    def changed(self, lease: Lease) -> Lease:
+        """As it is."""
+        return lease
+
+    def gave(self, lease: Lease) -> bool:
+        """Nobody else gives any."""
+        return True
+
+    def is_free(self, lease: Lease | None) -> bool:
+        """Every address that nobody has."""
+        return lease is None or lease.status == FREE
 
     def ended_status(self, status: int) -> int:
         """Free at once, for nobody else has to know."""

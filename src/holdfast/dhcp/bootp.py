@@ -60,7 +60,12 @@ def _choose(desk: Desk, asking: Asking) -> Choice | None:
     reserved = desk.chooser.reserved(asking, bootp=True)
     if reserved is not None:
         return reserved if desk.chooser.holder(reserved, asking) is None else None
-    asking.scopes = [state for state in asking.scopes if state.served.bootp and _has_room(state, asking)]
+    # A lease by BOOTP has no end that its client knows of: no partner can be sure (draft section 5.14).
+    asking.scopes = [
+        state
+        for state in asking.scopes
+        if state.served.bootp and _has_room(state, asking) and desk.chooser.is_own(state)
+    ]
     return desk.chooser.choose(asking, 0) if asking.scopes else None
 
 

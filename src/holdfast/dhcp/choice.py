@@ -87,6 +87,10 @@ class Chooser:
             return self._default
         return self._authority_of.get(state.served.name, self._default)
 
+    def is_own(self, state: ScopeState) -> bool:
+        """Whether the scope's addresses are shared with nobody."""
+        return state.served.name not in self._authority_of
+
     def policies_met(self, state: ScopeState, asking: Asking) -> tuple[int, ...]:
         """The numbers of the scope's policies that a client meets."""
         policies = state.served.policies
@@ -120,7 +124,7 @@ class Chooser:
         lease = self._leases.get(choice.address)
         if lease is None or lease.status in (FREE, BACKUP):
             return None
-        if lease.status == ACTIVE and lease.key in (asking.key, asking.hardware):
+        if lease.status != ABANDONED and lease.key in (asking.key, asking.hardware):
             return None
         return lease
 
@@ -197,17 +201,22 @@ class Chooser:
         offered_to = state.offers.by_address.get(address)
         if offered_to is not None and offered_to != asking.key:
             return "the address was offered to another client"
+        authority = self.authority(state)
+        is_reserved = reservation is not None and reservation.address == address
         if lease is None:
-            return ""
+            return "" if is_reserved or authority.fresh else "the address is not free yet"
         if lease.status == ABANDONED:
             return "the address is in use by another machine"
         if lease.status == ACTIVE:
             if lease.key == asking.key or self._is_machine_of(lease, asking, reservation):
                 return ""
             return "the address is leased to another client"
-        if lease.key != asking.key and lease.status not in (FREE, self.authority(state).free_status):
-            return "the address is not free yet"
-        return ""
+        if authority.is_free(lease):
+            return ""
+        # What is reserved both partners may give to its owner; it came free with both, or was its own.
+        if is_reserved and (lease.status in (FREE, BACKUP) or lease.key == asking.key):
+            return ""
+        return "the address is not free yet"
 
     def _is_machine_of(self, lease: Lease, asking: Asking, reservation: ServedReservation | None) -> bool:
         """Whether the same machine holds an address by another identity: reserved, or offered to it so."""
@@ -253,8 +262,4 @@ class Chooser:
         offered_to = state.offers.by_address.get(address)
         if offered_to is not None and offered_to != asking.key:
             return False
-        authority = self.authority(state)
-        lease = self._leases.get(address)
-        if lease is None:
-            return authority.fresh
-        return lease.status == authority.free_status
+        return self.authority(state).is_free(self._leases.get(address))

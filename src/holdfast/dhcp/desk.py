@@ -106,7 +106,8 @@ class Desk:
         self.may_offer = True
         self._undo: list[tuple[int, Lease | None]] = []
         self._waiting_records: list[Record] = []
-        self.chooser = Chooser(self.table, authorities or {}, Alone())
+        # The very dictionary: the scopes that are shared change with the organisation.
+        self.chooser = Chooser(self.table, {} if authorities is None else authorities, Alone())
         self.writer = ReplyWriter()
         self.declines = Declines()
         self.probing = Probing()
@@ -188,10 +189,19 @@ class Desk:
 
     def put(self, lease: Lease, record: Record | None = None) -> None:
         """Change a lease; it is durable, and its record written, with the next commit."""
+        if not self.chooser.is_alone:
+            state = self.table.scope_of(lease.address)
+            if state is not None:
+                lease = self.chooser.authority(state).changed(lease)
         self._undo.append((lease.address, self.table.put(lease)))
         self.writes.append(lease)
         if record is not None:
             self._waiting_records.append(record)
+
+    def put_told(self, lease: Lease) -> None:
+        """Change a lease as the partner said, or acknowledged: it is not told of it."""
+        self._undo.append((lease.address, self.table.put(lease)))
+        self.writes.append(lease)
 
     def _note(self, record: Record) -> None:
         self.records.append(record)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from holdfast.dhcp.failover_settings import BUCKET_COUNT, Settings
+from holdfast.dhcp.balance import BUCKET_COUNT
+from holdfast.dhcp.failover_settings import Settings
+from holdfast.directory.dhcp import Scope
 from holdfast.directory.failover import FailoverMode, FailoverRelationship
 from holdfast.directory.model import Organisation
 from holdfast.directory.partners import partner_address, partner_of, relationships_of
@@ -29,6 +31,19 @@ def declared_settings(
     ]
 
 
+def shared_scopes(organisation: Organisation, relationship: FailoverRelationship) -> list[Scope]:
+    """The scopes that two partners lease together: those whose server is the primary.
+
+    A secondary that leases a scope alone, and has not heard yet that it is shared, would share it with a
+    primary that has.
+    """
+    return [
+        each
+        for each in organisation.scopes
+        if each.name in relationship.scopes and each.server == relationship.servers[0]
+    ]
+
+
 def _settings(
     organisation: Organisation, relationship: FailoverRelationship, server: str, secret: str
 ) -> Settings:
@@ -39,12 +54,12 @@ def _settings(
         primary=relationship.servers[0] == server,
         partner=partner_address(organisation, relationship, partner_of(relationship, server)),
         port=relationship.port,
-        scopes=relationship.scopes,
-        mclt_s=int(relationship.mclt_s),
+        scopes=tuple(each.name for each in shared_scopes(organisation, relationship)),
+        mclt_s=max(1, int(relationship.mclt_s)),
         split_count=BUCKET_COUNT if is_standby else split,
         reserve_percent=relationship.reserve_percent if is_standby else 100 - relationship.split_percent,
-        receive_timer_s=int(relationship.receive_timeout_s),
-        unacked_max=relationship.unacknowledged_count_max,
+        receive_timer_s=max(1, int(relationship.receive_timeout_s)),
+        unacked_max=max(1, relationship.unacknowledged_count_max),
         switch_over_s=relationship.switch_over_s or None,
         secret=secret.encode(),
     )

@@ -1,4 +1,4 @@
-"""What one server of a failover relationship goes by, made out of the organisation.
+"""What one server of a failover relationship goes by; ``failover_declared`` makes it out of the organisation.
 
 Source: spec/dhcp.md sections 1 and 2.9 to 2.12; draft-ietf-dhc-failover-12 sections 5.15, 8.3, 10 and 11.
 """
@@ -11,7 +11,6 @@ from holdfast.wire.failover import PORT
 from holdfast.wire.failover_digest import HMAC_SHA256
 
 OUR_VENDOR = b"holdfast-1"  # the number is that of what we say to each other beyond the draft
-BUCKET_COUNT = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from holdfast.dhcp.lease import (
     EXPIRED,
     FREE,
     RELEASED,
+    RESET,
     Lease,
     address_text,
     hardware_text,
@@ -40,7 +41,13 @@ def release(desk: Desk, now: float, asking: Asking) -> None:
     if lease is None or lease.status != ACTIVE or lease.key != asking.key:
         desk.drop("not its lease")
         return
+    state = desk.table.scope_of(address)
+    if state is not None and not desk.chooser.authority(state).gave(lease):
+        # It waited here while the client came back and got the address of our partner.
+        desk.drop("other server")
+        return
     desk.counts["RELEASE"] += 1
+    lease = lease._replace(seen_at=int(now))
     desk.put(_ended(desk, now, lease, RELEASED), desk.record(records.RELEASED, asking, address))
 
 
@@ -104,7 +111,7 @@ def end_leases(desk: Desk, now: float) -> None:
     """End what is over: leases, and the keeping back of declined addresses."""
     for lease in desk.table.due(now, ENDED_COUNT_MAX):
         if lease.status == ABANDONED:
-            desk.put(lease._replace(status=FREE, changed_at=int(now)))
+            desk.put(lease._replace(status=_ended_status(desk, lease, RESET), changed_at=int(now)))
             continue
         record = Record(records.EXPIRED, lease.address, lease.host_name, lease.hardware, relay=lease.relay)
         desk.put(_ended(desk, now, lease, EXPIRED), record)
@@ -117,19 +124,20 @@ def take_away(desk: Desk, now: float, address: int) -> Lease | None:
     if lease is None or lease.status in (FREE, BACKUP):
         return None
     record = Record(records.DELETED, lease.address, lease.host_name, lease.hardware, relay=lease.relay)
-    desk.put(_ended(desk, now, lease, RELEASED), record)
+    desk.put(_ended(desk, now, lease, RESET), record)
     return lease
 
 
 def _ended(desk: Desk, now: float, lease: Lease, status: int) -> Lease:
     """A lease that is over; its client is remembered, so that it gets the same address again."""
-    state = desk.table.scope_of(lease.address)
-    if state is not None:
-        status = desk.chooser.authority(state).ended_status(status)
-    else:
-        status = FREE
+    status = _ended_status(desk, lease, status)
     dns = desk.registrar.ended(lease) if lease.dns else b""
     return lease._replace(status=status, expires_at=int(now), changed_at=int(now), flags=0, dns=dns)
+
+
+def _ended_status(desk: Desk, lease: Lease, status: int) -> int:
+    state = desk.table.scope_of(lease.address)
+    return FREE if state is None else desk.chooser.authority(state).ended_status(status)
 
 
 def _is_for_us(desk: Desk, asking: Asking) -> bool:

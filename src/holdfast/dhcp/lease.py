@@ -35,6 +35,7 @@ STATUS_NAMES = {
 
 RESERVED: Final = 1  # flags: it is reserved for its client
 BOOTP: Final = 2  # flags: it was given by BOOTP
+UNTOLD: Final = 4  # flags: the failover partner has not acknowledged what is written here
 
 NEVER: Final = 1 << 40  # when a lease without end expires
 
@@ -45,7 +46,7 @@ class Lease(NamedTuple):
     Attributes:
         address: as a number.
         status: FREE …
-        flags: RESERVED, BOOTP.
+        flags: RESERVED, BOOTP, UNTOLD.
         hardware: hardware type and address of the client, as the failover draft writes them.
         client_id: option 61 of the client; empty when it sent none.
         started_at: since when this client has it.

@@ -14,12 +14,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from holdfast.dhcp.client_match import ClassTest, Filters, PolicyTest
+from holdfast.dhcp.failover_declared import shared_scopes
 from holdfast.dhcp.pool import Ranges
 from holdfast.directory.dhcp import UNLIMITED_LEASE_S, ClientKind, DhcpServer, Policy, Reservation, Scope
 from holdfast.directory.dhcp_keys import client_keys
 from holdfast.directory.dhcp_options import OptionValue
 from holdfast.directory.model import Organisation
 from holdfast.directory.option_values import encode_option
+from holdfast.directory.partners import relationships_of
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.iprange import IPRange
 from holdfast.wire.dhcp4_values import IPV6_ONLY
@@ -213,11 +215,10 @@ class _Maker:
         server_policies = server.policies if server.policies_enabled else ()
         scopes = []
         for scope in organisation.scopes_of(server.server):
-            if scope.server != server.server:
-                # Two servers that do not speak to each other would lease one address twice.
+            if scope.server != server.server and not self._is_shared(scope):
                 self._problems.append(
-                    f'scope "{scope.name}" is leased by {scope.server} alone: '
-                    "partners cannot share a scope yet"
+                    f'scope "{scope.name}" is leased by {scope.server} alone: make the primary of its '
+                    "failover relationship its server"
                 )
             elif scope.enabled:
                 scopes.append(self._scope(scope, server_policies))
@@ -239,6 +240,13 @@ class _Maker:
             ),
             has_ipv6_only=any(value.code == IPV6_ONLY for level in levels for value in level),
             problems=tuple(self._problems),
+        )
+
+    def _is_shared(self, scope: Scope) -> bool:
+        """Whether the scope is its primary's, and we are the partner."""
+        return any(
+            scope in shared_scopes(self._organisation, each)
+            for each in relationships_of(self._organisation, self._server.server)
         )
 
     def _filters(self) -> Filters:

@@ -164,7 +164,8 @@ class LeaseServer(Desk):
     def _is_ours(self, now: float, asking: Asking) -> bool:
         """Whether we answer a new client in any scope of its wire, and not our partner."""
         for state in asking.scopes:
-            if self.chooser.authority(state).answers(now, asking.key, asking.message.secs):
+            client = asking.client_id or asking.message.hardware
+            if self.chooser.authority(state).answers(now, client, asking.message.secs):
                 return True
         return False
 
@@ -281,6 +282,9 @@ class LeaseServer(Desk):
         state = self._state_on_wire(asking, address)
         if state is None:
             self._refuse(now, asking, address, "the address is not of this network")
+            return
+        if not self.chooser.is_alone and not self.chooser.authority(state).leases(now):
+            self.drop("partner answers")
             return
         reason = self.chooser.refusal(state, asking, address)
         if reason:

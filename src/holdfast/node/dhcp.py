@@ -19,6 +19,7 @@ from holdfast.dhcp import events
 from holdfast.dhcp.arriving import arrive
 from holdfast.dhcp.authority import Authority
 from holdfast.dhcp.desk import Arrival, Link
+from holdfast.dhcp.failover_declared import shared_scopes
 from holdfast.dhcp.failover_record import Record as FailoverRecord
 from holdfast.dhcp.giving_back import take_away
 from holdfast.dhcp.lease import Lease
@@ -29,6 +30,7 @@ from holdfast.dhcp.replies import Reply
 from holdfast.dhcp.served import Served, make_served
 from holdfast.dhcp.server import LeaseServer
 from holdfast.directory.model import Organisation
+from holdfast.directory.partners import relationships_of
 from holdfast.kernel.events import LogEvent, happened
 from holdfast.node.failover import FailoverOutput, Partners
 from holdfast.wire.dns_update import DnsUpdate, UpdateAnswer
@@ -108,14 +110,14 @@ class DhcpNode:
             server_name: its name there.
             leases: what its lease database has.
             authorities: by scope, for those that are shared with a partner.
-            failover: what its lease database has of its relationships.
+            failover: what its lease database has of its relationships; ``failover.follow`` starts them.
             alive_at: the last mark of that database; 0 for a new one.
         """
-        self.failover = Partners(failover or (), alive_at)
         self.outputs: list[DhcpOutput] = []
         self._server_name = server_name
         served = make_served(organisation, server_name)
-        self.server = LeaseServer(served, authorities=authorities)
+        shared = {} if authorities is None else authorities
+        self.server = LeaseServer(served, authorities=shared)
         self.server.load(leases)
         self._say_problems(served)
         self._committing = False
@@ -124,6 +126,8 @@ class DhcpNode:
         self._dns_inbox: list[tuple[int, UpdateAnswer]] = []  # likewise, than the updates
         self._next_served: Served | None = None
         self._retry_at: float | None = None
+        self.failover = Partners(self.server, shared, failover or (), alive_at, self._pass_on)
+        self.failover.close_scopes(self._shared(organisation))
 
     @property
     def durable(self) -> bool:
@@ -148,6 +152,8 @@ class DhcpNode:
         assert self._committing
         self._committing = False
         self.server.committed(now)
+        if self.failover:
+            self.failover.committed(now)
         if self._retry_at is not None:
             self._retry_at = None
             self.server.may_offer = True
@@ -164,6 +170,8 @@ class DhcpNode:
             self.outputs.append(DhcpLog(event))
         self._retry_at = now + RETRY_S
         self.server.may_offer = False
+        if self.failover:
+            self.failover.commit_failed(now)
         self._go_on(now)
 
     def probe_answered(self, now: float, number: int, *, in_use: bool) -> None:
@@ -196,10 +204,18 @@ class DhcpNode:
         """Go by another organisation, from the next message on."""
         served = make_served(organisation, self._server_name)
         self._say_problems(served)
+        self.failover.close_scopes(self._shared(organisation))
         if self._committing:
             self._next_served = served
         else:
             self.server.follow(served)
+
+    def _shared(self, organisation: Organisation) -> list[str]:
+        return [
+            scope.name
+            for each in relationships_of(organisation, self._server_name)
+            for scope in shared_scopes(organisation, each)
+        ]
 
     def links_changed(self, links: list[Link]) -> None:
         """Serve on these interfaces."""
@@ -232,6 +248,8 @@ class DhcpNode:
         if self._committing:
             return None
         instants = [self.server.deadline(), self._retry_at]
+        if self.failover:
+            instants.append(self.failover.deadline())
         known = [each for each in instants if each is not None]
         return min(known) if known else None
 
@@ -243,9 +261,11 @@ class DhcpNode:
             if self._retry_at > now:
                 return  # nothing can be written now; what is due is still due then
             self._committing = True
-            self.outputs.append(CommitLeases([]))
+            self.outputs.append(CommitLeases([], self.failover.begin_commit()))
             return
         self.server.timer(now)
+        if self.failover:
+            self.failover.timer(now)
         self._pass_on()
 
     def idle(self) -> bool:
@@ -259,6 +279,9 @@ class DhcpNode:
             served, self._next_served = self._next_served, None
             self.server.follow(served)
         self._pass_on()
+        if self.failover and not self._committing:
+            self.failover.go_on(now)
+            self._pass_on()
         while self._probe_inbox and not self._committing:
             number, in_use = self._probe_inbox.pop(0)
             self.server.probe_answered(now, number, in_use=in_use)
@@ -289,9 +312,16 @@ class DhcpNode:
         if server.records:
             outputs.append(WriteRecords(server.records))
             server.records = []
-        if server.writes:
+        partners = self.failover
+        if partners.outputs:
+            outputs += partners.outputs
+            partners.outputs = []
+        if self._committing:
+            return
+        # What failover must remember waits for the disk as everything does, and is no reason to try it again.
+        if server.writes or (partners and self._retry_at is None and partners.is_dirty):
             self._committing = True
-            outputs.append(CommitLeases(server.writes))
+            outputs.append(CommitLeases(server.writes, partners.begin_commit() if partners else []))
 
     def _say_problems(self, served: Served) -> None:
         for problem in served.problems:

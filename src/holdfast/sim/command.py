@@ -21,6 +21,7 @@ from pathlib import Path
 from holdfast.kernel.errors import Refusal
 from holdfast.sim import dhcp_command
 from holdfast.sim.dhcp_rates import DHCP_SCENARIOS
+from holdfast.sim.pair_rates import PAIR_SCENARIOS
 from holdfast.sim.run import Result, Simulation, crash_everywhere, simulate
 from holdfast.sim.scenario import DEFAULT_SCENARIO, Scenario, load_scenario, scenario_names
 from holdfast.sim.shrink import RUN_COUNT_MAX, Shrunk, shrink
@@ -57,7 +58,7 @@ def main(argv: list[str], out: Out | None = None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         seeds = _seeds(arguments)
-        if arguments.scenario in DHCP_SCENARIOS:
+        if arguments.scenario in (*DHCP_SCENARIOS, *PAIR_SCENARIOS):
             return _dhcp(seeds, arguments, out)
         scenario = load_scenario(arguments.scenario)
     except SystemExit as stop:
@@ -84,6 +85,8 @@ def _dhcp(seeds: range, arguments: argparse.Namespace, out: Out) -> int:
     """
     if arguments.shrink or arguments.timeline:
         raise Refusal(f'--shrink and --timeline are for mail; "{arguments.scenario}" is about leases')
+    if arguments.everywhere and arguments.scenario in PAIR_SCENARIOS:
+        raise Refusal("--everywhere kills one server; a scenario of two has its own crashes")
     if arguments.everywhere:
         return dhcp_command.run_everywhere(seeds[0], arguments.scenario, out)
     return dhcp_command.run_seeds(
@@ -105,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scenario",
         default=DEFAULT_SCENARIO,
-        help=f"one of: {', '.join((*scenario_names(), *DHCP_SCENARIOS))}",
+        help=f"one of: {', '.join((*scenario_names(), *DHCP_SCENARIOS, *PAIR_SCENARIOS))}",
     )
     parser.add_argument("--trace", action="store_true", help="print every event")
     parser.add_argument("--json", action="store_true", help="print one JSON object per run")

@@ -79,6 +79,7 @@ class Client:
             self._client_id = b"\x00" + b"client %d" % number
         self._xid = b""
         self._asked_at = 0.0
+        self._began_at = world.now  # since when it has no address
         self._until = self._renew_at = self._rebind_at = 0.0
         self._remembered = 0
         self._server_id = b""
@@ -90,6 +91,16 @@ class Client:
     def key(self) -> bytes:
         """Who it is for the server."""
         return self._client_id or b"\x01" + self.hardware
+
+    @property
+    def server_id(self) -> int:
+        """The address of the server that it got its lease from."""
+        return int.from_bytes(self._server_id, "big")
+
+    @property
+    def asked_at(self) -> float:
+        """When it asked last."""
+        return self._asked_at
 
     # --- what people do ------------------------------------------------------------------------
 
@@ -188,6 +199,7 @@ class Client:
 
     def _begin(self, where: Where) -> None:
         self._go(where)
+        self._began_at = self._world.now
         self._wait_s = FIRST_WAIT_S
         self._ask()
 
@@ -236,7 +248,8 @@ class Client:
         if self._client_id:
             given[CLIENT_ID] = self._client_id
         message = Message(
-            op=1, hardware_type=1, hardware=self.hardware, hops=0, xid=self._xid or bytes(4), secs=0,
+            op=1, hardware_type=1, hardware=self.hardware, hops=0, xid=self._xid or bytes(4),
+            secs=min(0xFFFF, int(self._world.now - self._began_at)),
             flags=0x8000, ciaddr=ciaddr, yiaddr=NO_ADDRESS, siaddr=NO_ADDRESS, giaddr=NO_ADDRESS, sname=b"",
             file=b"", options=given,
         )  # fmt: skip

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
 from holdfast.sim.dhcp_run import DhcpResult, DhcpSimulation, crash_dhcp_everywhere
+from holdfast.sim.pair_rates import PAIR_SCENARIOS
+from holdfast.sim.pair_run import PairResult, PairSimulation
 
 Out = Callable[[str], object]
 
@@ -20,7 +22,7 @@ def run_seeds(seeds: Iterable[int], scenario: str, out: Out, *, as_json: bool, t
             out(f"{line}\n")
 
         listener = listen if trace and not as_json else None
-        result = DhcpSimulation(seed, scenario, listener=listener).run()
+        result = _run(seed, scenario, listener)
         out(json.dumps(asdict(result)) + "\n" if as_json else as_text(result))
         failed_count += result.failure is not None
     return int(failed_count > 0)
@@ -35,7 +37,13 @@ def run_everywhere(seed: int, scenario: str, out: Out) -> int:
     return int(bool(failed))
 
 
-def as_text(result: DhcpResult) -> str:
+def _run(seed: int, scenario: str, listener: Callable[[str], None] | None) -> DhcpResult | PairResult:
+    if scenario in PAIR_SCENARIOS:
+        return PairSimulation(seed, scenario, listener=listener).run()
+    return DhcpSimulation(seed, scenario, listener=listener).run()
+
+
+def as_text(result: DhcpResult | PairResult) -> str:
     """One run as a line; a failed one with the end of its trace."""
     head = f"seed {result.seed} scenario {result.scenario}: "
     if result.failure is None:

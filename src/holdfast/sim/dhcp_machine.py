@@ -17,7 +17,7 @@ from holdfast.dhcp.lease_time import Mark, going_on
 from holdfast.dhcp.probing import Probe
 from holdfast.dhcp.replies import Reply
 from holdfast.directory.model import Organisation
-from holdfast.node.dhcp import AskAddress, CommitLeases, DhcpNode, SendReplies
+from holdfast.node.dhcp import AskAddress, CommitLeases, DhcpNode, DhcpOutput, SendReplies
 from holdfast.sim.dhcp_rates import DhcpRates
 from holdfast.sim.world import World
 
@@ -36,7 +36,11 @@ class Machine:
         disk: what is durable: every lease, by address.
         mark: the clocks that are durable with them.
         up: whether the process runs.
+        link: where it is on the clients' wire.
     """
+
+    link = LINK
+    tick_s = TICK_S
 
     def __init__(
         self,
@@ -112,12 +116,15 @@ class Machine:
         self._origin = self.lease_now() - self._monotonic
         self.up = True
         self._life += 1
-        self._node = self._make_node(self._organisation, "ns1", list(self.disk.values()))
-        self._node.links_changed([LINK])
+        self._node = self._new_node()
+        self._node.links_changed([self.link])
         self._world.note(f"the server starts with {len(self.disk)} leases")
         self._keep_mark()
         self._drain()
         self._tick(self._life)
+
+    def _new_node(self) -> DhcpNode:
+        return self._make_node(self._organisation, "ns1", list(self.disk.values()))
 
     def crash(self, restart_s: float, *, power: bool = False) -> None:
         """Kill the process, or take the power from the whole machine; it comes back after a while."""
@@ -145,7 +152,9 @@ class Machine:
     def receive(self, data: bytes, *, unicast: bool, source: bytes) -> None:
         """A message arrived at the machine."""
         if self._node is not None:
-            self._node.datagrams_received(self.lease_now(), [Arrival(data, LINK.number, source, unicast)])
+            self._node.datagrams_received(
+                self.lease_now(), [Arrival(data, self.link.number, source, unicast)]
+            )
             self._drain()
 
     def _tick(self, life: int) -> None:
@@ -158,7 +167,7 @@ class Machine:
             self._drain()
         if self._world.now - self._marked_at >= MARK_EVERY_S:
             self._keep_mark()
-        self._world.after(TICK_S, "", partial(self._tick, life))
+        self._world.after(self.tick_s, "", partial(self._tick, life))
 
     def _drain(self) -> None:
         node = self._node
@@ -176,7 +185,10 @@ class Machine:
                             PROBE_S * output.probe.times, "", partial(self._probed, self._life, output.probe)
                         )
                     case _:
-                        pass
+                        self._do(output)
+
+    def _do(self, output: DhcpOutput) -> None:
+        """Whatever else the node wants done."""
 
     def _commit(self, output: CommitLeases) -> None:
         self._committing = output

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import Field, dataclass, fields
 
 EXTREME_RATE = 0.15
 
@@ -92,13 +93,20 @@ DHCP_SCENARIOS: dict[str, dict[str, Range]] = {
 
 def draw_rates(scenario: str, luck: random.Random) -> DhcpRates:
     """Draw every rate of a scenario; the same luck gives the same rates."""
-    ranges = DHCP_SCENARIOS[scenario]
+    chosen = draw_from(DHCP_SCENARIOS[scenario], fields(DhcpRates), luck)
+    return DhcpRates(**chosen)  # type: ignore[arg-type]  # whole numbers were made whole there
+
+
+def draw_from(
+    ranges: dict[str, Range], rates: Iterable[Field[object]], luck: random.Random
+) -> dict[str, float]:
+    """Draw those rates that have a range."""
     chosen: dict[str, float] = {}
-    for field in fields(DhcpRates):
+    for field in rates:
         if field.name in ranges:
             value = _draw(luck, *ranges[field.name])
             chosen[field.name] = round(value) if field.type == "int" else value
-    return DhcpRates(**chosen)  # type: ignore[arg-type]  # whole numbers were made whole above
+    return chosen
 
 
 def _draw(luck: random.Random, low: float, high: float) -> float:

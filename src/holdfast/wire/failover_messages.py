@@ -1,12 +1,14 @@
 """What two partners of the DHCP failover protocol say to each other; ``failover`` has it as bytes.
 
-Instants are seconds since 1970, UTC, by the clock of who says them.
+Instants are seconds since 1970, UTC, by the clock of who says them. What says nothing but its name is no
+tuple: two empty tuples are equal.
 
 Source: draft-ietf-dhc-failover-12 sections 7 and 12; spec/dhcp.md sections 2.3 to 2.6.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 # Reject reasons (section 12.21)
@@ -80,7 +82,8 @@ class Binding(NamedTuple):
     ddns: bytes | None = None
 
 
-class PoolRequest(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PoolRequest:
     """The partner is short of free addresses."""
 
 
@@ -152,15 +155,18 @@ class ConnectAnswer(NamedTuple):
     vendor_options: bytes | None = None
 
 
-class UpdateRequestAll(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class UpdateRequestAll:
     """Tell me everything."""
 
 
-class UpdateRequest(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class UpdateRequest:
     """Tell me what I have not acknowledged."""
 
 
-class UpdateDone(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class UpdateDone:
     """All of it was told, and answered."""
 
 
@@ -172,7 +178,8 @@ class StateTold(NamedTuple):
     since: int
 
 
-class Contact(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Contact:
     """The sender lives."""
 
 

@@ -1,0 +1,191 @@
+"""Updates both ways: lazily, bounded, answered once durable, and said again when they were not taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from holdfast.dhcp.failover_bindings import AGAIN_S, UNANSWERED_S, Bindings, Book
+from holdfast.dhcp.failover_link import Link, Peer, Phase
+from holdfast.dhcp.failover_settings import Settings
+from holdfast.dhcp.lease import ACTIVE, BACKUP, EXPIRED, FREE, NEVER, UNTOLD, Lease
+from holdfast.wire.failover import read_message
+from holdfast.wire.failover_messages import Acknowledgement, Answer, Content, Update, UpdateDone
+
+NOW = 1_700_000_000.0
+
+
+class Side:
+    """One side's updates, with a link that is up and a partner that is written by hand."""
+
+    def __init__(self, *leases: Lease, vendor: bytes = b"holdfast-1", unacked_max: int = 10) -> None:
+        self.leases = {each.address: each for each in leases}
+        self.link = Link(Settings("office", primary=True, partner="10.0.0.2"), lambda: True)
+        self.link.phase = Phase.UP
+        self.link.connection = 1
+        self.link.peer = Peer(vendor, unacked_max, 3, True)
+        self.bindings = Bindings(
+            Book(self.leases.get, lambda address: address < 1000, self._put, self._all),
+            self.link,
+            primary=True,
+        )
+        self.bindings.load(NOW)
+
+    def _put(self, lease: Lease) -> None:
+        self.leases[lease.address] = lease
+        self.bindings.changed(NOW, [lease])
+
+    def _all(self) -> Iterable[Lease]:
+        return list(self.leases.values())
+
+    def said(self) -> list[tuple[int, Content]]:
+        messages = [read_message(data) for _, data in self.link.sent]
+        self.link.sent = []
+        return [(each.xid, each.content) for each in messages]
+
+    def pump(self, now: float = NOW) -> list[tuple[int, Content]]:
+        self.bindings.pump(now, tells=True)
+        return self.said()
+
+
+def lease(address: int, status: int = ACTIVE, flags: int = UNTOLD, **more: int) -> Lease:
+    plain = Lease(
+        address, status, flags, b"\x01mac123", b"id", 1000, 1_700_000_600, 1000, 1000, b"host", b"relay"
+    )
+    return plain._replace(**more)  # type: ignore[arg-type]  # fields by name
+
+
+def test_what_is_untold_is_told_in_batches_between_two_of_ours() -> None:
+    side = Side(*(lease(each) for each in range(100)), lease(200, flags=0))
+    told = side.pump()
+    assert sum(len(content.bindings) for _, content in told if isinstance(content, Update)) == 100
+    assert len(told) < 10
+    assert side.pump() == []
+
+
+def test_isc_gets_one_binding_per_message_and_no_more_than_it_takes() -> None:
+    side = Side(*(lease(each) for each in range(100)), vendor=b"isc-4.4.3-P1", unacked_max=10)
+    told = side.pump()
+    assert len(told) == 10
+    binding = told[0][1].bindings[0]  # type: ignore[union-attr]  # an Update
+    assert binding.request_options is None
+    xid = told[0][0]
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(0),)))
+    assert len(side.pump()) == 1
+
+
+def test_an_answer_makes_the_lease_told_and_its_time_acknowledged() -> None:
+    side = Side(lease(7, potential_sent=5000), lease(8, EXPIRED))
+    ((xid, _),) = side.pump()
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7), Answer(8))))
+    assert (side.leases[7].flags, side.leases[7].potential_acked) == (0, 5000)
+    assert side.leases[8].status == FREE  # the partner freed it as well
+
+
+def test_what_was_refused_is_said_again_later_and_later() -> None:
+    side = Side(lease(7))
+    at = NOW
+    for wait_s in (AGAIN_S, 2 * AGAIN_S, 4 * AGAIN_S):
+        ((xid, _),) = side.pump(at)
+        side.bindings.acknowledged(at, xid, Acknowledgement((Answer(7, 15),)))
+        assert side.pump(at + wait_s - 1) == []
+        at += wait_s
+    assert side.leases[7].flags == UNTOLD
+    assert [each.by_us for each in side.bindings.refused] == [False] * 3
+
+
+def test_what_changed_under_way_is_said_again() -> None:
+    side = Side(lease(7))
+    ((xid, _),) = side.pump()
+    side.leases[7] = lease(7, expires_at=1_700_000_900)
+    side.bindings.changed(NOW, [side.leases[7]])
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7),)))
+    assert side.leases[7].flags == UNTOLD
+    assert len(side.pump()) == 1
+
+
+def test_what_the_partner_extended_meanwhile_is_not_told_to_and_fro() -> None:
+    """Both had extended it, each told the other, and each time it ended a little later: for ever."""
+    side = Side(lease(7, potential_sent=5000))
+    ((xid, _),) = side.pump()
+    side.leases[7] = lease(7, potential_sent=5000, potential_received=6000, expires_at=1_700_000_602)
+    side.bindings.changed(NOW, [side.leases[7]])
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7),)))
+    assert (side.leases[7].flags, side.leases[7].potential_acked) == (0, 5000)
+    assert side.pump() == []
+
+
+def test_a_lost_connection_loses_no_update() -> None:
+    side = Side(lease(7))
+    side.pump()
+    side.bindings.disconnected(NOW)
+    assert side.bindings.untold_count == 1
+    assert len(side.pump()) == 1
+
+
+def test_a_request_is_done_when_everything_was_answered() -> None:
+    side = Side(lease(7), lease(8, flags=0))
+    side.bindings.requested(NOW, 99, everything=True)
+    ((xid, update),) = side.pump()
+    assert isinstance(update, Update)
+    assert len(update.bindings) == 2
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7), Answer(8, 15))))
+    assert (99, UpdateDone()) in side.said()
+
+
+def test_a_request_of_somebody_who_knows_everything_is_done_at_once() -> None:
+    side = Side(lease(8, flags=0))
+    side.bindings.requested(NOW, 99, everything=False)
+    assert side.pump() == [(99, UpdateDone())]
+
+
+def test_nothing_is_acknowledged_before_it_is_durable() -> None:
+    side, other = Side(), Side(lease(7))
+    ((xid, update),) = other.pump()
+    assert isinstance(update, Update)
+    side.bindings.told(NOW, xid, update)
+    assert side.said() == []
+    assert side.leases[7].status == ACTIVE
+    assert (side.leases[7].host_name, side.leases[7].relay) == (b"host", b"relay")
+    assert side.leases[7].flags == 0
+    side.bindings.committed(NOW)
+    assert side.said() == [(xid, Acknowledgement((Answer(7),)))]
+
+
+def test_a_lease_without_end_is_told_and_read_as_one() -> None:
+    side, other = Side(), Side(lease(7, expires_at=NEVER, potential_sent=NEVER))
+    ((xid, update),) = other.pump()
+    assert isinstance(update, Update)
+    side.bindings.told(NOW, xid, update)
+    assert (side.leases[7].expires_at, side.leases[7].potential_received) == (NEVER, NEVER)
+
+
+def test_who_is_refused_hears_what_we_have() -> None:
+    side = Side(lease(7, flags=0, seen_at=2000))
+    side.link._last_apart_s = 0.0
+    other = Side(lease(7, BACKUP))
+    ((xid, update),) = other.pump()
+    assert isinstance(update, Update)
+    side.bindings.told(NOW, xid, update)
+    side.bindings.committed(NOW)
+    assert side.said()[0][1] == Acknowledgement((Answer(7, 15),))
+    ((_, ours),) = side.pump()
+    assert isinstance(ours, Update)
+    assert ours.bindings[0].status == ACTIVE
+
+
+def test_an_address_of_nobody_is_refused_and_nothing_is_kept_of_it() -> None:
+    side, other = Side(), Side(lease(7)._replace(address=7))
+    ((xid, update),) = other.pump()
+    assert isinstance(update, Update)
+    strange = Update((update.bindings[0]._replace(address=5000),))
+    side.bindings.told(NOW, xid, strange)
+    side.bindings.committed(NOW)
+    assert side.said() == [(xid, Acknowledgement((Answer(5000, 1),)))]
+    assert not side.leases
+
+
+def test_a_partner_that_never_answers_is_noticed() -> None:
+    side = Side(lease(7))
+    side.pump()
+    assert not side.bindings.is_stuck(NOW + UNANSWERED_S - 1)
+    assert side.bindings.is_stuck(NOW + UNANSWERED_S + 1)
