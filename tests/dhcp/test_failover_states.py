@@ -22,9 +22,11 @@ RECOVER, WAIT, DONE, PAUSED, SHUTDOWN = (
 PARTNERS = (NORMAL, INTERRUPTED, DOWN, CONFLICT, RECOVER, PAUSED, SHUTDOWN, DONE, RESOLUTION, RESOLVED, WAIT)
 # Draft sections 9.4.3 to 9.12.3; what stands here in place of a dash is our repair of the draft.
 DRAFT = {
+    # CONFLICT-DONE: a primary that has not heard yet that we are NORMAL again; ISC dhcpd took another
+    # POTENTIAL-CONFLICT for an error of ours and shut down.
     NORMAL: (
         NORMAL, NORMAL, CONFLICT, CONFLICT, INTERRUPTED, INTERRUPTED,
-        DOWN, NORMAL, CONFLICT, CONFLICT, INTERRUPTED,
+        DOWN, NORMAL, CONFLICT, NORMAL, INTERRUPTED,
     ),
     INTERRUPTED: (
         NORMAL, NORMAL, CONFLICT, CONFLICT, INTERRUPTED, INTERRUPTED,

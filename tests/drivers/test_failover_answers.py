@@ -24,7 +24,7 @@ from holdfast.drivers.failover_requests import (
 from holdfast.drivers.transport_requests import Nothing, RequestKind
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.dhcp import DhcpNode
-from holdfast.node.failover import Command, Partners, Status
+from holdfast.node.failover import Command, Status
 
 OFFSET_S = 1000.0
 QUIET = Status(
@@ -34,11 +34,10 @@ QUIET = Status(
 NEVER = Status("new", False, "RECOVER", 100, "", 0, False, 0, None, 0, 0.0, "nobody", None, (), "no answer")
 
 
-class Pair(Partners):
+class Pair:
     """Partners as they would be."""
 
     def __init__(self) -> None:
-        super().__init__((), 0.0)
         self.clock_offset_s = OFFSET_S
         self.ordered: list[tuple[str, Command, bool]] = []
 
@@ -57,7 +56,8 @@ class Role:
 
     def __init__(self) -> None:
         self.node = DhcpNode(organisation(), "ns1", [])
-        self.node.failover = self.pair = Pair()
+        self.pair = Pair()
+        self.node.failover = self.pair  # type: ignore[assignment]  # what is used of it
         self.drained_count = 0
         self.answers = DhcpAnswers(self.node, self._drain, lambda: NOW)
 

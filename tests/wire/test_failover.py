@@ -68,6 +68,7 @@ EXAMPLES: list[Content] = [
     Contact(),
     Disconnect(17, "nothing was heard for 3 s"),
     Unknown(200),
+    Unknown(201, b"data"),
 ]  # fmt: skip
 
 

@@ -27,6 +27,8 @@ from holdfast.dhcp.failover_settings import OUR_VENDOR, Settings
 from holdfast.wire.failover import VERSION, BadMessage, read_message, write_message
 from holdfast.wire.failover_digest import Seal, for_connection
 from holdfast.wire.failover_messages import (
+    DIGEST_FAILED,
+    DIGEST_MISSING,
     INVALID_MCLT,
     INVALID_PARTNER,
     NO_TRAFFIC,
@@ -44,6 +46,7 @@ from holdfast.wire.failover_messages import (
     Disconnect,
     Message,
     PoolResponse,
+    Unknown,
     UpdateDone,
 )
 
@@ -79,6 +82,17 @@ class Peer:
         return self.vendor.startswith(b"holdfast-")
 
 
+_TWO_PRIMARIES = "both servers say that they are the primary"
+
+
+def _content_of(data: bytes, seal: Seal | None) -> Content | None:
+    """What a message says; None when it cannot be read so."""
+    try:
+        return read_message(data, seal).content
+    except BadMessage:
+        return None
+
+
 class Link:
     """The connection of one relationship."""
 
@@ -98,6 +112,7 @@ class Link:
         self.sent: list[tuple[int, bytes]] = []
         self.hung_up: list[int] = []
         self.dialled: list[int] = []
+        self.private: list[Unknown] = []  # what a partner of ours said beyond the draft
         # Set once per thing that happened; the endpoint takes them.
         self.came_up = False
         self.went_down = ""
@@ -239,7 +254,7 @@ class Link:
             message = read_message(data, self._seal_in)
             self._check_order(message)
         except BadMessage as bad:
-            self._refuse(now, bad.reason, bad.text, data)
+            self._refuse_first(now, bad, data)
             return None
         self._heard_at = now
         if self.phase is Phase.WAITING:
@@ -257,6 +272,10 @@ class Link:
                 return None
             case Contact():
                 return None
+            case Unknown() as private:
+                if self.peer is not None and self.peer.is_ours:
+                    self.private.append(private)
+                return None
         return message
 
     def _check_order(self, message: Message) -> None:
@@ -266,18 +285,34 @@ class Link:
             raise BadMessage(f"message {message.xid} came after {self._last_xid}: it was said before")
         self._last_xid = message.xid
 
+    def _refuse_first(self, now: float, bad: BadMessage, data: bytes) -> None:
+        """What cannot be read with our keys may still say why there are none."""
+        if self.phase is Phase.WAITING and bad.reason == DIGEST_MISSING:
+            answer = _content_of(data, None)
+            if isinstance(answer, ConnectAnswer) and answer.reason:
+                # Who has no relationship with us has no secret; it ends what has not begun.
+                self._refused_by_partner(now, answer.reason, answer.text)
+                return
+        if self.phase is Phase.WAITING and self.settings.primary and bad.reason == DIGEST_FAILED:
+            secret = Seal(self.settings.digest, self.settings.secret)
+            if isinstance(_content_of(data, secret), Connect):
+                self._refuse(now, INVALID_PARTNER, _TWO_PRIMARIES, data)
+                return
+        self._refuse(now, bad.reason, bad.text, data)
+
     # The first two messages
 
     def _shake_hands(self, now: float, message: Message, data: bytes) -> None:
         match message.content:
             case Connect() as connect if not self.settings.primary:
+                # Before it is judged: the primary reads all that we say, a refusal too, with these keys.
+                self._key_connection(data)
                 reason, text = self._judged(now, message, connect)
                 if reason:
                     self._refuse(now, reason, text, data)
                     return
                 self.connect_time = message.time
                 self.told = connect
-                self._key_connection(data)
                 self._note_time(now, message.time)
                 settings = self.settings
                 self._answer(
@@ -292,7 +327,7 @@ class Link:
             case ConnectAnswer() as answer if self.settings.primary:
                 self._answered(now, message, answer, data)
             case Connect():
-                self._refuse(now, INVALID_PARTNER, "both servers say that they are the primary", data)
+                self._refuse(now, INVALID_PARTNER, _TWO_PRIMARIES, data)
             case Disconnect(reason, text):
                 self._refused_by_partner(now, reason, text)
             case _:

@@ -143,6 +143,9 @@ def heard(state: State, partner: State, *, database_is_new: bool) -> State:
     """
     if state is State.RECOVER:
         return state if database_is_new else HEARD_IN_RECOVER.get(partner, state)
+    if state is State.NORMAL and partner is State.CONFLICT_DONE:
+        # The primary of a conflict that is resolved, which has not yet heard that we are NORMAL.
+        return state
     after = failed(state) if state is State.NORMAL else state
     return HEARD.get(after, {}).get(partner, after)
 

@@ -26,6 +26,7 @@ from holdfast.drivers.dhcp_metrics import DhcpCollector
 from holdfast.drivers.dhcp_sockets import DhcpSockets
 from holdfast.drivers.dns_updates import DnsUpdater
 from holdfast.drivers.failover_links import FailoverLinks, Place
+from holdfast.drivers.failover_replica import Replica
 from holdfast.drivers.interfaces import Interface, read_interfaces
 from holdfast.drivers.lease_clock import LeaseClock
 from holdfast.drivers.log_sink import LogSink
@@ -41,7 +42,7 @@ from holdfast.node.dhcp import (
     UpdateDns,
     WriteRecords,
 )
-from holdfast.node.failover import Dial, HangUp, SendToPartner
+from holdfast.node.failover import Dial, HangUp, PartnerSaid, SendToPartner
 from holdfast.wire.dns_update import UpdateAnswer
 
 TICK_S = 0.1
@@ -93,11 +94,14 @@ class DhcpRunner:
         self._declared = DhcpServer("")
         self._organisation = Organisation()
         self._links = FailoverLinks(node.failover, clock.now, self.drain, log.write)
+        self._replica = Replica(self._say_privately)
         self._relationships_due = False
         # Gives the shared secret of a relationship; set by whoever knows where they are kept.
         self.secret_of: Callable[[str], str | None] = lambda name: None
         self.answers = DhcpAnswers(node, self.drain, clock.now)
         self.answers.failover.reread = self.follow_relationships
+        self.answers.failover.fetch = self._replica.fetch
+        self.answers.failover.compared = self._replica.compared
         self.metrics: DhcpCollector | None = None
         self.port = port
 
@@ -143,6 +147,7 @@ class DhcpRunner:
             self._relationships_due = True  # without its secret a partner must not be spoken to
             return
         self._relationships_due = False
+        self._replica.follow(self._organisation)
         relationships = relationships_of(self._organisation, name)
         own = [partner_address(self._organisation, each, name) for each in relationships]
         self._links.follow(
@@ -151,6 +156,18 @@ class DhcpRunner:
         )
         self.node.failover.clock_offset_s = self._clock.wall_offset_s()
         self.node.failover.follow(self._clock.now(), settings)
+
+    def _say_privately(self, relationship: str, kind: int, data: bytes) -> bool:
+        is_said = self.node.failover.say_privately(self._clock.now(), relationship, kind, data)
+        self.drain()
+        return is_said
+
+    def _compare_with_partners(self) -> None:
+        states = self.node.failover.status(self._clock.now())
+        for each in states:
+            if not each.connected:
+                self._replica.forget(each.relationship)
+        self._replica.tell([each.relationship for each in states if each.connected])
 
     def _open_port(self) -> None:
         try:
@@ -206,6 +223,11 @@ class DhcpRunner:
                         self._log.write(output.event)
                     case Dial() | SendToPartner() | HangUp():
                         self._links.do(output)
+                    case PartnerSaid():
+                        # Not here: an answer would be sent before what is still to be done.
+                        asyncio.get_running_loop().call_soon(
+                            self._replica.heard, output.relationship, output.kind, output.data
+                        )
                     case UpdateDns():
                         self._updater.send(output.update)
 
@@ -253,6 +275,7 @@ class DhcpRunner:
             if self._relationships_due:
                 self.follow_relationships()
                 self.drain()
+            self._compare_with_partners()
         self._keep_mark()
         # Without the microseconds between two clocks that are read one after the other.
         self.answers.clock_offset_s = self.node.failover.clock_offset_s = round(
@@ -314,6 +337,7 @@ class DhcpRunner:
         self.node.failover.stopping(self._clock.now())
         self.drain()
         self._links.close()
+        self._replica.close()
         self._prober.close()
         self._updater.close()
         self.bulk.close()

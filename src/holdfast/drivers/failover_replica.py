@@ -28,7 +28,6 @@ DIGEST, FETCH, PART = 200, 201, 202  # types of messages; from 128 on unknown on
 PART_BYTES_MAX = 1800  # a message has 2048 with its header and digest
 TEXT_BYTES_MAX = 32 << 20
 PART_COUNT_MAX = 1 + TEXT_BYTES_MAX // PART_BYTES_MAX
-TELL_EVERY_S = 15.0
 ANSWER_S = 10.0
 DIGEST_BYTES = 32
 SAME, DIFFERENT, NOT_KNOWN = "the same", "different", ""

@@ -32,7 +32,7 @@ from holdfast.dhcp.server import LeaseServer
 from holdfast.directory.model import Organisation
 from holdfast.directory.partners import relationships_of
 from holdfast.kernel.events import LogEvent, happened
-from holdfast.node.failover import FailoverOutput, Partners
+from holdfast.node.failover import FailoverOutput, Partners, PartnerSaid
 from holdfast.wire.dns_update import DnsUpdate, UpdateAnswer
 
 RETRY_S = 1.0
@@ -87,7 +87,16 @@ class UpdateDns:
     update: DnsUpdate
 
 
-DhcpOutput = CommitLeases | SendReplies | WriteRecords | AskAddress | DhcpLog | UpdateDns | FailoverOutput
+DhcpOutput = (
+    CommitLeases
+    | SendReplies
+    | WriteRecords
+    | AskAddress
+    | DhcpLog
+    | UpdateDns
+    | FailoverOutput
+    | PartnerSaid
+)
 
 
 class DhcpNode:

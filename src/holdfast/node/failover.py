@@ -36,7 +36,7 @@ from holdfast.dhcp.failover_states import State
 from holdfast.dhcp.lease import Lease
 from holdfast.kernel.errors import Refusal
 from holdfast.wire.failover import VERSION, BadMessage, MessageReader, relationship_of, write_message
-from holdfast.wire.failover_messages import INVALID_PARTNER, ConnectAnswer, Message
+from holdfast.wire.failover_messages import INVALID_PARTNER, ConnectAnswer, Message, Unknown
 
 UNCLAIMED_COUNT_MAX = 16
 UNSENT_BYTES_MAX = 1 << 20  # a partner that does not read
@@ -67,6 +67,15 @@ class HangUp:
 
 
 FailoverOutput = Dial | SendToPartner | HangUp
+
+
+@dataclass(slots=True)
+class PartnerSaid:
+    """A partner that is ours said something beyond the draft; the driver knows what it means."""
+
+    relationship: str
+    kind: int
+    data: bytes
 
 
 class Command(enum.Enum):
@@ -148,7 +157,7 @@ class Partners:
             pass_on: called after each input; outputs, and what must be durable, are taken then.
         """
         self._pass_on = pass_on
-        self.outputs: list[FailoverOutput] = []
+        self.outputs: list[FailoverOutput | PartnerSaid] = []
         # By how much the machine's clock is ahead of the node's; the driver keeps it right.
         self.clock_offset_s = 0.0
         self._desk = desk
@@ -349,6 +358,26 @@ class Partners:
         self.go_on(now)
         self._pass_on()
 
+    def say_privately(self, now: float, relationship: str, kind: int, data: bytes) -> bool:
+        """Say something beyond the draft to a partner that is ours; False when none is connected.
+
+        Args:
+            now: by the node's clock.
+            relationship: its name.
+            kind: the type of the message, from 128 on.
+            data: what the partner hears as ``PartnerSaid``; with its header it must fit into a message.
+        """
+        endpoint = self.endpoints.get(relationship)
+        if endpoint is None or not endpoint.is_connected:
+            return False
+        peer = endpoint.link.peer
+        if peer is None or not peer.is_ours:
+            return False
+        endpoint.link.say(now, Unknown(kind, data))
+        self._take_outputs(now, endpoint)
+        self._pass_on()
+        return True
+
     # What an administrator wants
 
     def command(self, now: float, relationship: str, command: Command, *, force: bool = False) -> None:
@@ -416,7 +445,8 @@ class Partners:
         for connection in link.hung_up:
             self._readers.pop(connection, None)
             self.outputs.append(HangUp(connection))
-        link.dialled, link.sent, link.hung_up = [], [], []
+        self.outputs += [PartnerSaid(settings.relationship, *each) for each in link.private]
+        link.dialled, link.sent, link.hung_up, link.private = [], [], [], []
 
     def _known(self, relationship: str) -> Endpoint:
         try:

@@ -186,8 +186,8 @@ def _described(content: Content) -> tuple[int, Options]:
             return CONTACT, []
         case Disconnect(reason, text):
             return DISCONNECT, [(REJECT_REASON, bytes((reason,))), *_text(text)]
-        case Unknown(kind):
-            return kind, []
+        case Unknown(kind, data):
+            return kind, [(VENDOR_OPTIONS, data)] if data else []
 
 
 def _text(text: str) -> Options:
@@ -330,7 +330,7 @@ def _content(kind: int, options: Options) -> Content:
     if kind == BNDACK:
         return Acknowledgement(tuple(_answer(each) for each in _grouped(options)))
     if kind >= 128:
-        return Unknown(kind)
+        return Unknown(kind, next((data for code, data in options if code == VENDOR_OPTIONS), b""))
     raise BadMessage(f"message type {kind} is none of the protocol")
 
 
@@ -398,7 +398,8 @@ def _binding(options: dict[int, bytes]) -> Binding:
 
 def _answer(options: dict[int, bytes]) -> Answer:
     address = _must_number(options, ADDRESS, "the address")
-    return Answer(address, _number(options, REJECT_REASON) or 0, _read_text(options))
+    reason = _number(options, REJECT_REASON) or 0
+    return Answer(address, reason, _read_text(options) if reason else "")
 
 
 def _connect(options: dict[int, bytes]) -> Connect:

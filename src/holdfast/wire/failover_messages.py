@@ -191,9 +191,15 @@ class Disconnect(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """A message that may be ignored (types from 128 on)."""
+    """A message that may be ignored (types from 128 on).
+
+    Attributes:
+        type: of the message.
+        data: option 29 (vendor-specific), where it has that: what two servers of ours say beyond the draft.
+    """
 
     type: int
+    data: bytes = b""
 
 
 Content = (
