@@ -41,8 +41,10 @@ def build(target: Path) -> None:
 
     sources = digest_of_sources()
     with tempfile.TemporaryDirectory(prefix="holdfast-compile-") as scratch:
-        # mypy finds the sources from here; its own settings are for the linter.
-        os.chdir(PACKAGE.parent)
+        # mypy finds the sources from here: a copy, for it takes none of site-packages.
+        ignored = shutil.ignore_patterns("__pycache__", DIRECTORY.name, f"{DIRECTORY.name}.new")
+        shutil.copytree(PACKAGE, f"{scratch}/holdfast", ignore=ignored)
+        os.chdir(scratch)
         paths = [f"{name.replace('.', '/')}.py" for name in MODULES]
         extensions = mypycify(
             ["--config-file=", f"--cache-dir={scratch}/mypy", "--ignore-missing-imports", *paths],
