@@ -317,12 +317,12 @@ class PairNetwork(Network):
 
     def make(self) -> None:
         """Make the wire and both servers; nothing runs yet."""
-        self._namespace(self._wires)
+        self.namespace(self._wires)
         ip("-n", self._wires, "link", "add", NEAR, "type", "bridge")
         ip("-n", self._wires, "link", "set", NEAR, "up")
         for index, kind in enumerate(self.kinds):
             server = KINDS[kind](self, index)
-            server.namespace = self._namespace(f"{self._prefix}{'ab'[index]}")
+            server.namespace = self.namespace(f"{self.prefix}{'ab'[index]}")
             self.ports.append(self.plug(server.namespace, NEAR, "s0", f"02:77:00:00:00:0{index + 1}"))
             ip("-n", server.namespace, "addr", "add", f"{server.address}/24", "dev", "s0")
             self.servers.append(server)
