@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from holdfast.dhcp.failover_authority import PairAuthority
+from holdfast.dhcp.failover_link import Link
+from holdfast.dhcp.lease import BACKUP, FREE, Lease
 from holdfast.sim.pair_run import simulate_pair
 
 
@@ -29,3 +32,22 @@ def test_one_seed_is_one_run() -> None:
     results = [simulate_pair(3, "dhcp-pair-tiny") for _ in range(2)]
     assert results[0] == results[1]
     assert results[0].trace_hash != simulate_pair(4, "dhcp-pair-tiny").trace_hash
+
+
+def is_found(seeds: range) -> bool:
+    return any(simulate_pair(seed).failure is not None for seed in seeds)
+
+
+def test_planted_the_partners_free_addresses_are_leased(monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_free(self: PairAuthority, lease: Lease | None) -> bool:
+        return lease is None or lease.status in (FREE, BACKUP)
+
+    monkeypatch.setattr(PairAuthority, "is_free", is_free)
+    assert is_found(range(2, 5))
+
+
+def test_planted_a_lease_ends_earlier_at_the_partner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Link, "end_from_wire", lambda self, instant: instant - 30)
+    assert is_found(range(3))
