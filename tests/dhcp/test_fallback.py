@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from dhcp.client_world import MAC, RIVAL, Level
 from holdfast.dhcp.client_outputs import AskArp, DropAddress, Output, UseAddress
-from holdfast.dhcp.fallback import CONFLICTS_MAX, Alternate, Fallback, link_local_address
+from holdfast.dhcp.fallback import Alternate, Fallback, link_local_address
 from holdfast.wire.frames import ARP_REPLY, Arp
 
 
@@ -39,14 +39,14 @@ def test_after_ten_that_were_taken_one_a_minute() -> None:
     fallback.begin(0.0)
     now = 0.0
     moments = []
-    for _ in range(CONFLICTS_MAX + 3):
+    for _ in range(13):
         before = now
         now = fallback.wake_at
         (address,) = asked(fallback.due(now)) or asked(fallback.due(fallback.wake_at))
         moments.append(now - before)
         fallback.heard(now, used(address))
-    assert max(moments[: CONFLICTS_MAX + 1]) <= 1
-    assert min(moments[CONFLICTS_MAX + 1 :]) >= 60
+    assert max(moments[:11]) <= 1
+    assert min(moments[11:]) >= 60
 
 
 def test_begun_twice_it_goes_on() -> None:
