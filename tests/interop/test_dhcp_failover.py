@@ -198,7 +198,8 @@ def test_a_partner_that_is_declared_down_comes_back(pair: Pair, make_client: Mak
     pair.reaches(pair.first, INTERRUPTED)
     # Messages have whole seconds: what was declared within two of the last lease may as well have been
     # declared before it, and the two would compare what they gave instead (POTENTIAL-CONFLICT).
-    time.sleep(3)
+    last_lease_at = time.monotonic()
+    pair.until(lambda: time.monotonic() - last_lease_at > 3)
     pair.first.order("partner-down")
     pair.reaches(pair.first, DOWN)
     if isinstance(pair.first, Ours):
