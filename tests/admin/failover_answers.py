@@ -13,7 +13,7 @@ from holdfast.drivers.failover_requests import (
     FailoverStates,
     SharedScope,
 )
-from holdfast.drivers.transport_requests import Nothing
+from holdfast.drivers.role_requests import Nothing
 from holdfast.kernel.errors import Refusal
 
 

@@ -145,3 +145,30 @@ def test_a_reserved_address_is_counted_apart() -> None:
     assert state.free_count == 9
     made.put(lease(1, b"b"))
     assert state.free_count == 8
+
+
+def test_what_is_loaded_is_as_if_it_had_been_put_in_the_order_of_its_changes() -> None:
+    """In whatever order the database has it: also which free address is next, and who ends first."""
+    luck = random.Random(7)
+    statuses = (ACTIVE, FREE, ABANDONED)
+    leases = [
+        lease(number, bytes((number,)), luck.choice(statuses), until=luck.choice((300, 700, NEVER)))._replace(
+            changed_at=luck.randrange(5)
+        )
+        for number in range(40)
+    ]
+    loaded, put = LeaseTable(), table(60)
+    loaded.load(luck.sample(leases, len(leases)))
+    loaded.follow(served(60))
+    check(loaded)
+    for each in sorted(leases, key=lambda known: (known.changed_at, known.address)):
+        put.put(each)
+    assert loaded.next_due() == put.next_due() == 300
+    for now in (300, 700):
+        assert sorted(loaded.due(now, 100)) == sorted(put.due(now, 100)) != []
+    assert loaded.next_due() is None
+    (ours,), (theirs,) = loaded.scopes, put.scopes
+    assert (ours.counts, ours.by_client) == (theirs.counts, theirs.by_client)
+    taken = [ours.pools[0].take(FREE, fresh=True) for _ in range(60)]
+    assert taken == [theirs.pools[0].take(FREE, fresh=True) for _ in range(60)]
+    assert taken[20:] != sorted(filter(None, taken[20:])), "what has been free for longest comes first"

@@ -29,7 +29,7 @@ from holdfast.drivers.dhcp_requests import (
     PoolQuestion,
     RemoveLeases,
 )
-from holdfast.drivers.transport_requests import Nothing, RequestKind
+from holdfast.drivers.role_requests import Nothing, RequestKind
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.dhcp import CommitLeases, DhcpNode
 

@@ -21,7 +21,7 @@ from holdfast.drivers.dhcp_requests import (
     RemoveLeases,
     ScopeCounts,
 )
-from holdfast.drivers.transport_requests import Nothing
+from holdfast.drivers.role_requests import Nothing
 from holdfast.kernel.errors import Refusal
 
 LEASE = LeaseState("192.0.2.7", "office", "active", "00:1a:2b:3c:4d:5e", "", "desk", 1.0, None, 2.0)

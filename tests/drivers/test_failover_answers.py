@@ -21,7 +21,7 @@ from holdfast.drivers.failover_requests import (
     SharedScope,
     SharedTold,
 )
-from holdfast.drivers.transport_requests import Nothing, RequestKind
+from holdfast.drivers.role_requests import Nothing, RequestKind
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.dhcp import DhcpNode
 from holdfast.node.failover import Command, Status

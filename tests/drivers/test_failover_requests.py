@@ -17,7 +17,7 @@ from holdfast.drivers.failover_requests import (
     SharedScope,
     SharedTold,
 )
-from holdfast.drivers.transport_requests import Nothing
+from holdfast.drivers.role_requests import Nothing
 
 STATE = FailoverState(
     "pair", True, "NORMAL", 1.0, "", None, False, None, None, 0, 0.0, "everybody", None,

@@ -14,15 +14,14 @@ from hypothesis import strategies as st
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.directory.model import Organisation
 from holdfast.drivers import transport_requests
+from holdfast.drivers.role_requests import Nothing, RequestKind
 from holdfast.drivers.transport_requests import (
     HOLD,
     LIST_QUEUES,
     RELEASE,
     REMOVE,
     SHOW_MESSAGE,
-    Nothing,
     QueueStates,
-    RequestKind,
     TransportRequests,
 )
 from holdfast.kernel.errors import Refusal, Unavailable

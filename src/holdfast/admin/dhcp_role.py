@@ -23,7 +23,7 @@ ACTIVE = "active"
 def scope_counts(context: Context) -> dict[str, ScopeCounts]:
     """How full the scopes of this server are; empty, with a warning, while the role does not answer."""
     from holdfast.drivers.dhcp_requests import COUNT_SCOPES
-    from holdfast.drivers.transport_requests import Nothing
+    from holdfast.drivers.role_requests import Nothing
 
     try:
         answer = COUNT_SCOPES.ask(context.surroundings.ask, Nothing())

@@ -40,7 +40,7 @@ def _ordering(command: str) -> Callable[[Context, Arguments], FailoverOrdered]:
 
 def _order(context: Context, arguments: Arguments, command: str) -> FailoverOrdered:
     from holdfast.drivers.failover_requests import ORDER_FAILOVER, SHOW_FAILOVER, FailoverOrder
-    from holdfast.drivers.transport_requests import Nothing
+    from holdfast.drivers.role_requests import Nothing
 
     organisation = context.organisation
     relationship = find_object(organisation, FailoverRelationship, arguments.text("name"))

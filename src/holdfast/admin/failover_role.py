@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def live_states(context: Context) -> dict[str, FailoverState]:
     """How the relationships of this server are; empty, with a warning, while the role does not answer."""
     from holdfast.drivers.failover_requests import SHOW_FAILOVER
-    from holdfast.drivers.transport_requests import Nothing
+    from holdfast.drivers.role_requests import Nothing
 
     try:
         found = SHOW_FAILOVER.ask(context.surroundings.ask, Nothing()).relationships
@@ -27,7 +27,7 @@ def live_states(context: Context) -> dict[str, FailoverState]:
 def tell_of_secret(context: Context) -> None:
     """Have the role read the shared secrets again; one that does not run reads them when it starts."""
     from holdfast.drivers.failover_requests import REREAD_SECRETS
-    from holdfast.drivers.transport_requests import Nothing
+    from holdfast.drivers.role_requests import Nothing
 
     try:
         REREAD_SECRETS.ask(context.surroundings.ask, Nothing())

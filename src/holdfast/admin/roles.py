@@ -162,7 +162,7 @@ class Roles:
 
         Args:
             role_name: for example ``transport``; of several processes the one that came last is asked.
-            verb: the request, as ``drivers.transport_requests`` has it.
+            verb: the request, as ``drivers.role_requests`` has it.
             body: what goes with it.
             timeout_s: how long it may take.
 

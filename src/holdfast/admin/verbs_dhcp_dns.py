@@ -197,7 +197,7 @@ def _status(context: Context, arguments: Arguments) -> DnsStatus:
 
 def _retry(context: Context, arguments: Arguments) -> DnsRetried:
     from holdfast.drivers.dhcp_requests import RETRY_DNS
-    from holdfast.drivers.transport_requests import Nothing
+    from holdfast.drivers.role_requests import Nothing
 
     return DnsRetried(RETRY_DNS.ask(context.surroundings.ask, Nothing()).zone_count)
 

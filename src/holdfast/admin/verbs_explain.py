@@ -160,7 +160,8 @@ def _certificate(context: Context, connector: str) -> str:
 def _pressure(context: Context, notes: list[str]) -> list[str]:
     """What back pressure does now; nothing when it does nothing."""
     from holdfast.admin.verbs_queue import effects
-    from holdfast.drivers.transport_requests import SHOW_PRESSURE, Nothing
+    from holdfast.drivers.role_requests import Nothing
+    from holdfast.drivers.transport_requests import SHOW_PRESSURE
 
     try:
         state: PressureState = SHOW_PRESSURE.ask(context.surroundings.ask, Nothing())

@@ -46,7 +46,8 @@ def _own(context: Context) -> Server | None:
 
 def _protection(context: Context, arguments: Arguments) -> ProtectionShown:
     from holdfast.drivers.protection_reader import read_kept_total
-    from holdfast.drivers.transport_requests import SHOW_PROTECTION, Nothing
+    from holdfast.drivers.role_requests import Nothing
+    from holdfast.drivers.transport_requests import SHOW_PROTECTION
 
     home = context.surroundings.home
     kept = read_kept_total(
@@ -208,7 +209,8 @@ def _stored_queues(stored: StoredProtection) -> list[ShadowQueueRow]:
 
 
 def _declare_lost(context: Context, arguments: Arguments) -> DeclaredLost:
-    from holdfast.drivers.transport_requests import DECLARE_LOST, SHOW_PROTECTION, Name, Nothing
+    from holdfast.drivers.role_requests import Nothing
+    from holdfast.drivers.transport_requests import DECLARE_LOST, SHOW_PROTECTION, Name
 
     name = arguments.text("name")
     own = _own(context)

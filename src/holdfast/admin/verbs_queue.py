@@ -40,7 +40,8 @@ _HOST_AND_PORT = re.compile(r"(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(
 
 
 def _list(context: Context, arguments: Arguments) -> QueueList:
-    from holdfast.drivers.transport_requests import LIST_QUEUES, SHOW_PROTECTION, Nothing
+    from holdfast.drivers.role_requests import Nothing
+    from holdfast.drivers.transport_requests import LIST_QUEUES, SHOW_PROTECTION
 
     ask = context.surroundings.ask
     try:
@@ -301,7 +302,8 @@ def _done(word: str, done: Done) -> QueueDone:
 
 
 def _pressure(context: Context, arguments: Arguments) -> PressureShown:
-    from holdfast.drivers.transport_requests import SHOW_PRESSURE, Nothing
+    from holdfast.drivers.role_requests import Nothing
+    from holdfast.drivers.transport_requests import SHOW_PRESSURE
     from holdfast.transport.back_pressure import unit_of
 
     state = SHOW_PRESSURE.ask(context.surroundings.ask, Nothing())

@@ -20,7 +20,8 @@ STALLED_COUNT = 30  # questions in a row, of about a second each, whose answer w
 
 def _show(context: Context, arguments: Arguments) -> SafetyNetShown:
     from holdfast.drivers.protection_reader import read_kept_total
-    from holdfast.drivers.transport_requests import LIST_RESUBMISSIONS, Nothing
+    from holdfast.drivers.role_requests import Nothing
+    from holdfast.drivers.transport_requests import LIST_RESUBMISSIONS
 
     kept = read_kept_total(
         context.surroundings.home,

@@ -95,12 +95,8 @@ def _status(context: Context, arguments: Arguments) -> Status:
 
 def _queues(context: Context, roles: list[RoleState]) -> tuple[int | None, int | None, str]:
     """What waits: messages, queues that cannot send now, and back pressure; unknown while nobody tells."""
-    from holdfast.drivers.transport_requests import (
-        LIST_QUEUES,
-        SHOW_PRESSURE,
-        TRANSPORT,
-        Nothing,
-    )
+    from holdfast.drivers.role_requests import TRANSPORT, Nothing
+    from holdfast.drivers.transport_requests import LIST_QUEUES, SHOW_PRESSURE
 
     # Who did not answer a moment ago is not asked again: status is quick.
     if not any(each.role == TRANSPORT and each.state.get("state") != DOES_NOT_ANSWER for each in roles):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from holdfast.dhcp.moving import MovedLease
-from holdfast.drivers.transport_requests import Nothing, RequestKind
+from holdfast.drivers.role_requests import Nothing, RequestKind
 
 DHCP = "dhcp"
 # An answer fits into a frame of the management socket with room to spare.

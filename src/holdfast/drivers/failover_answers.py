@@ -17,7 +17,7 @@ from holdfast.drivers.failover_requests import (
     SharedScope,
     SharedTold,
 )
-from holdfast.drivers.transport_requests import Nothing
+from holdfast.drivers.role_requests import Nothing
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.dhcp import DhcpNode
 from holdfast.node.failover import Command, Status

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from holdfast.drivers.dhcp_requests import DHCP
-from holdfast.drivers.transport_requests import Nothing, RequestKind
+from holdfast.drivers.role_requests import Nothing, RequestKind
 
 
 class SharedScope(msgspec.Struct, frozen=True):

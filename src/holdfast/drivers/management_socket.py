@@ -144,7 +144,7 @@ class ReportWanted(Message, frozen=True):
 class RoleRequest(Message, frozen=True):
     """A role is asked to do or tell something; answered by ``RoleAnswer`` or ``RoleRefused``.
 
-    ``verb`` names it, ``body`` is MessagePack of the verb's own structure (``drivers.transport_requests``).
+    ``verb`` names it, ``body`` is MessagePack of the verb's own structure (``drivers.role_requests``).
     """
 
     number: int

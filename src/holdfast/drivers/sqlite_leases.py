@@ -14,8 +14,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 from holdfast.dhcp.failover_record import Record
 from holdfast.dhcp.lease import Lease
@@ -67,6 +69,8 @@ SCHEMA = Schema(
 _LOG_READY_BYTES = 16 << 20
 _PUT = "INSERT OR REPLACE INTO lease VALUES "
 _PUT_RECORD = "INSERT OR REPLACE INTO failover VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# ``Lease._make`` takes 1.5 us more, and a start makes a hundred thousand.
+_new_lease = cast("Callable[[object], Lease]", partial(tuple.__new__, Lease))
 _MARK = "INSERT OR REPLACE INTO mark VALUES (1, ?, ?, ?, ?)"
 
 
@@ -114,8 +118,8 @@ class LeaseStore:
             Unavailable: the database is damaged or cannot be read.
         """
         with translated(self._path, SCHEMA):
-            rows = self._connection.execute("SELECT * FROM lease").fetchall()
-        leases = list(map(Lease._make, rows))
+            # Row by row: a second list of all of them would be memory that never comes back.
+            leases = list(map(_new_lease, self._connection.execute("SELECT * FROM lease")))
         for lease in leases:
             if not (isinstance(lease.hardware, bytes) and isinstance(lease.expires_at, int)):
                 raise damaged(self._path, SCHEMA, f"lease of address {lease.address}")

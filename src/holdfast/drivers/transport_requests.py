@@ -1,20 +1,19 @@
 """The requests that management makes of the transport role, typed on both sides.
 
-Each is a ``RequestKind``: its name, what is asked and what is answered, both as
-MessagePack. ``TransportRequests`` does them in the transport process; a verb of
-the catalogue asks with ``RequestKind.ask``.
+Each is a ``RequestKind`` (``drivers.role_requests``). ``TransportRequests`` does
+them in the transport process; a verb of the catalogue asks with ``RequestKind.ask``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from holdfast.drivers import clock
+from holdfast.drivers.role_requests import Nothing, RequestKind
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.administration import QueueTarget, ShownQueue
 from holdfast.node.hop_description import HopDescription
@@ -28,61 +27,12 @@ from holdfast.transport.queue_report import QueueState, WaitingMessage
 if TYPE_CHECKING:
     from holdfast.node.transport import TransportNode  # management asks without having a node
 
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
-AskRole = Callable[[str, str, bytes], bytes]
-
-TRANSPORT = "transport"
 DURABLE_TIMEOUT_S = 10.0
 DURABLE_POLL_S = 0.01
 FOLLOW_S = 1.0
 FOLLOW_POLL_S = 0.05
 HOP_TIMEOUT_S = 15.0  # a resolver that does not answer is given up before
 HOP_POLL_S = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class RequestKind(Generic[Question, Answer]):
-    """One kind of request.
-
-    Attributes:
-        name: as it travels.
-        question: the type of what is asked.
-        answer: the type of what is answered.
-        role: the role that does it.
-    """
-
-    name: str
-    question: type[Question]
-    answer: type[Answer]
-    role: str = TRANSPORT
-
-    def ask(self, ask_role: AskRole, question: Question) -> Answer:
-        """Ask the role; blocks.
-
-        Raises:
-            Refusal: what is asked is wrong, or the role runs another version.
-            Unavailable: the role does not run, or does not answer.
-        """
-        body = ask_role(self.role, self.name, msgspec.msgpack.encode(question))
-        try:
-            return msgspec.msgpack.decode(body, type=self.answer)
-        except msgspec.MsgspecError:
-            raise Refusal(
-                f"the {self.role} role answers in a way that management does not know; it runs another "
-                "version: restart the server"
-            ) from None
-
-    def read(self, body: bytes) -> Question:
-        """Read what is asked.
-
-        Raises:
-            Refusal: it is not what this kind asks.
-        """
-        try:
-            return msgspec.msgpack.decode(body, type=self.question)
-        except msgspec.MsgspecError as error:
-            raise Refusal(f'not a request "{self.name}": {error}') from None
 
 
 class Hop(msgspec.Struct, frozen=True):
@@ -97,10 +47,6 @@ class HopAnswer(msgspec.Struct, frozen=True):
     """Where its mail would go now; None when nothing leads there."""
 
     hop: HopDescription | None
-
-
-class Nothing(msgspec.Struct, frozen=True):
-    """Nothing more is to be said."""
 
 
 class Name(msgspec.Struct, frozen=True):
