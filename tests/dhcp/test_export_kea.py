@@ -38,6 +38,15 @@ def test_what_came_from_kea_goes_back_as_it_was() -> None:
     assert [each.what for each in there_and_back.back] == ["lease-database"]
 
 
+def test_no_list_is_empty_but_that_of_an_empty_server() -> None:
+    """Kea 2.2 does not read ``"client-classes": []``."""
+    bare = replace(EMPTY, dhcp_servers=(DhcpServer("dhcp1"),), scopes=(OFFICE,))
+    inside: Any = kea_configuration(Departure(bare, bare.dhcp_server("dhcp1"), bare.scopes))["Dhcp4"]
+    assert [name for name, value in inside.items() if not value and isinstance(value, list)] == []
+    assert [each["subnet"] for each in inside["subnet4"]] == ["192.0.2.0/24"]
+    assert trip(bare, "kea").out == []
+
+
 def test_leases_go_out_and_come_back() -> None:
     leases = [
         MovedLease(
@@ -144,7 +153,7 @@ def test_what_kea_has_no_word_for_is_noted() -> None:
         },
     ]
     assert inside["option-data"] == [{"code": 15, "csv-format": False, "data": "612c62"}]
-    assert inside["option-def"] == []
+    assert "option-def" not in inside
     office, bare = inside["subnet4"]
     assert office["pools"] == [
         {"pool": "192.0.2.10 - 192.0.2.19"},

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from dhcp.moving_samples import EMPTY
 from dhcp.round_trips import NOW, SAMPLES, arrived, trip
 from holdfast.dhcp.moving import LeaseState, MovedLease
+from holdfast.directory.dhcp import DhcpServer, Scope
+from holdfast.directory.model import Organisation
+from holdfast.kernel.iprange import parse_ip_range
 
 DHCPD, KEA = shutil.which("dhcpd"), shutil.which("kea-dhcp4")
 pytestmark = [
@@ -43,9 +47,19 @@ def run(*command: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
+def organisation_of(sample: str) -> Organisation:
+    """What one of the samples became; ``bare`` is a scope and nothing else."""
+    if sample != "bare":
+        return arrived(sample)
+    subnet, pool = parse_ip_range("192.0.2.0/24"), parse_ip_range("192.0.2.100-192.0.2.199")
+    return replace(
+        EMPTY, dhcp_servers=(DhcpServer("dhcp1"),), scopes=(Scope("office", subnet, "dhcp1", pool),)
+    )
+
+
+@pytest.mark.parametrize("sample", [*SAMPLES, "bare"])
 def test_dhcpd_reads_configuration_and_leases(sample: str, tmp_path: Path) -> None:
-    text, leases = trip(arrived(sample), "isc", LEASES).files
+    text, leases = trip(organisation_of(sample), "isc", LEASES).files
     (tmp_path / "dhcpd.conf").write_bytes(text)
     (tmp_path / "dhcpd.leases").write_bytes(leases)
     assert DHCPD is not None
@@ -53,9 +67,9 @@ def test_dhcpd_reads_configuration_and_leases(sample: str, tmp_path: Path) -> No
     assert "line" not in said, said
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("sample", [*SAMPLES, "bare"])
 def test_kea_reads_the_configuration(sample: str, tmp_path: Path) -> None:
-    organisation = arrived(sample)
+    organisation = organisation_of(sample)
     # Kea looks whether the interfaces are there.
     servers = tuple(replace(each, interfaces=()) for each in organisation.dhcp_servers)
     text, _ = trip(replace(organisation, dhcp_servers=servers), "kea").files

@@ -83,7 +83,8 @@ def kea_configuration(departure: Departure) -> Json:
         {"name": name, "subnet4": subnets} for name, subnets in networks.items() if name
     ]
     inside["subnet4"] = networks.get("", [])
-    return {"Dhcp4": inside}
+    # Kea 2.2 calls a list of classes without a class a syntax error.
+    return {"Dhcp4": {name: value for name, value in inside.items() if value != []}}
 
 
 def _note_server(departure: Departure) -> None:
