@@ -47,6 +47,25 @@ def test_a_reservation_goes_before_what_the_client_has_and_wants() -> None:
     assert world.say(client.discover({50: b"\x0a\0\0\x0a"}))[0].address == "10.0.0.50"
 
 
+def test_a_reservation_by_mac_is_for_the_machine_whatever_it_calls_itself() -> None:
+    declared = organisation(reservations=(reservation("10.0.0.50", "02:00:00:00:00:07"),))
+    world = World(declared)
+    boot_rom, system = Client(7, client_id=b"\0rom"), Client(7, client_id=b"\xffsystem")
+    assert boot_rom.gets(world) == "10.0.0.50"
+    assert system.gets(world) == "10.0.0.50"
+    assert boot_rom.gets(world) == "10.0.0.50"
+    assert Client(8, client_id=b"\0rom").gets(world) == "10.0.0.10", "another machine with that identifier"
+
+
+def test_who_sends_no_mac_is_not_the_machine_of_another_who_sends_none() -> None:
+    world = World(organisation(reservations=(reservation("10.0.0.50", client_id="ff:00:01:02"),)))
+    one, another = Client(0, client_id=b"\xff\x00\x01\x02"), Client(0, client_id=b"\xff\x00\x01\x03")
+    one.mac = another.mac = b""
+    assert one.gets(world) == "10.0.0.50"
+    world.follow(organisation(reservations=(reservation("10.0.0.50", client_id="ff:00:01:03"),)))
+    assert another.gets(world) == "10.0.0.10"
+
+
 def test_a_reservation_by_identifier() -> None:
     declared = organisation(reservations=(reservation("10.0.0.50", client_id="ff:00:01:02"),))
     assert Client(7, client_id=b"\xff\x00\x01\x02").gets(World(declared)) == "10.0.0.50"

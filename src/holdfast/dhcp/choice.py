@@ -120,11 +120,18 @@ class Chooser:
         return None
 
     def holder(self, choice: Choice, asking: Asking) -> Lease | None:
-        """Who else has a reserved address; None when the client can have it."""
+        """Who else has a reserved address; None when the client can have it.
+
+        A machine is one client to its reservation, whatever it calls itself: its boot ROM has another
+        identifier than the system that it loads.
+        """
         lease = self._leases.get(choice.address)
         if lease is None or lease.status in (FREE, BACKUP):
             return None
-        if lease.status != ABANDONED and lease.key in (asking.key, asking.hardware):
+        if lease.status != ABANDONED and (
+            lease.key in (asking.key, asking.hardware)
+            or (lease.hardware == asking.hardware and len(lease.hardware) > 1)
+        ):
             return None
         return lease
 
