@@ -41,11 +41,11 @@ def test_each_comes_whole_in_order_and_says_its_way(here: socket.socket, there: 
         there.sendto(each, here.getsockname())
     many = room()
     found = many.receive(here.fileno())
-    assert [data for data, _ in found] == sent[:4]
-    assert [data for data, _ in many.receive(here.fileno())] == sent[4:]
+    assert [data for _, data in found] == sent[:4]
+    assert [data for _, data in many.receive(here.fileno())] == sent[4:]
     with pytest.raises(BlockingIOError):
         many.receive(here.fileno())
-    ways = {way for _, way in found}
+    ways = {way for way, _ in found}
     assert len(ways) == 1  # nothing of an earlier datagram is in it
     port, source = struct.unpack_from("!2xH4s", ways.pop())
     assert (source, port) == (b"\x7f\0\0\2", there.getsockname()[1])
@@ -54,7 +54,7 @@ def test_each_comes_whole_in_order_and_says_its_way(here: socket.socket, there: 
 def test_what_is_longer_is_cut(here: socket.socket, there: socket.socket) -> None:
     there.sendto(b"y" * 101, here.getsockname())
     there.sendto(b"next", here.getsockname())
-    assert [data for data, _ in room().receive(here.fileno())] == [b"y" * 100, b"next"]
+    assert [data for _, data in room().receive(here.fileno())] == [b"y" * 100, b"next"]
 
 
 def test_one_that_does_not_say_its_way_is_left_out(here: socket.socket, there: socket.socket) -> None:

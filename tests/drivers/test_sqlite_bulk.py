@@ -25,6 +25,20 @@ def test_every_row_is_put_in_once_and_taken_out(table: sqlite3.Connection, count
     assert table.execute("SELECT number FROM t").fetchall() == [(1,)][: count - 1]
 
 
+@pytest.mark.parametrize("odd", [(), (0,), (40,), (63,), tuple(range(64))])
+def test_rows_that_end_as_usual_and_others_are_put_in_as_they_are(
+    table: sqlite3.Connection, odd: tuple[int, ...]
+) -> None:
+    rows = [(number, b"odd" if number in odd else b"", 0.5) for number in range(64)]
+    said: list[str] = []
+    table.set_trace_callback(said.append)
+    insert_rows(table, "INSERT INTO t VALUES ", rows, (b"", 0.5), "zeroblob(0),0.5")
+    table.set_trace_callback(None)
+    assert table.execute("SELECT * FROM t ORDER BY number").fetchall() == rows
+    groups = {number // 32 for number in odd}
+    assert ["zeroblob" in each for each in said] == [number not in groups for number in range(2)]
+
+
 def test_a_key_that_is_not_there_does_no_harm(table: sqlite3.Connection) -> None:
     insert_rows(table, "INSERT INTO t VALUES ", [(1, None, 0.0)])
     delete_rows(table, "DELETE FROM t WHERE number IN", [7, 8, 9])

@@ -103,14 +103,15 @@ def line_of(record: Record, date: str, time: str) -> str:
     event_id, address, host_name, hardware, xid, vendor_class, user_class, relay, detail, dns_error = record
     name = _shown(host_name) if host_name else detail
     dotted = f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}" if address else ""
+    number = int.from_bytes(xid, "big") if xid else 0
+    mac = hardware.hex()[2:].upper()
+    what = f"{event_id},{date},{time},{DESCRIPTIONS.get(event_id, '')},{dotted},{name},{mac},,{number},0,,,,"
+    if not (vendor_class or user_class or relay or dns_error):
+        return what + ",,,,,0"
     classes = ",,,"
     if vendor_class or user_class:
         classes = f"{_hex(vendor_class)},{_shown(vendor_class)},{_hex(user_class)},{_shown(user_class)}"
-    number = int.from_bytes(xid, "big") if xid else 0
-    return (
-        f"{event_id},{date},{time},{DESCRIPTIONS.get(event_id, '')},{dotted},{name},"
-        f"{hardware[1:].hex().upper()},,{number},0,,,,{classes},{_hex(relay)},{dns_error}"
-    )
+    return f"{what}{classes},{_hex(relay)},{dns_error}"
 
 
 def _hex(value: bytes) -> str:

@@ -16,7 +16,8 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 _NAME_BYTES = 16  # struct sockaddr_in
 _ALIGNED = 16
@@ -64,7 +65,9 @@ class ManyDatagrams:
         self._slot_bytes = self._way_bytes + -(-bytes_max // _ALIGNED) * _ALIGNED
         memory = bytearray(count * self._slot_bytes)
         base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-        self._memory = memoryview(memory)
+        self._memory = memory
+        # By the size of the data: what cuts a slot into way and data with one call. Sizes are few.
+        self._cuts: dict[int, Callable[[bytearray, int], tuple[bytes, bytes]]] = {}
         self._pieces = (_Piece * count)()
         headers = (_Header * count)()
         for at in range(count):
@@ -90,15 +93,15 @@ class ManyDatagrams:
         """Take what waits, as much as there is room for, without blocking.
 
         Returns:
-            Of each its data, and by which way it came: the sender's address and
-            the ancillary data, as ``struct sockaddr_in`` and ``struct cmsghdr``.
+            Of each by which way it came: the sender's address and the ancillary
+            data, as ``struct sockaddr_in`` and ``struct cmsghdr``; and its data.
 
         Raises:
             BlockingIOError: nothing waits.
             OSError: what the socket has to say.
         """
         memory, sizes, ancillary_sizes = self._memory, self._sizes, self._ancillary_sizes
-        way_bytes, slot_bytes, ancillary_bytes = self._way_bytes, self._slot_bytes, self._ancillary_bytes
+        slot_bytes, ancillary_bytes, cuts = self._slot_bytes, self._ancillary_bytes, self._cuts
         self._headers[:] = self._fresh
         count = self._receive(descriptor, self._address, self._count, socket.MSG_DONTWAIT, None)
         if count < 0:
@@ -109,10 +112,14 @@ class ManyDatagrams:
         for at in range(count):
             # A slot without ancillary data still has that of an earlier datagram.
             if ancillary_sizes[at] == ancillary_bytes:
-                data_at = start + way_bytes
-                data = memory[data_at : data_at + sizes[at]].tobytes()
-                found.append((data, memory[start:data_at].tobytes()))
+                size = sizes[at]
+                found.append((cuts.get(size) or self._cut(size))(memory, start))
             start += slot_bytes
+        return found
+
+    def _cut(self, size: int) -> Callable[[bytearray, int], tuple[bytes, bytes]]:
+        cut = struct.Struct(f"{self._way_bytes}s{size}s").unpack_from
+        found = self._cuts[size] = cast("Callable[[bytearray, int], tuple[bytes, bytes]]", cut)
         return found
 
 

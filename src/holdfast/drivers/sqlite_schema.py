@@ -182,7 +182,7 @@ def damaged(path: Path, schema: Schema, detail: str) -> Unavailable:
 
 # Bytes are bound as they are. While ``sqlite3`` knows no adapter of theirs, it looks for one in three places
 # for each value: a third of what an insertion costs (docs/decisions/0021).
-sqlite3.register_adapter(bytes, bytes)
+sqlite3.register_adapter(bytes, bytes.__bytes__)
 
 
 def _connect(path: Path, schema: Schema, mode: str) -> sqlite3.Connection:
