@@ -31,7 +31,7 @@ lint: $(VENV)/.dev-ready
 interop: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -m interop $(PYTEST_ARGS)
 
-bench-mail: $(VENV)/.dev-ready
+bench-mail: compiled
 	$(BIN)/python benchmarks/relay.py
 
 bench-shadow: $(VENV)/.dev-ready
@@ -67,7 +67,10 @@ compiled: $(VENV)/.dev-ready
 test-compiled: compiled
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not interop" --compiled $(COMPILED_TESTS) $(PYTEST_ARGS)
 COMPILED_TESTS := tests/wire/test_dhcp4.py tests/dhcp tests/node/test_dhcp.py $(wildcard tests/drivers/test_dhcp_*.py \
-	tests/drivers/test_audit_log.py tests/sim/test_dhcp_*.py tests/daemons/test_dhcp*.py tests/crash/test_crash_dhcp.py)
+	tests/drivers/test_audit_log.py tests/sim/test_dhcp_*.py tests/daemons/test_dhcp*.py tests/crash/test_crash_dhcp.py \
+	tests/wire/test_smtp*.py tests/wire/test_headers.py tests/wire/test_line_ends.py tests/node/test_outbound*.py \
+	tests/node/test_shadow*.py tests/node/test_transport*.py tests/drivers/test_tcp.py tests/drivers/test_outbound*.py \
+	tests/crash/test_crash_relay.py) tests/transport
 
 reference: $(VENV)/.dev-ready
 	$(BIN)/python -m holdfast.admin.reference docs/reference

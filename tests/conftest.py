@@ -21,19 +21,24 @@ import pytest
 READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
 PATIENCE_S = 120
+COMPILED = "HOLDFAST_TEST_COMPILED"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--crashes", type=int, default=6, help="how many kill -9 the crash test does")
     parser.addoption("--compiled", action="store_true", help="of what was compiled, test that")
     parser.addoption("--crash-seed", type=int, default=None, help="repeat the kills of an earlier crash test")
+    _test_compiled()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--compiled"):
+def _test_compiled() -> None:
+    """Have all tests import what was compiled: before another conftest imports the plain modules."""
+    if "--compiled" in sys.argv:
+        os.environ[COMPILED] = "1"  # for the processes of xdist, too
+    if COMPILED in os.environ:
         from holdfast.drivers.compiled import prefer_compiled
 
-        if reason := prefer_compiled("holdfast.drivers.dhcp_runner"):
+        if reason := prefer_compiled("holdfast.drivers.dhcp_runner", "holdfast.node.transport"):
             raise pytest.UsageError(f"compiled code cannot be tested: {reason}")
 
 

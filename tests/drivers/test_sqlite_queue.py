@@ -150,13 +150,7 @@ def test_what_was_told_is_there_after_a_kill(home: Path) -> None:
     database, recovered = open_queue(after)
     assert [each.number for each in recovered.messages] == [2, 3]
     assert recovered.messages[0].recipients == ("b@example.test",)
-    assert recovered.messages[1] == QueuedMessage(
-        **{
-            **{name: getattr(message(3, b"third"), name) for name in QueuedMessage.__slots__},
-            "data": None,
-            "fingerprint": b"",
-        }
-    )
+    assert recovered.messages[1] == replace(message(3, b"third"), data=None, fingerprint=b"")
     assert recovered.next_number >= 4  # some were reserved
     assert set(recovered.uncertain.values()) == {"message-1", "message-2", "message-3"}
     assert (after / "queue.sqlite").stat().st_mode & 0o777 == 0o600

@@ -192,23 +192,31 @@ def test_connections_that_take_leave_are_dropped_one_by_one_and_not_kept(
         connections = Connections(node, lambda: None, lambda _: ssl.create_default_context())
         dropped: list[str] = []
 
-        class Leaving(tcp.Stream):
+        class Leaving(asyncio.Transport):
             def __init__(self, name: str) -> None:
-                super().__init__(connections)
+                super().__init__()
                 self.name = name
+
+            def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+                pass
 
             def abort(self) -> None:
                 dropped.append(self.name)
                 if self.name == "third":
                     done.set()
 
+        def stream(name: str) -> tcp.Stream:
+            made = tcp.Stream(connections)
+            made._take(Leaving(name))
+            return made
+
         done = asyncio.Event()
-        first, second = Leaving("first"), Leaving("second")
+        first, second = stream("first"), stream("second")
         connections.leaves(first)
         connections.leaves(second)
         connections.left(second)
         await asyncio.sleep(0)
-        connections.leaves(Leaving("third"))
+        connections.leaves(stream("third"))
         async with asyncio.timeout(60):
             await done.wait()
         assert dropped == ["first", "third"]

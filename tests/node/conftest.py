@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -162,8 +163,7 @@ class World:
             elif isinstance(write, FinishRecipients):
                 message = self.disk.pop(write.number)
                 if write.remaining:
-                    fields = {name: getattr(message, name) for name in QueuedMessage.__slots__}
-                    self.disk[write.number] = QueuedMessage(**{**fields, "recipients": write.remaining})
+                    self.disk[write.number] = replace(message, recipients=write.remaining)
 
     def fail_commit(self) -> None:
         commits, self.commits = self.commits, []
@@ -242,10 +242,7 @@ class World:
 
     def recovered(self, *, clean: bool) -> RecoveredQueue:
         """What a new life of the process finds on the disk."""
-        fields = [
-            {name: getattr(each, name) for name in QueuedMessage.__slots__} for each in self.disk.values()
-        ]
-        messages = tuple(QueuedMessage(**{**each, "data": None}) for each in fields)
+        messages = tuple(replace(each, data=None) for each in self.disk.values())
         known = {each.fingerprint: each.network_message_id for each in self.added}
         return RecoveredQueue(messages, max(self.data, default=0) + 1, {} if clean else known)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
@@ -37,8 +38,7 @@ def message(
 ) -> MessageReceived:
     header = HeaderBlock(data.partition(b"\r\n\r\n")[0] + b"\r\n")
     received = MessageReceived("s@x", ("a@y",), data, "client", "ESMTP", None, header)
-    fields = {name: getattr(received, name) for name in MessageReceived.__slots__}
-    return MessageReceived(**{**fields, **changes})
+    return replace(received, **changes)
 
 
 def take(

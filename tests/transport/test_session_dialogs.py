@@ -36,6 +36,8 @@ PASSWORDS = {
 }
 KNOWN = {"user@testserver", "alice@example.test", "bob@example.test", "postmaster@mx.example.test"}
 
+SWITCHES = {"require_tls"}
+
 needs_conformance = pytest.mark.skipif(not CONFORMANCE.is_dir(), reason=f"{CONFORMANCE} is missing")
 
 
@@ -134,7 +136,7 @@ class DialogRun:
     def opened(self) -> Conversation:
         if self.conversation is None:
             limits = {
-                name: int(number)
+                name: bool(int(number)) if name in SWITCHES else int(number)
                 for name, equals, number in (each.partition("=") for each in self.options)
                 if equals
             }

@@ -8,8 +8,15 @@ import random
 import sys
 from dataclasses import replace
 
-from holdfast.daemons.door import Door, own_certificate
 from holdfast.daemons.role import EXIT_CANNOT_SERVE, RoleProcess, run_role
+from holdfast.drivers.compiled import prefer_compiled
+
+# Before the rooms are imported. A test that imports this module gets the plain ones.
+PLAIN_BECAUSE = "this is no process of its own"
+if __name__ == "__main__":
+    PLAIN_BECAUSE = prefer_compiled("holdfast.node.transport")
+
+from holdfast.daemons.door import Door, own_certificate
 from holdfast.directory.model import Organisation, Server, TlsMode
 from holdfast.drivers import clock
 from holdfast.drivers.events import QUEUE_WRITER_ENDED
@@ -27,6 +34,7 @@ from holdfast.node.ports import Peer
 from holdfast.node.transport import TransportNode
 from holdfast.transport import sts_policies, tls_report
 from holdfast.transport.admission import Doors
+from holdfast.transport.events import PLAIN_PYTHON
 
 # New objects until the youngest are looked through for cycles; messages make few (docs/decisions/0009).
 GARBAGE_THRESHOLD = 20_000
@@ -86,6 +94,8 @@ async def serve(process: RoleProcess) -> int:
         process.log.write(happened(QUEUE_WRITER_ENDED, reason=reason))
         os._exit(EXIT_CANNOT_SERVE)
 
+    if PLAIN_BECAUSE:
+        process.log.write(happened(PLAIN_PYTHON, reason=PLAIN_BECAUSE))
     writer.ended = ended
     writer.attend()
     node.restore_policies(clock.steady(), read_kept(process.home, sts_policies.FILES))

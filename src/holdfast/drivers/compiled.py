@@ -30,7 +30,7 @@ PACKAGE = Path(__file__).parent.parent
 DIRECTORY = PACKAGE / "compiled"
 LIST = "compiled.json"
 # What an exchange of DHCP goes through, message by message.
-MODULES = (
+DHCP = (
     "holdfast.wire.dhcp4",
     "holdfast.dhcp.authority",
     "holdfast.dhcp.choice",
@@ -52,8 +52,41 @@ MODULES = (
     "holdfast.drivers.dhcp_sockets",
     "holdfast.drivers.sqlite_bulk",
 )
+# What a message of mail goes through. A class that another one derives from brings it along.
+MAIL = (
+    "holdfast.wire.headers",
+    "holdfast.wire.line_ends",
+    "holdfast.wire.smtp",
+    "holdfast.wire.smtp_parameters",
+    "holdfast.wire.smtp_reply",
+    "holdfast.transport.delivery",
+    "holdfast.transport.intake",
+    "holdfast.transport.mailbox_lanes",
+    "holdfast.transport.outbound",
+    "holdfast.transport.outbound_envelope",
+    "holdfast.transport.outbound_queue",
+    "holdfast.transport.outbound_session",
+    "holdfast.transport.outbound_words",
+    "holdfast.transport.outcomes",
+    "holdfast.transport.queue",
+    "holdfast.transport.session",
+    "holdfast.transport.session_chunks",
+    "holdfast.transport.session_data",
+    "holdfast.transport.session_reading",
+    "holdfast.transport.session_terms",
+    "holdfast.transport.tracking",
+    "holdfast.node.outbound",
+    "holdfast.node.own_writes",
+    "holdfast.node.smtp_doors",
+    "holdfast.node.transport",
+    "holdfast.drivers.outbound",
+    "holdfast.drivers.tcp",
+)
+# What is compiled together.
+GROUPS = {"dhcp": DHCP, "mail": MAIL}
+MODULES = (*DHCP, *MAIL)
 # Constants and layouts of what these import are compiled in.
-_ROOMS = ("kernel", "wire", "directory", "dhcp", "drivers")
+_ROOMS = ("kernel", "wire", "directory", "dhcp", "transport", "node", "drivers")
 PLAIN = "HOLDFAST_PLAIN_PYTHON"  # set to anything: compiled code is left alone
 
 
@@ -80,11 +113,11 @@ class _CompiledModules(MetaPathFinder):
         return None if file is None else importlib.util.spec_from_file_location(fullname, file)
 
 
-def prefer_compiled(first: str, directory: Path = DIRECTORY, package: Path = PACKAGE) -> str:
+def prefer_compiled(*first: str, directory: Path = DIRECTORY, package: Path = PACKAGE) -> str:
     """Have the imports that follow take compiled modules.
 
     Args:
-        first: a module that needs them, which is imported; if that fails, plain Python is gone back to.
+        first: modules that need them, which are imported; if that fails, plain Python is gone back to.
         directory: where they are.
         package: what they were made from.
 
@@ -116,7 +149,8 @@ def prefer_compiled(first: str, directory: Path = DIRECTORY, package: Path = PAC
     finder = _CompiledModules(files)
     sys.meta_path.insert(0, finder)
     try:
-        importlib.import_module(first)
+        for name in first:
+            importlib.import_module(name)
     except Exception as error:  # noqa: BLE001 - whatever it is, plain Python serves
         sys.meta_path.remove(finder)
         for name in set(sys.modules) - before:

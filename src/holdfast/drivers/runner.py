@@ -38,6 +38,7 @@ from holdfast.node.ports import (
     ReadKept,
     ReadQueued,
     Resolve,
+    Send,
 )
 from holdfast.transport.kept import KeptFile
 from holdfast.wire import store
@@ -143,6 +144,8 @@ class NodeRunner(Generic[Output]):
     def perform(self, output: Output) -> None:
         """Do one thing that the node wants done."""
         match output:
+            case Send():  # of all outputs of a message three in four
+                self.connections.perform(output)
             case CallStore():
                 link = self._links.get(output.database)
                 if link is not None:

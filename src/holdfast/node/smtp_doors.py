@@ -75,6 +75,10 @@ def _no_links(now: float, connection_id: ConnectionId, hello: Hello, certified: 
     raise Refusal("there are no shadow copies here", code=502, status="5.5.1")
 
 
+def _nothing_begun(now: float, connection_id: ConnectionId, data: bytes) -> None:
+    """Nobody takes a connection over."""
+
+
 class _Connection:
     """One client connection, and the judge of its session.
 
@@ -179,7 +183,7 @@ class SmtpDoors:
         self.refuse_mail: Callable[[ClientKind], Refusal | None] | None = None
         self.before_commit: BeforeCommit | None = None
         self.link_wanted: LinkWanted = _no_links
-        self.link_begun: Callable[[float, ConnectionId, bytes], None] = lambda *_: None
+        self.link_begun: Callable[[float, ConnectionId, bytes], None] = _nothing_begun
         self.rate = MessageRate()
         self._intake = intake
         self._fqdn = "localhost"

@@ -209,3 +209,11 @@ BALANCER_SILENT = declare(
     "(`send-proxy` or `send-proxy-v2`), or take the address out of `proxy_from`. This is said at most once a "
     "minute.",
 )
+PLAIN_PYTHON = declare(
+    "TRN-0303",
+    Severity.INFO,
+    "messages are taken and handed on by plain Python and not by compiled code: {reason}",
+    "Everything works, with fewer messages a second; a server of a few thousand mailboxes does not notice. "
+    "`make compiled`, or `python packaging/compile.py` with the Python that runs Holdfast, compiles it (it "
+    "needs a C compiler); it takes effect at the next start of the role.",
+)

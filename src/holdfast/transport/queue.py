@@ -17,7 +17,7 @@ import enum
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from holdfast.kernel.ids import NetworkMessageId
 from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions
@@ -158,7 +158,7 @@ class SettleAnswers:
     """Record that senders have read their 250; ``fingerprints`` are no longer uncertain after a crash."""
 
     fingerprints: tuple[bytes, ...]
-    tracking: ClassVar[str] = ""  # every write says which lines go with it; with this one none
+    tracking: str = ""  # every write says which lines go with it; with this one none
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class HoldQueue:
 
     key: str
     held: bool
-    tracking: ClassVar[str] = ""
+    tracking: str = ""
 
 
 QueueWrite = AddMessage | FinishRecipients | TrackOnly | SettleAnswers | MarkMessage | HoldQueue | ShadowWrite

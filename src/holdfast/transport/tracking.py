@@ -37,9 +37,11 @@ VALUE_CHARACTERS_MAX = 1000  # of a value that a peer chose; recipients are boun
 LINE_CHARACTERS_MAX = 4 << 20
 LINE_RECIPIENT_COUNT_MAX = 1000  # the members of a large group go over several lines
 
-_UNSAFE = re.compile(r'[",\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
+# Written by number: no C compiler takes half of a pair as text (docs/decisions/0024).
+_SURROGATES = f"{chr(0xD800)}-{chr(0xDFFF)}"
+_UNSAFE = re.compile(r'[",\x00-\x1f\x7f-\x9f\u2028\u2029' + _SURROGATES + "]")
 _COMMA_COUNT = len(FIELDS) - 1
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029" + _SURROGATES + "]")
 _FIELD = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^,"]*))(,|\Z)')
 _FORMULA_STARTS = frozenset("=+-@'")
 _RECIPIENT = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^;"])*)(?:;|\Z)', re.DOTALL)
