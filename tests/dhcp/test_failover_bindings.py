@@ -132,6 +132,31 @@ def test_a_request_is_done_when_everything_was_answered() -> None:
     assert (99, UpdateDone()) in side.said()
 
 
+def test_a_client_that_renews_all_the_time_does_not_hold_up_a_request() -> None:
+    """ISC dhcpd answered after two seconds, and clients of a test renew after two: it took a minute."""
+    side = Side(lease(7))
+    side.bindings.requested(NOW, 99, everything=True)
+    ((xid, _),) = side.pump()
+    side.leases[7] = lease(7, expires_at=1_700_000_900)
+    side.bindings.changed(NOW, [side.leases[7]])
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7),)))
+    assert (99, UpdateDone()) in side.said()
+    assert side.bindings.untold_count == 1
+
+
+def test_a_request_waits_for_an_address_that_went_to_another_client() -> None:
+    side = Side(lease(7, BACKUP))
+    side.bindings.requested(NOW, 99, everything=True)
+    ((xid, _),) = side.pump()
+    side.leases[7] = lease(7)
+    side.bindings.changed(NOW, [side.leases[7]])
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7),)))
+    assert (99, UpdateDone()) not in side.said()
+    ((xid, _),) = side.pump()
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7),)))
+    assert (99, UpdateDone()) in side.said()
+
+
 def test_a_request_of_somebody_who_knows_everything_is_done_at_once() -> None:
     side = Side(lease(8, flags=0))
     side.bindings.requested(NOW, 99, everything=False)

@@ -50,6 +50,8 @@ def test_what_isc_says_is_understood() -> None:
     assert answer.xid == 0
     assert isinstance(answer.content, ConnectAnswer)
     assert answer.content.tls == 0
+    # It acknowledges when half of that is under way, which must be able to happen.
+    assert answer.content.unacked_max == 10
 
 
 def test_an_instant_counts_from_the_time_of_its_message() -> None:

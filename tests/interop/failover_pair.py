@@ -41,6 +41,7 @@ ADDRESSES = ("10.77.0.1", "10.77.0.2")
 POOL_FIRST, POOL_LAST = "10.77.0.100", "10.77.0.199"
 PORT = 647
 MCLT_S, LEASE_S = 8, 24
+ISC_UNACKED_MAX = 10
 PROGRAMS = ("ip", "nft", "dhclient", "dhcpd", "omshell")
 _SET_STATE = {"partner-down": 4, "shutdown": 8}
 
@@ -224,7 +225,7 @@ class Isc(PairServer):
             f"""failover peer "{name}" {{
   {role}; address {self.address}; port {PORT};
   peer address {ADDRESSES[1 - self.index]}; peer port {PORT};
-  max-response-delay 6; max-unacked-updates 10; load balance max seconds 3; {primary}
+  max-response-delay 6; max-unacked-updates {ISC_UNACKED_MAX}; load balance max seconds 3; {primary}
 }}
 authoritative; ddns-update-style none; ping-check false; omapi-port 7911;
 default-lease-time {LEASE_S}; max-lease-time {LEASE_S}; min-lease-time 4;
@@ -327,7 +328,9 @@ class PairNetwork(Network):
             ip("-n", server.namespace, "addr", "add", f"{server.address}/24", "dev", "s0")
             self.servers.append(server)
             if isinstance(server, Ours):
-                server.declare(organisation())
+                # ISC dhcpd acknowledges at once when half of what we take is under way, else after two seconds.
+                same = {"unacknowledged_count_max": ISC_UNACKED_MAX} if "isc" in self.kinds else {}
+                server.declare(organisation(**same))
             else:
                 assert isinstance(server, Isc)
                 server.configure()

@@ -220,9 +220,12 @@ class Bindings:
         self._finish_request(now)
 
     def _answered(self, now: float, sent: Lease, answer: Answer) -> None:
-        if self._asked is not None and sent.address not in self._queue:
-            self._asked[1].discard(sent.address)
         current = self._book.lease_of(sent.address)
+        # A client that renews faster than a partner answers would hold up the request for ever: with the same
+        # holder, what the request asked for was told.
+        same = current is not None and (current.status, current.key) == (sent.status, sent.key)
+        if self._asked is not None and (same or sent.address not in self._queue):
+            self._asked[1].discard(sent.address)
         if answer.reason:
             self.refused.append(Refused(sent.address, answer.reason, answer.text, False, current, None))
             self._say_again(now, sent.address)

@@ -315,11 +315,14 @@ class Link:
                 self.told = connect
                 self._note_time(now, message.time)
                 settings = self.settings
+                # ISC dhcpd acknowledges once half of what we take is under way, else after two seconds
+                # (spec/dhcp.md section 2.6); more than it takes itself never is.
+                unacked_max = min(settings.unacked_max, connect.unacked_max)
                 self._answer(
                     now,
                     message.xid,
                     ConnectAnswer(
-                        settings.name, settings.unacked_max, settings.receive_timer_s, OUR_VENDOR, VERSION,
+                        settings.name, unacked_max, settings.receive_timer_s, OUR_VENDOR, VERSION,
                         None if connect.tls is None else 0, vendor_options=self._vendor_options(),
                     ),
                 )  # fmt: skip
