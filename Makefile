@@ -28,8 +28,9 @@ lint: $(VENV)/.dev-ready
 	PYTHONPATH=src $(BIN)/lint-imports
 	$(BIN)/python -m holdfast.admin.reference --check docs/reference
 
+# Four at once: each failover pairing, which mostly waits, and all others one after the other.
 interop: $(VENV)/.dev-ready
-	$(BIN)/python -m pytest -m interop $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m interop -n 4 --dist loadgroup $(PYTEST_ARGS)
 
 bench-mail: compiled
 	$(BIN)/python benchmarks/relay.py

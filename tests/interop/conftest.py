@@ -11,6 +11,17 @@ import pytest
 from interop.mail_servers import Peer, PeerPlan
 from interop.relaying import Server, make_certificate
 
+ONE_AFTER_THE_OTHER = "one after the other"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several run at once (`make interop`), those of no group of their own run one after the other."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(ONE_AFTER_THE_OTHER))
+
 
 @pytest.fixture
 def peer_folder() -> Iterator[Path]:
