@@ -328,7 +328,7 @@ class PairNetwork(Network):
             ip("-n", server.namespace, "addr", "add", f"{server.address}/24", "dev", "s0")
             self.servers.append(server)
             if isinstance(server, Ours):
-                # ISC dhcpd acknowledges at once when half of what we take is under way, else after two seconds.
+                # ISC dhcpd acknowledges when half of what we take is under way, else after two seconds.
                 same = {"unacknowledged_count_max": ISC_UNACKED_MAX} if "isc" in self.kinds else {}
                 server.declare(organisation(**same))
             else:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from holdfast.directory.model import Protect
+from holdfast.wire import shadow
 from node.pair import BODY, Pair
 
 USER1, USER2 = "user1@example.test", "user2@example.test"
@@ -338,6 +339,27 @@ def test_what_is_taken_over_during_our_own_commit_is_left_to_the_other_once_it_i
     pair.wait(900.0)
     assert len(mail2.mailbox("user2")) == 1
     assert mail1.ledger().unaccounted_count == mail2.ledger().unaccounted_count == 0
+
+
+def test_each_server_that_took_a_message_over_hears_that_we_know() -> None:
+    """Of two, the first was forgotten, and told us again at every connection (partition 37293)."""
+    pair = linked()
+    mail1 = pair.sides["mail1"]
+    mail1.send(USER1)
+    pair.move(deliver=False)
+    (number,) = mail1.disk.messages
+    noted: list[tuple[str, shadow.PrimaryFrame]] = []
+    shadows = mail1.node._shadows
+
+    def note(name: str, frame: shadow.PrimaryFrame) -> None:
+        noted.append((name, frame))
+
+    shadows.links.to_partner = note  # type: ignore[method-assign]  # what is said, instead of sending it
+    mail1.do(lambda now: shadows.partner_said(now, "mail2", shadow.TookOver((number,))))
+    mail1.do(lambda now: shadows.partner_said(now, "mail3", shadow.TookOver((number,))))
+    pair.wait(600.0)
+    assert not mail1.disk.messages
+    assert {name for name, frame in noted if frame == shadow.Noted((number,))} == {"mail2", "mail3"}
 
 
 def test_what_both_may_have_brought_to_a_mailbox_of_ours_is_there_once_and_counts_as_nothing() -> None:

@@ -74,10 +74,10 @@ class Shadows:
         # Messages that wait for a partner's word before they are routed, by partner; and until when.
         self._asking: dict[str, list[Entry]] = {}
         self._asking_until = 0.0
-        # Messages that a partner took over and we have not quite finished with.
-        self._noting: dict[int, str] = {}
+        # Messages that partners took over (two may: the copy moved) and we have not quite finished with.
+        self._noting: dict[int, set[str]] = {}
         # Those of them that are not in our queue yet: their commit is under way.
-        self._noting_later: dict[int, str] = {}
+        self._noting_later: dict[int, set[str]] = {}
         self.sent_by_both_count = 0
         self.outputs: list[TransportOutput] = []
         self.writes: list[QueueWrite] = []
@@ -190,9 +190,9 @@ class Shadows:
         number = entry.message.number
         self.resubmission.finished(now, number)
         self.protection.finished(number, kept=kept, outside=entry.outside, reports=reports)
-        name = self._noting.pop(number, None)
-        if name is not None:
-            self._note(name, number)
+        if number in self._noting:
+            for name in sorted(self._noting.pop(number)):
+                self._note(name, number)
 
     def narrowed(self, entry: Entry) -> None:
         """Some recipients of a message are finished, durably, and a host outside has it."""
@@ -265,7 +265,7 @@ class Shadows:
         left_count = both_count = 0
         for number in numbers:
             if self.protection.is_committing(number):
-                self._noting_later[number] = name
+                self._noting_later.setdefault(number, set()).add(name)
                 continue
             outside = self.protection.taken_over(name, number)
             entry = self._queue.get(number)
@@ -273,7 +273,7 @@ class Shadows:
                 both_count += outside
                 self._note(name, number)
                 continue
-            self._noting[number] = name
+            self._noting.setdefault(number, set()).add(name)
             if self._delivery.leave_to(now, entry, name):
                 left_count += 1
             else:
@@ -287,10 +287,11 @@ class Shadows:
 
     def _take_up_later(self, now: float) -> None:
         """See to what was taken over before it was in our queue."""
-        for number, name in list(self._noting_later.items()):
+        for number, names in list(self._noting_later.items()):
             if not self.protection.is_committing(number):
                 del self._noting_later[number]
-                self._took_over(now, name, (number,))
+                for name in sorted(names):
+                    self._took_over(now, name, (number,))
 
     def _note(self, name: str, number: int) -> None:
         self.links.to_partner(name, shadow.Noted((number,)))
