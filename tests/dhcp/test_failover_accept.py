@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.dhcp.failover_accept import Told, judged, lacks, still_used_until, taken
-from holdfast.dhcp.lease import ABANDONED, ACTIVE, BACKUP, EXPIRED, FREE, RELEASED, RESET, Lease
+from holdfast.dhcp.failover_accept import SAME_MOMENT_S, Told, judged, lacks, still_used_until, taken
+from holdfast.dhcp.lease import ABANDONED, ACTIVE, BACKUP, EXPIRED, FREE, RELEASED, RESET, UNTOLD, Lease
 from holdfast.wire.failover_messages import FATAL_CONFLICT, LESS_CRITICAL, MISSING_INFORMATION, OUTDATED
 
 NOW = 1000.0
@@ -15,12 +15,12 @@ OLD, LESS = OUTDATED, LESS_CRITICAL
 # What is said of a client that spoke before, and what of one that spoke after it last spoke with us.
 BEFORE = {
     ACTIVE: (0, OLD, OLD, OLD, OLD, OLD, OLD),
-    EXPIRED: (OLD, 0, 0, 0, 0, 0, 0),
+    EXPIRED: (0, 0, 0, 0, 0, 0, 0),  # what only time ended here goes on there
     RELEASED: (OLD, OLD, 0, 0, 0, 0, 0),
     FREE: (0,) * 7,
     BACKUP: (0,) * 7,
     RESET: (OLD, 0, 0, 0, 0, 0, 0),
-    ABANDONED: (LESS, LESS, LESS, LESS, LESS, 0, 0),
+    ABANDONED: (LESS, LESS, LESS, LESS, LESS, LESS, 0),
 }
 AFTER = {
     ACTIVE: (0, OLD, 0, OLD, OLD, 0, 0),
@@ -115,3 +115,51 @@ def test_what_ended_is_free(status: int, then: int) -> None:
     lease = taken(mine(FREE), told(status, 950), NOW)
     assert (lease.status, lease.changed_at, lease.expires_at) == (then, 950, 1000)
     assert lease[12:] == (0, 0, 0)
+
+
+def test_what_two_did_for_one_client_in_one_moment_has_no_order() -> None:
+    """A client gave its address back, and had it of the other one at once, a second behind by its clock."""
+    ours = mine(ACTIVE)._replace(flags=UNTOLD)
+    for seen_at, reason in ((900, OUTDATED), (900 + SAME_MOMENT_S, OUTDATED), (901 + SAME_MOMENT_S, 0)):
+        assert judged(ours, told(RELEASED, seen_at), NOW, primary=True) == reason
+    for seen_at, reason in ((900, 0), (901 - SAME_MOMENT_S, 0), (900 - SAME_MOMENT_S, OUTDATED)):
+        assert judged(mine(RELEASED), told(ACTIVE, seen_at), NOW, primary=True) == reason
+        # It knew of our lease when it said this.
+        assert judged(mine(ACTIVE), told(RELEASED, seen_at), NOW, primary=True) == reason
+
+
+def test_what_only_time_ended_goes_on_for_the_same_client_alone() -> None:
+    assert judged(mine(EXPIRED), told(ACTIVE, 800), NOW, primary=True) == 0
+    assert judged(mine(EXPIRED), told(ACTIVE, 800, hardware=OTHER), NOW, primary=True) == OUTDATED
+    assert judged(mine(EXPIRED), told(ACTIVE, 800), 2600.0, primary=True) == OUTDATED
+
+
+@pytest.mark.parametrize("status", [EXPIRED, RELEASED, RESET])
+def test_that_an_address_was_free_before_it_was_leased_is_no_news(status: int) -> None:
+    """It was said again, crossed the lease and its end, and made ours what the partner knew to be leased."""
+    ours = mine(status)._replace(started_at=850, flags=UNTOLD)
+    for free in (FREE, BACKUP):
+        assert judged(ours, told(free, 840), NOW, primary=False) == OUTDATED
+        assert judged(ours, told(free, 890), NOW, primary=False) == 0
+        assert judged(ours._replace(flags=0), told(free, 840), NOW, primary=False) == 0
+
+
+def test_the_end_of_an_abandonment_ends_no_lease() -> None:
+    """The address was given up here and leased there; the client that used it lost it."""
+    assert judged(mine(ACTIVE), told(RESET, 950, hardware=b""), NOW, primary=True) == OUTDATED
+    assert judged(mine(ACTIVE), told(ABANDONED, 950, hardware=b""), NOW, primary=True) == 0
+    nobodys = mine(RESET)._replace(hardware=b"")
+    assert judged(nobodys, told(ACTIVE, 800), NOW, primary=True) == 0
+    assert judged(nobodys, told(ACTIVE, 800), 2600.0, primary=True) == OUTDATED
+
+
+def test_the_end_of_an_earlier_abandonment_does_not_end_this_one() -> None:
+    assert judged(mine(ABANDONED), told(RESET, 899), NOW, primary=True) == LESS_CRITICAL
+    assert judged(mine(ABANDONED), told(RESET, 900), NOW, primary=True) == 0
+
+
+def test_a_machine_gives_back_what_it_has_under_another_identifier() -> None:
+    """The partner knew of one identifier and we of the other: neither took the other's word."""
+    update = told(RELEASED, 950)
+    other = update._replace(lease=update.lease._replace(client_id=b"another"))
+    assert judged(mine(ACTIVE), other, NOW, primary=True) == 0

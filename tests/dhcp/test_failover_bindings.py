@@ -7,9 +7,17 @@ from collections.abc import Iterable
 from holdfast.dhcp.failover_bindings import AGAIN_S, UNANSWERED_S, Bindings, Book
 from holdfast.dhcp.failover_link import Link, Peer, Phase
 from holdfast.dhcp.failover_settings import Settings
-from holdfast.dhcp.lease import ACTIVE, BACKUP, EXPIRED, FREE, NEVER, UNTOLD, Lease
+from holdfast.dhcp.lease import ACTIVE, BACKUP, EXPIRED, FREE, NEVER, RELEASED, UNTOLD, Lease
 from holdfast.wire.failover import read_message
-from holdfast.wire.failover_messages import Acknowledgement, Answer, Content, Update, UpdateDone
+from holdfast.wire.failover_messages import (
+    OUTDATED,
+    Acknowledgement,
+    Answer,
+    Binding,
+    Content,
+    Update,
+    UpdateDone,
+)
 
 NOW = 1_700_000_000.0
 
@@ -214,3 +222,78 @@ def test_a_partner_that_never_answers_is_noticed() -> None:
     side.pump()
     assert not side.bindings.is_stuck(NOW + UNANSWERED_S - 1)
     assert side.bindings.is_stuck(NOW + UNANSWERED_S + 1)
+
+
+def heard(side: Side, status: int, *, seen_at: int = 1_699_999_990, expires_at: int = 1_700_000_600) -> int:
+    """The partner says something of address 7, in the same second; how it is answered."""
+    side.link._arrived_at = NOW
+    side.link._note_time(int(NOW))  # the clocks are together
+    binding = Binding(7, status, b"id", b"\x01mac123", expires_at, expires_at, seen_at, seen_at, 0, None)
+    side.bindings.told(NOW, 50, Update((binding,)))
+    side.bindings.committed(NOW)
+    answers = [each for _, each in side.said() if isinstance(each, Acknowledgement)]
+    return answers[-1].answers[0].reason
+
+
+def test_an_end_that_crossed_our_lease_frees_nothing_before_ours_is_answered() -> None:
+    """Both had ended the lease, and one had leased it to the same client in between: that was on its way."""
+    side = Side(lease(7, seen_at=1_699_999_900))
+    ((xid, _),) = side.pump()
+    ended = lease(7, RELEASED, seen_at=1_699_999_995)
+    side.leases[7] = ended
+    side.bindings.changed(NOW, [ended])
+    assert heard(side, RELEASED) == 0
+    assert side.leases[7] == ended
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7),)))
+    ((xid, _),) = side.pump()
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7),)))
+    assert side.leases[7].status == FREE
+
+
+def test_a_lease_under_way_is_ended_by_the_partner_and_said_to_be_so() -> None:
+    side = Side(lease(7, seen_at=1_699_999_900))
+    side.pump()
+    assert heard(side, RELEASED) == 0
+    assert (side.leases[7].status, side.leases[7].flags) == (RELEASED, UNTOLD)
+
+
+def test_of_two_words_on_who_owns_a_free_address_the_primarys_holds() -> None:
+    """They crossed, each took the other's and said that next: thousands of times in a second."""
+    side = Side(lease(7, FREE))
+    assert heard(side, BACKUP) == OUTDATED
+    assert side.leases[7].status == FREE
+    side.leases[7] = lease(7, FREE, flags=0)
+    assert heard(side, BACKUP) == 0
+    assert side.leases[7].status == BACKUP
+
+
+def test_what_a_partner_that_lost_its_disk_may_have_promised_is_kept() -> None:
+    """It had extended leases as far as we had let it, and did not know of that any more."""
+    known = 1_700_000_300
+    side = Side(
+        lease(7, EXPIRED, expires_at=1_699_999_000, potential_acked=known),
+        lease(8, expires_at=1_700_000_100, potential_received=known),
+        lease(9, EXPIRED, expires_at=1_699_999_000),
+        lease(10, EXPIRED, expires_at=1_699_999_000, potential_sent=known)._replace(hardware=b""),
+    )
+    side.bindings.keep_promises(NOW, 60)
+    assert [(each.status, each.expires_at) for each in side.leases.values()] == [
+        (ACTIVE, known + 60), (ACTIVE, known + 60), (EXPIRED, 1_699_999_000), (EXPIRED, 1_699_999_000),
+    ]  # fmt: skip
+
+
+def test_a_lease_that_lasts_longer_here_is_said_to_once() -> None:
+    side = Side(lease(7, flags=0, expires_at=1_700_000_900))
+    assert heard(side, ACTIVE) == 0
+    assert (side.leases[7].expires_at, side.leases[7].flags) == (1_700_000_900, UNTOLD)
+    side.leases[7] = lease(7, flags=0, expires_at=1_700_000_605)
+    assert heard(side, ACTIVE) == 0
+    assert side.leases[7].flags == 0
+
+
+def test_a_free_address_that_is_being_handed_over_stays_so_whatever_ended() -> None:
+    """The end crossed BACKUP: the primary took the address back, and the secondary had it as well."""
+    side = Side(lease(7, BACKUP))
+    side.pump()
+    assert heard(side, EXPIRED) == 0
+    assert (side.leases[7].status, side.leases[7].flags) == (BACKUP, UNTOLD)

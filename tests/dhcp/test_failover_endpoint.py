@@ -90,3 +90,14 @@ def test_until_when_something_lasts_is_known() -> None:
     assert 27 <= until - pair.now <= 30
     assert pair.first.endpoint.serves_anybody()
     assert pair.first.endpoint.serves_text() == "everybody"
+
+
+def test_a_partner_in_recover_is_told_nothing_that_it_did_not_ask_for() -> None:
+    """It took the end of a lease that it had extended before its disk was lost: the address was leased."""
+    pair = Pair().normal()
+    endpoint = pair.first.endpoint
+    assert endpoint._tells
+    endpoint.partner_state = State.RECOVER
+    assert not endpoint._tells
+    endpoint.partner_state = State.RECOVER_WAIT
+    assert endpoint._tells

@@ -136,3 +136,25 @@ def test_two_connects_never_have_one_time() -> None:
     primary.connected(NOW, 2)
     times = [read_message(data).time for _, data in primary.sent]
     assert times[0] < times[1]
+
+
+def test_a_primary_whose_clock_was_an_hour_ahead_connects_again_once_it_is_right() -> None:
+    """It never said a time twice, and so went on with those of the next hour, which its partner refused."""
+    primary, _ = up()
+    primary.disconnected(NOW + 1, 1, "cut")
+    primary.clock_offset_s = 3600.0
+    primary.connected(NOW + 2, 2)
+    primary.disconnected(NOW + 3, 2, "cut")
+    primary.clock_offset_s = 0.0
+    primary.sent.clear()
+    primary.connected(NOW + 4, 3)
+    assert read_message(primary.sent[-1][1]).time == NOW + 4
+
+
+def test_what_waited_for_a_disk_here_made_no_clock_slow() -> None:
+    """Messages that waited for a slow commit made what the partner said seem younger by as much."""
+    _, secondary = up()
+    for xid in (5, 6):
+        secondary.received(NOW + 20, contact(NOW + 1, xid), arrived_at=NOW + 1)
+    assert abs(secondary.from_wire(int(NOW)) - NOW) <= 1
+    assert secondary.end_from_wire(int(NOW + 100)) <= NOW + 102

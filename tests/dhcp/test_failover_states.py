@@ -121,6 +121,6 @@ def test_every_way_of_two_partners_ends_in_normal_when_they_keep_speaking() -> N
                 assert set(states) <= rests
 
 
-def test_a_partner_that_rests_takes_no_updates() -> None:
-    assert set(DEAF) == {State.STARTUP, PAUSED, SHUTDOWN}
+def test_a_partner_that_rests_or_has_lost_what_it_knew_takes_no_updates_unasked() -> None:
+    assert set(DEAF) == {State.STARTUP, PAUSED, SHUTDOWN, State.RECOVER}
     assert all(State.STARTUP not in row for row in HEARD.values())

@@ -7,8 +7,17 @@ which is the draft's time(2).
 Repair: RESET or ABANDONED takes an ACTIVE lease away only when it happened after
 the client last spoke with us. The draft takes it always, and so a RESET that is
 said again after a lost connection would take the address from the client that
-was given it since. And what ended for one client never ends another's lease
-(docs/decisions/0025).
+was given it since. And what ended for one client never ends another's lease.
+
+Repair: what two servers did for one client within a few seconds has no order:
+instants are whole, and how long a message took is not known. Then the client
+has its lease, for the other mistake is an address used twice; and what only time
+ended here has not ended while the partner's lease for the same client goes on.
+
+Repair: that an address was free before it was leased is no news once that lease
+has ended here. The draft takes FREE and BACKUP always, and so one that was said
+again (UPDREQALL) and crossed the lease and its end on the way made the address
+ours to lease, while the partner still knew of the lease (docs/decisions/0025).
 
 Source: draft-ietf-dhc-failover-12 sections 7.1.3 to 7.1.5; spec/dhcp.md section 2.6.
 """
@@ -26,37 +35,45 @@ from holdfast.dhcp.lease import (
     FREE,
     RELEASED,
     RESET,
+    UNTOLD,
     Lease,
 )
 from holdfast.wire.failover_messages import FATAL_CONFLICT, LESS_CRITICAL, MISSING_INFORMATION, OUTDATED
 
 ENDED = (EXPIRED, RELEASED, RESET)
 FREE_STATUSES = (FREE, BACKUP)
+SAME_MOMENT_S = 3
 
 
 class Rule(enum.Enum):
     """When what came is taken."""
 
     YES = "always"
+    FREED = "when it came free there after the lease began that has ended here, or the partner knows of that"
     CLIENT = "when it is the same client, or we are the secondary"
-    RELEASED = "time(1), and it is the same client"
+    RELEASED = "time(1), and it is the same client or machine"
     SPOKEN = "time(1): when the client spoke with the partner after it last spoke with us"
-    SINCE = "time(3): when the client spoke with the partner after the address came into its status here"
+    EXTENDED = "time(1), or it is the same client, and its lease there goes on"
+    SINCE = (
+        "time(3): when the client spoke with the partner after the address came into its status here; or "
+        "when it is not known here whom the address was taken from, and the lease there goes on"
+    )
     AFTER = "when it happened after the client last spoke with us"
     OUTDATED = "never: we know something newer"
     LESS = "never: we know something more critical"
+    ENDED = "when it happened after the address was given up here"
 
 
-_YES, _SPOKEN, _LESS, _OLD = Rule.YES, Rule.SPOKEN, Rule.LESS, Rule.OUTDATED
+_YES, _SPOKEN, _FREED, _LESS, _OLD = Rule.YES, Rule.SPOKEN, Rule.FREED, Rule.LESS, Rule.OUTDATED
 _COLUMNS = (ACTIVE, EXPIRED, RELEASED, FREE, BACKUP, RESET, ABANDONED)
 _TABLE = {
     ACTIVE: (Rule.CLIENT, _OLD, Rule.RELEASED, _OLD, _OLD, Rule.AFTER, Rule.AFTER),
-    EXPIRED: (_SPOKEN, _YES, _YES, _YES, _YES, _YES, _YES),
-    RELEASED: (_SPOKEN, _SPOKEN, _YES, _YES, _YES, _YES, _YES),
+    EXPIRED: (Rule.EXTENDED, _YES, _YES, _FREED, _FREED, _YES, _YES),
+    RELEASED: (_SPOKEN, _SPOKEN, _YES, _FREED, _FREED, _YES, _YES),
     FREE: (_YES,) * 7,
     BACKUP: (_YES,) * 7,
-    RESET: (Rule.SINCE, _YES, _YES, _YES, _YES, _YES, _YES),
-    ABANDONED: (_LESS, _LESS, _LESS, _LESS, _LESS, _YES, _YES),
+    RESET: (Rule.SINCE, _YES, _YES, _FREED, _FREED, _YES, _YES),
+    ABANDONED: (_LESS, _LESS, _LESS, _LESS, _LESS, Rule.ENDED, _YES),
 }
 RULES = {mine: dict(zip(_COLUMNS, row, strict=True)) for mine, row in _TABLE.items()}
 
@@ -103,6 +120,10 @@ def judged(mine: Lease | None, told: Told, now: float, *, primary: bool) -> int:
     match RULES[EXPIRED if over else mine.status][lease.status]:
         case Rule.YES:
             return 0
+        case Rule.FREED:
+            # What was said before the lease crossed the news of its end: the partner has the lease still.
+            before = told.has_changed and lease.changed_at <= mine.started_at + SAME_MOMENT_S
+            return OUTDATED if before and mine.flags & UNTOLD else 0
         case Rule.CLIENT:
             if lease.key == mine.key:
                 return 0
@@ -111,17 +132,28 @@ def judged(mine: Lease | None, told: Told, now: float, *, primary: bool) -> int:
                 return 0 if _spoke_after(told, mine.seen_at) else OUTDATED
             return FATAL_CONFLICT if primary else 0
         case Rule.RELEASED:
-            return 0 if lease.key == mine.key and _spoke_after(told, mine.seen_at) else OUTDATED
-        case Rule.SPOKEN:
-            return 0 if _spoke_after(told, mine.seen_at) else OUTDATED
+            # What the partner knows of ours it did not say before that; else a moment has no order.
+            unsure_s = SAME_MOMENT_S if mine.flags & UNTOLD else -SAME_MOMENT_S
+            is_its = lease.key == mine.key or lease.hardware == mine.hardware
+            return 0 if is_its and _spoke_after(told, mine.seen_at + unsure_s) else OUTDATED
+        case Rule.EXTENDED if lease.key == mine.key and lease.expires_at > now:
+            return 0
+        case Rule.SPOKEN | Rule.EXTENDED:
+            same_s = SAME_MOMENT_S if lease.status == ACTIVE and lease.key == mine.key else 0
+            return 0 if _spoke_after(told, mine.seen_at - same_s) else OUTDATED
+        case Rule.SINCE if not mine.hardware and lease.expires_at > now:
+            return 0
         case Rule.SINCE:
             return 0 if _spoke_after(told, mine.changed_at) else OUTDATED
         case Rule.AFTER:
-            same = lease.key in (b"", mine.key)
+            # The end of an abandonment names no client, and may end one that was before this lease.
+            same = lease.key == mine.key or (lease.status == ABANDONED and not lease.key)
             return 0 if same and told.has_changed and lease.changed_at >= mine.seen_at else OUTDATED
         case Rule.OUTDATED:
             return OUTDATED
-        case Rule.LESS:
+        case Rule.ENDED if not told.has_changed or lease.changed_at >= mine.changed_at:
+            return 0
+        case Rule.LESS | Rule.ENDED:
             return LESS_CRITICAL
 
 

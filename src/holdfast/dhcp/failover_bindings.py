@@ -22,13 +22,14 @@ from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from holdfast.dhcp.failover_accept import ENDED, Told, judged, lacks, taken
+from holdfast.dhcp.failover_accept import ENDED, FREE_STATUSES, Told, judged, lacks, still_used_until, taken
 from holdfast.dhcp.failover_link import Link
 from holdfast.dhcp.lease import ACTIVE, BOOTP, FREE, NEVER, RESERVED, UNTOLD, Lease
 from holdfast.wire.failover import batches
 from holdfast.wire.failover_messages import (
     BOOTP_FLAG,
     ILLEGAL_ADDRESS,
+    OUTDATED,
     RESERVED_FLAG,
     Acknowledgement,
     Answer,
@@ -40,6 +41,9 @@ from holdfast.wire.failover_messages import (
 AGAIN_S = 5.0  # after a refusal; then doubled
 AGAIN_MAX_S = 300.0
 UNANSWERED_S = 60.0  # a partner that lives and answers no update for so long does not work
+APART_S = (
+    10  # ends of one lease that differ by less, by the time that a message took, are as good as the same
+)
 BATCH_COUNT_MAX = 40  # bindings in one message, between two servers of ours
 _MAGIC = b"\x63\x82\x53\x63"
 _HOST_NAME, _RELAY = 12, 82
@@ -262,6 +266,17 @@ class Bindings:
 
     # Requests of the partner
 
+    def keep_promises(self, now: float, mclt_s: int) -> None:
+        """The partner knows nothing any more: what it may have promised to clients is ours to keep.
+
+        It may have extended a lease by as much as MCLT beyond what either told the other, and has no word
+        about that any more when it hears that the lease ended here.
+        """
+        for lease in self._book.all_leases():
+            until = min(NEVER, still_used_until(lease) + mclt_s)
+            if lease.hardware and lease.status in (ACTIVE, *ENDED) and until > max(now, lease.expires_at):
+                self._book.put(lease._replace(status=ACTIVE, expires_at=until, flags=lease.flags | UNTOLD))
+
     def requested(self, now: float, xid: int, *, everything: bool) -> None:
         """The partner wants what it does not know, or everything."""
         if everything:
@@ -300,11 +315,15 @@ class Bindings:
             return self._refuse(told, ILLEGAL_ADDRESS, None)
         mine = self._book.lease_of(binding.address)
         reason = lacks(told) or judged(mine, told, now, primary=self._primary)
+        if mine is not None and self._is_primarys_word(mine, told):
+            reason = OUTDATED
         if reason:
             if mine is not None:
                 self._insist(now, mine)
             return self._refuse(told, reason, mine)
         lease = taken(mine, told, now)
+        if told.lease.status in ENDED and mine is not None and self._is_open(mine):
+            lease = mine if mine.status != ACTIVE else lease._replace(status=told.lease.status, flags=UNTOLD)
         if (
             mine is not None
             and mine.flags & UNTOLD
@@ -312,11 +331,38 @@ class Bindings:
             and mine.key == lease.key
         ):
             lease = lease._replace(flags=lease.flags | UNTOLD)  # both extended it: ours is still to be told
+        elif (
+            lease.status == told.lease.status == ACTIVE and lease.expires_at > told.lease.expires_at + APART_S
+        ):
+            lease = lease._replace(flags=lease.flags | UNTOLD)  # it lasts longer here
         if not lease.flags & UNTOLD:
             self._nothing_to_tell(lease.address)
         if lease != mine:
             self._book.put(lease)
         return Answer(binding.address)
+
+    def _is_primarys_word(self, mine: Lease, told: Told) -> bool:
+        """Whether both say who owns a free address, and it crossed on the way: the primary's word holds.
+
+        Else each would take the other's, and say that next, for ever.
+        """
+        return (
+            self._primary
+            and mine.status in FREE_STATUSES
+            and told.lease.status in FREE_STATUSES
+            and mine.status != told.lease.status
+            and bool(mine.flags & UNTOLD or mine.address in self._airborne)
+        )
+
+    def _is_open(self, mine: Lease) -> bool:
+        """Whether the partner may take a lease of ours from us yet, although it told us of the end of one.
+
+        Our word of it crossed the partner's on the way, or is still to be said. Free it is once the partner
+        has answered what we say last.
+        """
+        return mine.status in (ACTIVE, *ENDED, *FREE_STATUSES) and bool(
+            mine.flags & UNTOLD or mine.address in self._airborne
+        )
 
     def _insist(self, now: float, mine: Lease) -> None:
         """The partner has an address otherwise than we do: it hears what we have, now or later."""

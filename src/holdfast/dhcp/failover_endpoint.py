@@ -98,7 +98,7 @@ class Endpoint:
         self.partner_state = State.STARTUP
         self._partner_starts = False
         self._spoken = False  # the partner said its state on this connection
-        self._inbox: deque[tuple[int, bytes]] = deque()
+        self._inbox: deque[tuple[int, bytes, float]] = deque()  # with when they arrived
         self._request_xid: int | None = None
         self._balance_at = self._pool_request_at = now
         self._taken_over = False
@@ -139,9 +139,9 @@ class Endpoint:
 
     # What the node reports
 
-    def received(self, now: float, connection: int, messages: list[bytes]) -> None:
-        """Whole messages came on the connection of this relationship."""
-        self._inbox.extend((connection, each) for each in messages)
+    def received(self, now: float, connection: int, messages: list[bytes], *, arrived_at: float) -> None:
+        """Whole messages came on the connection of this relationship, now or, while a commit ran, before."""
+        self._inbox.extend((connection, each, arrived_at) for each in messages)
         self.go_on(now)
 
     def disconnected(self, now: float, connection: int, reason: str) -> None:
@@ -160,10 +160,10 @@ class Endpoint:
         """Do what can be done: read on, see what the link did, tell."""
         self._look_at_link(now)
         while self._inbox and not self.is_changing:
-            connection, data = self._inbox.popleft()
+            connection, data, arrived_at = self._inbox.popleft()
             if connection != self.link.connection:
                 continue
-            message = self.link.received(now, data)
+            message = self.link.received(now, data, arrived_at=arrived_at)
             self._look_at_link(now)
             if message is not None:
                 self._message(now, message)
@@ -268,6 +268,7 @@ class Endpoint:
                 self.bindings.requested(now, message.xid, everything=bool(self.record.everything_asked))
             case UpdateRequestAll():
                 self._keep(everything_asked=1, spoken_at=int(now))
+                self.bindings.keep_promises(now, self.settings.mclt_s)
                 self.bindings.requested(now, message.xid, everything=True)
             case UpdateDone():
                 self._told_all(now, message.xid)
@@ -369,9 +370,7 @@ class Endpoint:
     @property
     def partner_text(self) -> str:
         """What the partner is, for people."""
-        if not self.is_connected:
-            return "not reached"
-        return self.partner_state.text
+        return self.partner_state.text if self.is_connected else "not reached"
 
     def _tell_authority(self) -> None:
         authority, record = self.authority, self.record

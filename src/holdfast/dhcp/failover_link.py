@@ -123,6 +123,7 @@ class Link:
         self.clock_offset_s = 0.0  # ours to the node's clock, kept by the node
         self.next_xid = 0
         self._said_connect_at = 0  # by our wall clock
+        self._arrived_at = 0.0  # the message at hand
         self._last_xid = -1
         self._seal_out: Seal | None = None
         self._seal_in: Seal | None = None
@@ -161,8 +162,9 @@ class Link:
         """By how much the partner's wall clock is ahead of ours."""
         return None if self._apart_s is None else -(self._apart_s + self.clock_offset_s)
 
-    def _note_time(self, now: float, time: int) -> bool:
-        """Take in a message's time; whether the partner's clock was set meanwhile."""
+    def _note_time(self, time: int) -> bool:
+        """Take in the time of the message at hand; whether the partner's clock was set meanwhile."""
+        now = self._arrived_at
         apart_s = self._last_apart_s = now - time
         if self._apart_s is None:
             self._apart_s = self._least_s = apart_s
@@ -208,6 +210,7 @@ class Link:
         self._until = now + CONNECT_S
         self._heard_at = self._spoke_at = now
         self._apart_s = None
+        self._arrived_at = now
         self.next_xid = 0
         self._last_xid = -1
         secret = self.settings.secret
@@ -215,8 +218,10 @@ class Link:
 
     def _say_connect(self, now: float) -> None:
         settings = self.settings
-        # The partner takes no time twice.
-        self._said_connect_at = max(self._said_connect_at + 1, int(now + self.clock_offset_s))
+        time = int(now + self.clock_offset_s)
+        # The partner takes no time twice; one that is far ahead was said by a clock that has been set right.
+        is_right = self._said_connect_at <= time + settings.clock_difference_s
+        self._said_connect_at = max(self._said_connect_at + 1, time) if is_right else time
         connect = Connect(
             settings.name, settings.unacked_max, settings.receive_timer_s, OUR_VENDOR, VERSION, 0,
             settings.mclt_s, buckets_of(settings.split_count), vendor_options=self._vendor_options(),
@@ -246,8 +251,15 @@ class Link:
                 self.went_down = "the partner connected anew"
         self._begin(now, connection)
 
-    def received(self, now: float, data: bytes) -> Message | None:
-        """Read a message of the connection in use; None when the link itself was meant, or is gone now."""
+    def received(self, now: float, data: bytes, *, arrived_at: float | None = None) -> Message | None:
+        """Read a message of the connection in use; None when the link itself was meant, or is gone now.
+
+        Args:
+            now: by our clock.
+            data: the message.
+            arrived_at: when it arrived; it may have waited for a disk since. None for now.
+        """
+        self._arrived_at = now if arrived_at is None else arrived_at
         if self.phase not in (Phase.WAITING, Phase.UP):
             return None
         try:
@@ -260,7 +272,7 @@ class Link:
         if self.phase is Phase.WAITING:
             self._shake_hands(now, message, data)
             return None
-        if self._note_time(now, message.time):
+        if self._note_time(message.time):
             self._refuse(now, TIME_MISMATCH, "the partner's clock was set", data)
             return None
         match message.content:
@@ -313,7 +325,7 @@ class Link:
                     return
                 self.connect_time = message.time
                 self.told = connect
-                self._note_time(now, message.time)
+                self._note_time(message.time)
                 settings = self.settings
                 # ISC dhcpd acknowledges once half of what we take is under way, else after two seconds
                 # (spec/dhcp.md section 2.6); more than it takes itself never is.
@@ -375,7 +387,7 @@ class Link:
         elif answer.receive_timer_s < 1 or answer.unacked_max < 1:
             self._refuse(now, OTHER_REASON, "a receive timer or a number of updates of 0", data)
         else:
-            self._note_time(now, message.time)
+            self._note_time(message.time)
             self._up(answer)
 
     def _up(self, said: Connect | ConnectAnswer) -> None:

@@ -124,8 +124,9 @@ MAY_TAKE_OVER_BLINDLY = (State.STARTUP, _RECOVER, _WAIT, _DONE, _CONFLICT, _RESO
 
 # In which states of ours updates go out as they come, and not only when asked for.
 TELLS = (_NORMAL, _INTERRUPTED, _DOWN, _RESOLVED, _DONE)
-# States of the partner in which it takes no updates.
-DEAF = (State.STARTUP, State.PAUSED, State.SHUTDOWN)
+# States of the partner in which it takes no updates; in RECOVER those that it asked for, for it has not said
+# before that what it lost, and so its answers would mean nothing.
+DEAF = (State.STARTUP, State.PAUSED, State.SHUTDOWN, State.RECOVER)
 
 
 def failed(state: State) -> State:

@@ -265,7 +265,7 @@ class Partners:
             found = self._named(now, connection, messages[0])
         if found is not None and messages:
             endpoint = found[0]
-            self._do(now, lambda at: endpoint.received(at, connection, messages))
+            self._do(now, lambda at: endpoint.received(at, connection, messages, arrived_at=now))
 
     def _named(self, now: float, connection: int, first: bytes) -> tuple[Endpoint, MessageReader] | None:
         """The relationship that a partner's first message is about."""
