@@ -55,7 +55,7 @@ crash-test: $(VENV)/.dev-ready
 
 # Many seeds of every scenario with several servers: make simulate SEEDS=5000
 SEEDS ?= 5000
-SCENARIOS ?= plug-pull-pair partition disk-loss rolling-restart plug-pull relay
+SCENARIOS ?= plug-pull-pair partition disk-loss rolling-restart plug-pull relay dhcp-pair dhcp-pair-wrong dhcp-pair-down
 simulate: $(VENV)/.run-ready
 	@last=$$(($(SEEDS) - 1)); for scenario in $(SCENARIOS); do \
 		$(BIN)/holdfast simulate --seeds 0-$$last --scenario $$scenario || exit 1; done

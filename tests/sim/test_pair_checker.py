@@ -28,7 +28,7 @@ class Scene:
 
     def state(self, server: int, state: State) -> None:
         machine = self.simulation.machines[server - 1]
-        self.checker.recorded(machine, Record("pair", VERSION, state, 0, state))
+        self.checker.recorded(machine, Record("pair", VERSION, state, int(machine.lease_now()), state))
 
 
 @pytest.fixture
@@ -97,3 +97,38 @@ def test_databases_that_differ_in_the_end(scene: Scene) -> None:
     first.disk[7] = first.disk[7]._replace(status=FREE)
     del second.disk[7]
     scene.checker.check_together(machines)
+
+
+def test_who_lost_an_address_in_a_conflict_may_use_it_to_its_end(scene: Scene) -> None:
+    """Two were in PARTNER-DOWN or alone; the primary's client was off already, and kept the address."""
+    scene.served_by(0, 2)
+    scene.served_by(1, 1)
+    scene.state(2, State.PARTNER_DOWN)
+    scene.world.now += MCLT_S + 1
+    scene.checker.begins(scene.one, 7, scene.world.now + 1000)
+    scene.state(2, State.NORMAL)
+    scene.state(1, State.NORMAL)
+    scene.world.now += 1
+    with pytest.raises(Violation):  # without a conflict nobody lost anything
+        scene.checker.begins(scene.two, 7, scene.world.now + 1000)
+    scene.state(2, State.POTENTIAL_CONFLICT)
+    scene.checker.begins(scene.two, 7, scene.world.now + 1000)
+
+
+def test_what_was_leased_in_partner_down_is_nowhere_else(scene: Scene) -> None:
+    first, second = scene.simulation.machines
+    scene.state(1, State.PARTNER_DOWN)
+    assert scene.checker.leased_alone(first)
+    assert not scene.checker.leased_alone(second)
+    scene.state(1, State.NORMAL)
+    scene.state(2, State.NORMAL)
+    assert not scene.checker.leased_alone(first)
+
+
+def test_free_addresses_that_one_server_keeps_for_itself(scene: Scene) -> None:
+    machines = scene.simulation.machines
+    for machine in machines:
+        machine.start()
+    assert machines[0].misbalance() is not None  # nothing was handed over yet
+    scene.simulation._until(scene.world.now + 30, None)
+    assert machines[0].misbalance() is None

@@ -80,7 +80,7 @@ class Client:
         self._xid = b""
         self._asked_at = 0.0
         self._began_at = world.now  # since when it has no address
-        self._until = self._renew_at = self._rebind_at = 0.0
+        self._until = self._renew_at = self._rebind_at = self._quiet_until = 0.0
         self._remembered = 0
         self._server_id = b""
         self._step = 0  # what was planned for an earlier step is passed over
@@ -102,11 +102,15 @@ class Client:
         """When it asked last."""
         return self._asked_at
 
+    def seeks_s(self) -> float:
+        """For how long it has sought a server in vain, and heard none; 0 when it does not."""
+        return self._world.now - self._began_at if self.where is Where.SELECTING else 0.0
+
     # --- what people do ------------------------------------------------------------------------
 
     def power_on(self) -> None:
         """Start; with an address that it remembers it asks for that (INIT-REBOOT)."""
-        if self.where is not Where.OFF:
+        if self.where is not Where.OFF or self._world.now < self._quiet_until:
             return
         if not self.calm and self._luck.random() < self._rates.new_identity_rate:
             self._client_id = b"\x00" + self._luck.getrandbits(64).to_bytes(8, "big")
@@ -128,6 +132,8 @@ class Client:
         self._stop_using()
         self._go(Where.OFF)
         self._remembered = 0
+        # A RELEASE names no lease: one that is overtaken by the next REQUEST would end what that leads to.
+        self._quiet_until = self._world.now + 2 * self._rates.delay_s
         self._say(
             dhcp4.RELEASE, {SERVER_ID: self._server_id}, ciaddr=address.to_bytes(4, "big"), to_server=True
         )

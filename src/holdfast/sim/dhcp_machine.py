@@ -167,7 +167,11 @@ class Machine:
             self._drain()
         if self._world.now - self._marked_at >= MARK_EVERY_S:
             self._keep_mark()
-        self._world.after(self.tick_s, "", partial(self._tick, life))
+        self._world.after(self._look_again_s(deadline, now), "", partial(self._tick, life))
+
+    def _look_again_s(self, deadline: float | None, now: float) -> float:
+        """When to look again whether something is due."""
+        return self.tick_s
 
     def _drain(self) -> None:
         node = self._node

@@ -5,7 +5,8 @@ exactly it: S was told that P is down, and P was not. Then S may lease P's free
 addresses, and those whose lease ended, from MCLT after that on; P goes on as it
 did. So two clients may use one address only if one got it of S at least MCLT
 after S went to PARTNER-DOWN, the other had it of P after that, and they have not
-found each other again since.
+found each other again since. Where both were told so, the other may have had it of
+P since P was told.
 
 *Every ACK survives* the death of either server, but not the loss of its disk
 before its partner was told, for which MCLT is: that nobody else gets the address
@@ -27,7 +28,9 @@ from holdfast.sim.dhcp_clients import Client
 from holdfast.sim.pair_machine import PairMachine
 from holdfast.sim.world import Violation, World
 
-APART_S = 5.0  # how far the two databases' ends of one lease may be apart: both round, clocks drift
+# How far the two databases' ends of one lease may be apart: both round, clocks drift; and however long a
+# message took, at most the receive timeout, it counts as if it had taken no time.
+APART_S = 10.0
 
 
 @dataclass(slots=True)
@@ -40,6 +43,7 @@ class Use:
         granted_at: when it had it.
         asked_at: when it had asked for it.
         shared: whether another client uses it as well, as the draft admits.
+        apart: whether it had it while a server was in PARTNER-DOWN, or had not found the other again.
     """
 
     until: float
@@ -47,17 +51,27 @@ class Use:
     granted_at: float
     asked_at: float
     shared: bool = False
+    apart: bool = False
 
 
 class PairChecker:
     """Sees what clients use, and in which states servers are."""
 
-    def __init__(self, world: World, mclt_s: float) -> None:
+    def __init__(self, world: World, mclt_s: float, message_s: float = 0.0) -> None:
+        """See a world.
+
+        Args:
+            world: its clock.
+            mclt_s: the maximum client lead time.
+            message_s: how long a message of a partner may take.
+        """
         self._world = world
         self._mclt_s = mclt_s
+        self._apart_s = APART_S + message_s
         self._users: dict[int, dict[Client, Use]] = {}
         self._down_since: dict[int, float] = {}  # servers in PARTNER-DOWN, and until both are in NORMAL again
         self._states: dict[int, int] = {}
+        self._conflict_at = float("-inf")
         self._cleared_at = float("-inf")  # when two that were apart so had found each other again
         self.lease_count = 0
         self.renewal_count = 0
@@ -68,11 +82,18 @@ class PairChecker:
         before = self._states.get(machine.number)
         self._states[machine.number] = record.state
         if record.state == State.PARTNER_DOWN and before != State.PARTNER_DOWN:
-            self._down_since[machine.number] = self._world.now
+            # The order counts, not when it was on a slow disk: the other one was down before.
+            self._down_since[machine.number] = machine.in_world(record.since)
+        if record.state == State.POTENTIAL_CONFLICT:
+            self._conflict_at = self._world.now
         if len(self._states) == 2 and set(self._states.values()) == {State.NORMAL}:
             if self._down_since:
                 self._cleared_at = self._world.now
             self._down_since.clear()
+
+    def leased_alone(self, machine: PairMachine) -> bool:
+        """Whether a server has been in PARTNER-DOWN since both were in NORMAL."""
+        return machine.number in self._down_since
 
     def _server_of(self, client: Client) -> int:
         return client.server_id & 0xFF
@@ -103,7 +124,7 @@ class PairChecker:
     def _uses(self, client: Client, address: int, until: float) -> None:
         now = self._world.now
         users = self._users.setdefault(address, {})
-        use = Use(until, self._server_of(client), now, client.asked_at)
+        use = Use(until, self._server_of(client), now, client.asked_at, apart=bool(self._down_since))
         for other, theirs in users.items():
             if other is client or theirs.until <= now:
                 continue
@@ -123,13 +144,17 @@ class PairChecker:
             since = self._down_since.get(down.server)
             if since is None or down.server == alive.server:
                 continue
-            if down.granted_at >= since + self._mclt_s * 0.99 and alive.granted_at > since:
+            # Who is in PARTNER-DOWN as well gives more than MCLT, and nobody hears of it.
+            alone_since = self._down_since.get(alive.server, since)
+            if down.granted_at >= since + self._mclt_s * 0.99 and alive.granted_at > min(since, alone_since):
                 return True
         return False
 
     def _is_left_over(self, use: Use) -> bool:
         """Whether a client lost its address when the servers found each other, and does not know it yet."""
-        return use.shared and use.granted_at <= self._cleared_at
+        # Where they had a conflict, the primary's client keeps an address, even if it is off by now.
+        lost = use.apart and use.granted_at <= self._conflict_at
+        return lost or (use.shared and use.granted_at <= self._cleared_at)
 
     def ends(self, client: Client, address: int) -> None:
         """A client uses its address no more."""
@@ -183,19 +208,22 @@ class PairChecker:
             if machine.state != State.NORMAL:
                 state = State(machine.state).text if machine.state else "no state"
                 raise Violation(f"ns{machine.number} is in {state} in the end")
+        if (fault := first.misbalance() or second.misbalance()) is not None:
+            raise Violation(fault)
         for address in sorted(first.disk.keys() | second.disk.keys()):
             one, two = first.disk.get(address), second.disk.get(address)
-            if (fault := _difference(first, one, second, two)) is not None:
+            if (fault := self._difference(first, one, second, two)) is not None:
                 raise Violation(f"the databases differ on {address_text(address)}: {fault}")
 
-
-def _difference(first: PairMachine, one: Lease | None, second: PairMachine, two: Lease | None) -> str | None:
-    statuses = [FREE if each is None else each.status for each in (one, two)]
-    if statuses[0] != statuses[1]:
-        return f"status {statuses[0]} and {statuses[1]}"
-    if one is None or two is None or one.status != ACTIVE:
-        return None
-    if one.key != two.key:
-        return f"client {one.key.hex()} and {two.key.hex()}"
-    apart_s = first.in_world(one.expires_at) - second.in_world(two.expires_at)
-    return None if abs(apart_s) <= APART_S else f"one ends {apart_s:.1f} s after the other"
+    def _difference(
+        self, first: PairMachine, one: Lease | None, second: PairMachine, two: Lease | None
+    ) -> str | None:
+        statuses = [FREE if each is None else each.status for each in (one, two)]
+        if statuses[0] != statuses[1]:
+            return f"status {statuses[0]} and {statuses[1]}"
+        if one is None or two is None or one.status != ACTIVE:
+            return None
+        if one.key != two.key:
+            return f"client {one.key.hex()} and {two.key.hex()}"
+        apart_s = first.in_world(one.expires_at) - second.in_world(two.expires_at)
+        return None if abs(apart_s) <= self._apart_s else f"one ends {apart_s:.1f} s after the other"

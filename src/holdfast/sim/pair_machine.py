@@ -7,8 +7,9 @@ from functools import partial
 
 from holdfast.dhcp.desk import Link
 from holdfast.dhcp.failover_declared import declared_settings
+from holdfast.dhcp.failover_pools import free_counts, surplus
 from holdfast.dhcp.failover_record import Record
-from holdfast.dhcp.failover_states import State
+from holdfast.dhcp.failover_states import SERVES, Serves, State
 from holdfast.dhcp.lease import Lease
 from holdfast.dhcp.replies import Reply
 from holdfast.directory.model import Organisation
@@ -41,7 +42,8 @@ class PairMachine(Machine):
         state: the state that is durable; 0 for none.
     """
 
-    tick_s = 0.25  # two machines for long: half of a run's time went into looking
+    tick_s = 0.25
+    look_s_max = 1.0  # nothing is due before: half of a run's time went into looking
 
     def __init__(
         self,
@@ -82,6 +84,15 @@ class PairMachine(Machine):
     def wall_ahead_s(self) -> float:
         """How wrong the wall clock is."""
         return self._wall_ahead_s
+
+    def set_wall_clock(self, step_s: float) -> None:
+        """Somebody sets the wall clock, in either direction only while that can be written down.
+
+        A clock of leases that is late is no danger to a server alone. Of two it makes what was long ago look
+        as if it had been since.
+        """
+        if self.up and self._world.now >= self.full_until:
+            super().set_wall_clock(step_s)
 
     def right_clock(self) -> None:
         """Somebody sets the clock right."""
@@ -144,6 +155,11 @@ class PairMachine(Machine):
             self._node.failover.clock_offset_s = self._wall - self.lease_now()
         super()._tick(life)
 
+    def _look_again_s(self, deadline: float | None, now: float) -> float:
+        if deadline is None or deadline <= now:
+            return self.tick_s
+        return min(max(self.tick_s, deadline - now), self.look_s_max)
+
     def offered(self, source: int) -> int | None:
         """The partner dials."""
         if self._node is None:
@@ -193,6 +209,27 @@ class PairMachine(Machine):
             if record.state != before:
                 self._world.note(f"{self.name} is in {State(record.state).text}")
             self.recorded(self, record)
+
+    def has_room(self, squatted_count: int) -> bool:
+        """Whether it serves new clients and has an address of its own that nobody was offered."""
+        endpoint = None if self._node is None else self._node.failover.endpoints.get(RELATIONSHIP)
+        if endpoint is None or SERVES[endpoint.state] not in (Serves.BALANCED, Serves.EVERYBODY):
+            return False
+        scope = endpoint.pools.scopes[0]
+        primarys, secondarys = free_counts(scope)
+        own = primarys if endpoint.settings.primary else secondarys
+        if endpoint.authority.fresh and not endpoint.settings.primary:
+            own += primarys  # after PARTNER-DOWN and MCLT
+        return own > len(scope.offers) + squatted_count
+
+    def misbalance(self) -> str | None:
+        """What is wrong with the shares of the free addresses; None when nothing is."""
+        endpoint = None if self._node is None else self._node.failover.endpoints.get(RELATIONSHIP)
+        if endpoint is None:
+            return None
+        primary = endpoint.settings.primary
+        count = surplus(free_counts(endpoint.pools.scopes[0]), endpoint.percent, primary=primary)
+        return f"{self.name} has {count} free addresses more than its share" if count else None
 
     def in_world(self, instant: float) -> float:
         """An instant of this machine's leases by the world's clock, as its clock goes now."""

@@ -3,6 +3,7 @@
 Two phases as with one server: *safety*, in which anything may happen; then
 faults stop, clocks are set right, both machines run, and within a bound the two
 are in NORMAL, know the same, and everybody has an address, if there are enough.
+Most runs end as soon as that is so; some go on to the bound.
 
 Source: architecture, "The simulator"; docs/decisions/0025.
 """
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address
 
-from holdfast.dhcp.failover_states import State
+from holdfast.dhcp.failover_bindings import AGAIN_MAX_S
+from holdfast.dhcp.failover_states import MAY_TAKE_OVER, State
 from holdfast.dhcp.replies import Reply, Where
 from holdfast.directory.dhcp import DhcpServer, Scope
 from holdfast.directory.failover import FailoverMode, FailoverRelationship
@@ -26,13 +28,16 @@ from holdfast.sim.dhcp_clients import Client
 from holdfast.sim.pair_checker import PairChecker
 from holdfast.sim.pair_machine import RELATIONSHIP, MakePairNode, PairMachine, make_pair_node, partner_address
 from holdfast.sim.pair_rates import PairRates, draw_pair_rates
+from holdfast.sim.pair_watch import PairWatch
 from holdfast.sim.pair_wire import PairWire
 from holdfast.sim.world import EPOCH_S, Violation, World, some
 
 FIRST_ADDRESS = int(IPv4Address("10.0.1.0"))
 EVENT_COUNT_MAX = 3_000_000  # a run that needs more is stuck in a loop
-LAST_LOOK_COUNT = 30
-QUIET_S = 120.0  # without clients, in the end: what is under way arrives, what was refused is said again
+LOOK_EVERY_S = 5.0
+QUIET_S = 150.0  # without clients, in the end: what is under way arrives, what was refused is said again
+QUIET_LEAST_S = 10.0
+LONG_RATE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class PairSimulation:
         self._stopped = False
         self._is_quiet = False
         self.wire = PairWire(self.world, self.rates.link_delay_s)
-        self.checker = PairChecker(self.world, self.rates.mclt_s)
+        self.checker = PairChecker(self.world, self.rates.mclt_s, self.rates.receive_timeout_s)
         organisation = organisation_of(self.rates)
         self.machines = [
             PairMachine(
@@ -100,6 +105,8 @@ class PairSimulation:
         for client in self.clients:
             client.squatted = self._is_squatted
         self._unheard: set[int] = set()  # servers that clients do not reach
+        self._mute: set[int] = set()  # servers that do not reach clients
+        self.watch = PairWatch(self.world, self.rates, self.machines, self.clients, len(self._squatted))
 
     def _is_squatted(self, address: int) -> bool:
         return address in self._squatted
@@ -128,7 +135,7 @@ class PairSimulation:
                 self._carry(partial(machine.receive, data, unicast=to_server, source=source))
 
     def _from_server(self, number: int, reply: Reply) -> None:
-        if number in self._unheard:
+        if number in self._mute:
             return
         hardware = reply.data[28:34]
         for client in self.clients:
@@ -162,6 +169,7 @@ class PairSimulation:
         what = "loses its power" if power else "dies"
         self.world.note(f"{machine.name} {what}")
         wait_s = some(self._luck, self.rates.restart_s) if restart_s is None else restart_s
+        self.watch.disturbed(machine, wait_s)
         machine.crash(wait_s, power=power)
         self.checker.check_durable(machine)
 
@@ -170,6 +178,8 @@ class PairSimulation:
 
     def _lose_disk(self) -> None:
         machine = self._any()
+        if self.checker.leased_alone(machine):
+            return  # what it leased in PARTNER-DOWN nobody else knows
         if self._other(machine).state not in (
             State.NORMAL,
             State.COMMUNICATIONS_INTERRUPTED,
@@ -184,10 +194,12 @@ class PairSimulation:
     def _stop(self) -> None:
         machine = self._any()
         self.world.note(f"{machine.name} is restarted")
-        machine.stop_cleanly(some(self._luck, self.rates.restart_s))
+        wait_s = some(self._luck, self.rates.restart_s)
+        self.watch.disturbed(machine, wait_s)
+        machine.stop_cleanly(wait_s)
         self.checker.check_durable(machine)
 
-    def _cut(self) -> None:
+    def _cut(self, span_s: float | None = None) -> None:
         numbers = {1, 2}
         if self._luck.random() < self.rates.one_way_rate:
             numbers = {self._any().number}
@@ -200,7 +212,27 @@ class PairSimulation:
             self.world.note("the partners reach each other")
             self.wire.cut.clear()
 
-        self.world.after(some(self._luck, self.rates.cut_s), "", heal)
+        self.world.after(some(self._luck, self.rates.cut_s) if span_s is None else span_s, "", heal)
+
+    def _deafen(self) -> None:
+        """Clients and one of the servers lose each other, in one direction or both."""
+        machine, ways = self._any(), self._luck.randrange(3)
+        number, span_s = machine.number, some(self._luck, self.rates.deaf_s)
+        what = ("does not hear clients", "is not heard by clients", "and clients do not hear each other")[
+            ways
+        ]
+        self.world.note(f"{machine.name} {what}")
+        self.watch.disturbed(machine, span_s)
+        deaf, mute = ways != 1, ways != 0
+        self._unheard |= {number} if deaf else set()
+        self._mute |= {number} if mute else set()
+
+        def heal() -> None:
+            self.world.note(f"{machine.name} and clients hear each other")
+            self._unheard.discard(number)
+            self._mute.discard(number)
+
+        self.world.after(span_s, "", heal)
 
     def _set_clock(self) -> None:
         machine = self._any()
@@ -215,25 +247,39 @@ class PairSimulation:
     def _fill_disk(self) -> None:
         machine = self._any()
         machine.full_until = self.world.now + some(self._luck, self.rates.full_s)
+        self.watch.disturbed(machine, machine.full_until - self.world.now)
         self.world.note(f"the disk of {machine.name} is full")
 
     def _slow_disk(self) -> None:
         machine = self._any()
         machine.slow_until = self.world.now + some(self._luck, self.rates.slow_s)
+        self.watch.disturbed(machine, machine.slow_until - self.world.now)
         self.world.note(f"the disk of {machine.name} is slow")
 
     def _outage(self) -> None:
         """A server is away for long, and an administrator says so to the other one."""
+        rates, luck = self.rates, self._luck
         machine = self._any()
-        away_s = self._luck.uniform(0.5, 4.0) * self.rates.mclt_s + 10.0
-        self.crash(machine, power=True, restart_s=away_s)
-        life = machine.crash_count
+        away_s = luck.uniform(0.5, 1.5) * rates.outage_mclt * rates.mclt_s + 10.0
+        is_parted, is_eager = luck.random() < rates.parted_rate, luck.random() < rates.eager_rate
+        parted_s = luck.uniform(0.0, 2 * rates.mclt_s) if is_parted else 0.0
+        say_s = luck.uniform(0.0, 2.0 if is_eager else away_s / 2)
 
-        def say() -> None:
-            if not machine.up and machine.crash_count == life:
-                self._take_over(self._other(machine))
+        def go_down() -> None:
+            if self._stopped:
+                return
+            self.crash(machine, power=True, restart_s=away_s)
+            life = machine.crash_count
 
-        self.world.after(self._luck.uniform(0.0, away_s / 2), "", say)
+            def say() -> None:
+                if not machine.up and machine.crash_count == life:
+                    self._take_over(self._other(machine))
+
+            self.world.after(say_s, "", say)
+
+        if is_parted:
+            self._cut(parted_s)
+        self.world.after(parted_s, "", go_down)
 
     def _take_over(self, machine: PairMachine) -> None:
         self.world.note(f"{machine.name} is told that its partner is down")
@@ -244,7 +290,9 @@ class PairSimulation:
         self.world.note(
             f"{machine.name} is told that its partner is down, which is not so, as far as one knows"
         )
-        machine.command(Command.PARTNER_DOWN, force=self._luck.random() < 0.3)
+        # By force also while the partner speaks; not while the own database may be empty: that has no bounds.
+        force = self._luck.random() < 0.3 and machine.state in MAY_TAKE_OVER
+        machine.command(Command.PARTNER_DOWN, force=force)
 
     # --- the run -----------------------------------------------------------------------------------
 
@@ -277,31 +325,43 @@ class PairSimulation:
         self._again(rates.slow_every_s, self._slow_disk)
         self._again(rates.clock_every_s, self._set_clock)
         self._again(rates.cut_every_s, self._cut)
+        self._again(rates.deaf_every_s, self._deafen)
         self._again(rates.disk_every_s, self._lose_disk)
         self._again(rates.stop_every_s, self._stop)
         self._again(rates.outage_every_s, self._outage)
         self._again(rates.wrong_every_s, self._wrong)
-        self._until(EPOCH_S + rates.safety_s, before_event)
+        self._until(EPOCH_S + rates.safety_s, before_event, watched=True)
         self._grow_calm()
-        end = EPOCH_S + rates.safety_s + self._bound_s()
-        self._until(end, before_event)
+        end = self.world.now + self._bound_s()
+        while self.world.now < end and (rates.long_rate > LONG_RATE or not self._is_well()):
+            self._until(min(end, self.world.now + LOOK_EVERY_S), before_event, watched=True)
         if self._has_enough():
             self.checker.check_served(self.clients)
         for machine in self.machines:
             self.checker.check_durable(machine)
         self._is_quiet = True
-        self._until(end + QUIET_S, before_event)
+        # Where neither takes the other's word about an address, until the lease ends; then it is said again.
+        end = self.world.now + QUIET_S + 1.5 * rates.lease_s + AGAIN_MAX_S
+        self._until(self.world.now + QUIET_LEAST_S, before_event)
         # Leases end at any time, and that is told as well.
-        for moment in range(LAST_LOOK_COUNT):
+        while True:
             try:
                 self.checker.check_together(self.machines)
+                break
             except Violation:
-                if moment == LAST_LOOK_COUNT - 1:
+                if self.world.now >= end:
                     raise
                 self._until(self.world.now + 1.0, before_event)
 
-    def _until(self, instant: float, before_event: BeforeEvent | None) -> None:
+    def _is_well(self) -> bool:
+        """Whether everything is as it should be in the end."""
+        served = not self._has_enough() or all(client.address for client in self.clients)
+        return served and all(each.up and each.state == State.NORMAL for each in self.machines)
+
+    def _until(self, instant: float, before_event: BeforeEvent | None, *, watched: bool = False) -> None:
         while self.world.now < instant:
+            if watched and self.world.now >= self.watch.look_at:
+                self.watch.look()
             if before_event is not None:
                 before_event(self, self.world.event_count)
             if not self.world.step(instant):
@@ -314,12 +374,14 @@ class PairSimulation:
         self._stopped = True
         self._squatted.clear()
         self._unheard.clear()
+        self._mute.clear()
         self.wire.cut.clear()
         self.wire.delay_s = min(self.wire.delay_s, 0.05)
         for machine in self.machines:
             machine.full_until = machine.slow_until = 0.0
             machine.start()
             machine.right_clock()
+            self.watch.disturbed(machine, 0.0)
         for client in self.clients:
             client.calm = True
 
