@@ -32,6 +32,7 @@ from holdfast.transport.session_terms import (
     TlsWanted,
 )
 from holdfast.transport.tls_policy import TlsFacts
+from holdfast.wire.headers import HeaderBlock
 from holdfast.wire.smtp import AUTH_BYTES_MAX
 
 CONNECTOR = ReceiveConnector("test", "mx", ("192.0.2.1:25",), (), tarpit_s=0.0)
@@ -321,6 +322,9 @@ CHUNKS = st.lists(
 ).map(b"".join)
 
 
+NO_HEADER = HeaderBlock(b"")
+
+
 def talk(connector: ReceiveConnector, data: bytes, sizes: list[int]) -> tuple[bytes, list[SessionEvent]]:
     """Run a whole session; passwords are right when they are ``b``, messages all taken."""
     session = SmtpSession(
@@ -338,7 +342,7 @@ def talk(connector: ReceiveConnector, data: bytes, sizes: list[int]) -> tuple[by
             (event,) = events
             if isinstance(event, MessageReceived):
                 # The header block is made from data, and has no equality of its own.
-                seen.append(replace(event, header=None))  # type: ignore[arg-type]  # see above
+                seen.append(replace(event, header=NO_HEADER))
                 events = session.accepted("taken")
                 continue
             seen.append(event)

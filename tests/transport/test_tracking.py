@@ -145,7 +145,7 @@ def test_recipients_in_one_field(recipients: list[str]) -> None:
 
 
 @given(st.text(max_size=200) | st.lists(st.text(max_size=5), min_size=30, max_size=30).map(",".join))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_any_line_is_read_or_refused(text: str) -> None:
     for reader in (parse_line, read_outcome):
         with contextlib.suppress(Refusal):
