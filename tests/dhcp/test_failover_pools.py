@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from dhcp.conversations import scope
 from dhcp.partners import FIRST, Pair
 from holdfast.dhcp.failover_pools import free_counts, owned, secondarys_share, surplus
 from holdfast.dhcp.lease import ACTIVE, BACKUP, FREE, Lease
@@ -57,3 +60,15 @@ def test_what_a_partner_used_up_it_gets_again() -> None:
     pair.pass_s(12)
     assert free_counts(pair.first.endpoint.pools.scopes[0]) == (3, 3)
     assert sum(each.status == ACTIVE for each in pair.first.disk.values()) == 4
+
+
+def test_a_large_pool_is_shared_at_once_and_to_its_end() -> None:
+    pair = Pair()
+    for server in (pair.first, pair.second):
+        office = scope("office", "10.0.0.0/16", "10.0.16.0-10.0.47.255")
+        server.declared = replace(server.declared, scopes=(office,))
+    pair.start()
+    while pair.states != ("NORMAL", "NORMAL"):
+        pair.pass_s(0.25)
+    pair.pass_s(2)
+    assert free_counts(pair.second.endpoint.pools.scopes[0]) == (4096, 4096)

@@ -112,6 +112,40 @@ def test_what_was_written_before_hanging_up_arrives_and_only_the_other_side_is_t
     play(scene)
 
 
+def test_what_comes_shortly_after_each_other_is_handed_over_together_also_before_its_time() -> None:
+    async def scene(first: Side, second: Side, port: int) -> None:
+        first.links.do(Dial(1, SECOND, port))
+        assert await first.next() == ("connected", 1)
+        assert await second.next() == ("accepted", FIRST)
+        for word in (b"one", b"two"):
+            gathered = second.links.gathered_bytes + len(word)
+            first.links.do(SendToPartner(1, word))
+            while second.links.gathered_bytes < gathered:
+                assert second.heard.empty()
+                await asyncio.sleep(0)
+        second.links.hand_over()
+        assert second.heard.get_nowait() == ("received", 101, b"onetwo")
+        assert second.links.gathered_bytes == 0
+
+    play(scene)
+
+
+def test_what_was_gathered_of_a_connection_that_is_hung_up_is_forgotten() -> None:
+    async def scene(first: Side, second: Side, port: int) -> None:
+        first.links.do(Dial(1, SECOND, port))
+        assert await first.next() == ("connected", 1)
+        assert await second.next() == ("accepted", FIRST)
+        first.links.do(SendToPartner(1, b"too late"))
+        while not second.links.gathered_bytes:
+            assert second.heard.empty()
+            await asyncio.sleep(0)
+        second.links.do(HangUp(101))
+        second.links.hand_over()
+        assert second.heard.empty()
+
+    play(scene)
+
+
 def test_a_stranger_is_hung_up_on_at_once() -> None:
     async def scene(first: Side, second: Side, port: int) -> None:
         reader, writer = await asyncio.open_connection(SECOND, port, local_addr=("127.0.0.3", 0))

@@ -8,7 +8,7 @@ from dhcp.partners import FIRST, Pair
 from holdfast.dhcp.failover_states import State
 from holdfast.dhcp.lease import ACTIVE, BACKUP, FREE, UNTOLD, Lease, address_text
 from holdfast.kernel.errors import Refusal
-from holdfast.node.dhcp import DhcpNode
+from holdfast.node.dhcp import CommitLeases, DhcpNode
 from holdfast.node.failover import Command, Partners
 from holdfast.wire.failover import write_message
 from holdfast.wire.failover_messages import Binding, Message, Update, UpdateRequest, UpdateRequestAll
@@ -382,6 +382,29 @@ def test_a_full_disk_answers_no_update(pair: Pair) -> None:
     pair.pass_s(20)
     assert pair.first.endpoint.bindings.untold_count == 0
     assert pair.second.disk[FIRST + int(given[0].split(".")[3]) - 10].status == ACTIVE
+
+
+def test_what_partners_and_clients_say_together_gets_one_commit(pair: Pair) -> None:
+    pair.normal()
+    theirs = pair.second.lease(3)
+    assert theirs is not None
+    pair.pass_s(1)
+    ours = pair.first.lease(1)
+    assert ours is not None
+    (told,) = [each for each in pair.queue if each[0] == 2]
+    pair.queue = []
+    node, connection, update = pair.second.node, told[1], told[2]
+    assert node is not None
+    assert update is not None
+    with node.together():
+        node.failover.received(pair.now, connection, update)
+        assert pair.second.renew(3, theirs[0]) is None  # not before it is durable
+    (commit,) = [each for each in node.outputs if isinstance(each, CommitLeases)]
+    assert [address_text(each.address) for each in commit.leases] == [ours[0], theirs[0]]
+    pair.second.drain()
+    assert [each.options[53] for each in pair.second.answers] == [b"\x05"]
+    pair.pass_s(1)
+    assert pair.first.endpoint.bindings.untold_count == pair.second.endpoint.bindings.untold_count == 0
 
 
 def test_how_it_goes_is_told(pair: Pair) -> None:

@@ -21,7 +21,7 @@ from holdfast.dhcp.failover_accept import ENDED
 from holdfast.dhcp.failover_authority import PairAuthority
 from holdfast.dhcp.failover_bindings import Bindings, Book
 from holdfast.dhcp.failover_link import Link
-from holdfast.dhcp.failover_pools import Pools
+from holdfast.dhcp.failover_pools import STEP_S, Pools
 from holdfast.dhcp.failover_record import VERSION, Record
 from holdfast.dhcp.failover_settings import Settings
 from holdfast.dhcp.failover_states import (
@@ -416,8 +416,7 @@ class Endpoint:
     def _balance(self, now: float) -> None:
         if now < self._balance_at:
             return
-        self._balance_at = now + BALANCE_S
-        self.pools.hand_over(now, self.percent)
+        self._balance_at = now + (STEP_S if self.pools.hands_over(now, self.percent) else BALANCE_S)
         if now >= self._pool_request_at and self.pools.lacks_addresses(self.percent):
             self._pool_request_at = now + POOL_REQUEST_S
             self.link.say(now, PoolRequest())

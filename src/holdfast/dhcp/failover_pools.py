@@ -23,6 +23,7 @@ from holdfast.dhcp.lease_table import ScopeState
 
 UNEVEN_PART = 10  # a tenth of the free addresses may be on the wrong side
 MOVED_COUNT_MAX = 2000  # in one step: a commit of so many takes some milliseconds
+STEP_S = 0.1
 
 
 def free_counts(state: ScopeState) -> tuple[int, int]:
@@ -80,6 +81,7 @@ class Pools:
         self._desk = desk
         self._authority = authority
         self.names = frozenset(names)
+        self._is_under_way = False  # the last step was as long as one may be
         self._held: list[
             tuple[int, int]
         ] = []  # in PARTNER-DOWN: when an ended lease is free, and its address
@@ -108,6 +110,15 @@ class Pools:
         return address in state.served.reserved or state.pool_of(address) is not None
 
     # In NORMAL
+
+    def hands_over(self, now: float, percent: int) -> bool:
+        """Hand over a part of what we have too much of; whether the next should follow soon.
+
+        A large pool goes over in steps, between which clients are answered, and to its end.
+        """
+        moved_count = self.hand_over(now, percent, at_once=self._is_under_way)
+        self._is_under_way = moved_count >= MOVED_COUNT_MAX
+        return self._is_under_way
 
     def hand_over(self, now: float, percent: int, *, at_once: bool = False) -> int:
         """Hand over what we have too much of; how many addresses."""

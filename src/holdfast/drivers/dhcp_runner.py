@@ -199,9 +199,15 @@ class DhcpRunner:
 
     def _readable(self) -> None:
         arrivals = self._sockets.receive()
-        if arrivals:
+        if not arrivals:
+            return
+        if self._links.gathered_bytes:
+            with self.node.together():
+                self._links.hand_over()
+                self.node.datagrams_received(self._clock.now(), arrivals)
+        else:
             self.node.datagrams_received(self._clock.now(), arrivals)
-            self.drain()
+        self.drain()
 
     def drain(self) -> None:
         """Do everything that the node wants done, in order."""

@@ -5,6 +5,10 @@ partners listen and both dial; each dials from its own address of the
 relationship, because that is what the other knows it by. Bounded: connections
 in number, what a partner does not read in bytes, each try to connect in time.
 
+What partners say is handed over with the next datagrams, or after a hundredth of a
+second: the node makes what it hears at once durable in one commit, and clients wait
+while the disk writes. No client waits for a partner.
+
 Source: draft-ietf-dhc-failover-12 section 8.2; spec/dhcp.md section 2.1.
 """
 
@@ -24,6 +28,8 @@ from holdfast.node.failover import UNSENT_BYTES_MAX, Dial, FailoverOutput, HangU
 
 DIAL_TIMEOUT_S = 3.0
 CONNECTION_COUNT_MAX = 256  # of strangers and partners together
+GATHER_S = 0.01
+GATHERED_BYTES_MAX = 1 << 17  # of one connection; more is handed over at once
 LAST_WORDS_S = 5.0  # a connection that is hung up may still be written out for so long
 ROLE = "dhcp failover"
 
@@ -75,6 +81,8 @@ class FailoverLinks:
         self._dials: dict[int, asyncio.Task[None]] = {}
         self._following: asyncio.Task[None] | None = None
         self._wanted: dict[Binding, None] = {}
+        self._gathered: dict[int, bytearray] = {}
+        self._gathering: asyncio.TimerHandle | None = None
 
     def follow(self, places: Iterable[Place]) -> asyncio.Task[None] | None:
         """Listen where the relationships are, and nowhere else; the task ends when each was tried once."""
@@ -138,6 +146,7 @@ class FailoverLinks:
         dial = self._dials.pop(connection, None)
         if dial is not None and connection not in self._links:
             dial.cancel()
+        self._gathered.pop(connection, None)
         link = self._links.pop(connection, None)
         if link is not None:
             link.hang_up()
@@ -163,14 +172,37 @@ class FailoverLinks:
 
     def heard(self, link: _Link, data: bytes) -> None:
         """Bytes came."""
-        if link.number in self._links:
-            assert link.number is not None
-            self._inputs.received(self._now(), link.number, data)
-            self._drain()
+        if link.number not in self._links:
+            return
+        assert link.number is not None
+        gathered = self._gathered.setdefault(link.number, bytearray())
+        gathered += data
+        if len(gathered) > GATHERED_BYTES_MAX:
+            self.hand_over()
+        elif self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_S, self.hand_over)
+
+    @property
+    def gathered_bytes(self) -> int:
+        """How much came that the node was not told yet."""
+        return sum(map(len, self._gathered.values()))
+
+    def hand_over(self) -> None:
+        """Tell the node what came."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        gathered, self._gathered = self._gathered, {}
+        for number, data in gathered.items():
+            if number in self._links:  # it may be hung up for what another one said
+                self._inputs.received(self._now(), number, bytes(data))
+                self._drain()
 
     def ended(self, link: _Link, reason: str) -> None:
         """A connection is gone; told once, and not when we hung up."""
         self._open.discard(link)
+        if self._gathered:
+            self.hand_over()
         if link.number is not None and self._links.get(link.number) is link:
             del self._links[link.number]
             self._inputs.disconnected(self._now(), link.number, reason)
@@ -190,6 +222,8 @@ class FailoverLinks:
         for task in self._dials.values():
             task.cancel()
         self._dials = {}
+        if self._gathering is not None:
+            self._gathering.cancel()
         links, self._links = self._links, {}
         for link in links.values():
             link.hang_up()

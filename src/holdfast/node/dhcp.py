@@ -13,6 +13,8 @@ can be made durable nothing is offered, and it is tried again every second.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from holdfast.dhcp import events
@@ -130,6 +132,7 @@ class DhcpNode:
         self.server.load(leases)
         self._say_problems(served)
         self._committing = False
+        self._is_gathering = False
         self._inbox: list[Arrival] = []
         self._probe_inbox: list[tuple[int, bool]] = []  # no longer than the probes that were asked
         self._dns_inbox: list[tuple[int, UpdateAnswer]] = []  # likewise, than the updates
@@ -144,6 +147,19 @@ class DhcpNode:
         return self._retry_at is None
 
     # What comes in
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is reported meanwhile gets one commit: what partners said first, then datagrams.
+
+        A commit costs clients the time of the disk, whoever it is for.
+        """
+        self._is_gathering = True
+        try:
+            yield
+        finally:
+            self._is_gathering = False
+            self._pass_on()
 
     def datagrams_received(self, now: float, arrivals: list[Arrival]) -> None:
         """Messages arrived together."""
@@ -325,7 +341,7 @@ class DhcpNode:
         if partners.outputs:
             outputs += partners.outputs
             partners.outputs = []
-        if self._committing:
+        if self._committing or self._is_gathering:
             return
         # What failover must remember waits for the disk as everything does, and is no reason to try it again.
         if server.writes or (partners and self._retry_at is None and partners.is_dirty):
