@@ -65,7 +65,11 @@ class Side:
         self.database = home / "leases.sqlite"
         store = LeaseStore.open(self.database)
         sink = LogSink("dhcp", self.log)
-        clock = LeaseClock(store.read_mark(), "boot", wall=lambda: time.time() + told.clock_ahead_s)
+        self.moved_s = 0.0  # a test moves both clocks on
+        clock = LeaseClock(
+            store.read_mark(), "boot", monotonic=lambda: time.monotonic() + self.moved_s,
+            wall=lambda: time.time() + self.moved_s + told.clock_ahead_s,
+        )  # fmt: skip
         server = told.organisation.dhcp_server(name)
         node = DhcpNode(told.organisation, name, store.read(), failover=store.read_failover())
         self.runner = DhcpRunner(node, store, clock, AuditLog(home / "audit", sink.write), sink, server.port)
