@@ -40,6 +40,7 @@ bench-shadow: $(VENV)/.dev-ready
 
 bench-dhcp: compiled
 	$(BIN)/python benchmarks/dhcp.py
+	$(BIN)/python benchmarks/dhcp_pair.py
 
 bench-take-over: $(VENV)/.dev-ready
 	$(BIN)/python benchmarks/take_over.py

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from dhcp_peers import PRIORITY, DhcpPeer, Holdfast, Isc, Kea, Load, Pool, declare, namespaces
+from dhcp_peers import PRIORITY, DhcpPeer, Holdfast, Isc, Kea, Load, Pool, declare, namespaces, organisation
 from harness import RESULTS, Case, Row, report, run_case
 
 WINDOW = 64
@@ -100,7 +100,7 @@ def start_with(folder: Path, count: int) -> dict[str, float]:
     from holdfast.drivers.sqlite_leases import LEASE_FILE, LeaseStore
 
     home = Path(tempfile.mkdtemp(dir=folder))
-    declare(home, HUGE if count > LARGE.size else LARGE)
+    declare(home, organisation(HUGE if count > LARGE.size else LARGE))
     first, now = 0x0A640000, int(time.time())
     store = LeaseStore.open(home / LEASE_FILE)
     for at in range(0, count, 10_000):

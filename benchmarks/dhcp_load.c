@@ -2,10 +2,12 @@
  * A closed-loop load of DHCPv4 exchanges, as a relay would bring them: each of W conversations asks for an address for a
  * client that never asked before, takes what it is offered, and begins anew with the next client.
  *
- *   dhcp_load RELAY SERVER SECONDS WINDOW FIRST_CLIENT LIMIT
+ *   dhcp_load RELAY SERVERS SECONDS WINDOW FIRST_CLIENT LIMIT [REPEAT]
  *
- * RELAY and SERVER are IPv4 addresses; the relay's is ours. LIMIT ends the run after so many exchanges; 0 does not.
- * Prints one JSON object. A conversation that hears nothing for a second repeats its message and counts a repeat.
+ * RELAY and SERVERS are IPv4 addresses; the relay's is ours. Several servers, with commas between them, each get every
+ * message, and the first offer is taken. LIMIT ends the run after so many exchanges; 0 does not. Prints one JSON object. A
+ * conversation that hears nothing for REPEAT seconds (1) repeats its message, says for how long it has asked, and counts a
+ * repeat.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -18,7 +20,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { WINDOW_MAX = 1024, BATCH = 64, MESSAGE_BYTES = 300, ANSWER_BYTES = 1600, OPTIONS_AT = 240 };
+enum { SERVERS_MAX = 4, WINDOW_MAX = 1024, BATCH = 64, MESSAGE_BYTES = 300, ANSWER_BYTES = 1600, OPTIONS_AT = 240 };
 enum { DISCOVER = 1, OFFER = 2, REQUEST = 3, ACK = 5, NAK = 6 };
 /* Latencies are counted in steps of 10 microseconds up to a second; the last step takes what is longer. */
 enum { STEP_US = 10, STEP_COUNT = 100001 };
@@ -33,7 +35,8 @@ struct conversation {
 static struct conversation conversations[WINDOW_MAX];
 static long latency_steps[STEP_COUNT];
 static uint8_t relay[4];
-static int wire;
+static int wire, server_count;
+static struct sockaddr_in servers[SERVERS_MAX];
 
 static double seconds(void)
 {
@@ -83,10 +86,12 @@ static void compose(struct conversation *it, int slot, uint8_t kind, const uint8
 static void say(struct conversation *it, double now)
 {
     it->said_at = now;
-    if (send(wire, it->message, MESSAGE_BYTES, 0) < 0 && errno != ECONNREFUSED && errno != EAGAIN) {
-        perror("send");
-        exit(1);
-    }
+    for (int i = 0; i < server_count; i++)
+        if (sendto(wire, it->message, MESSAGE_BYTES, 0, (struct sockaddr *)&servers[i], sizeof servers[i]) < 0 &&
+            errno != ECONNREFUSED && errno != EAGAIN && errno != EHOSTUNREACH) {
+            perror("sendto");
+            exit(1);
+        }
 }
 
 static void begin(struct conversation *it, int slot, uint32_t client, double now)
@@ -130,16 +135,18 @@ static double percentile(long count, double share)
 
 int main(int count, char **words)
 {
-    if (count != 7) {
-        fprintf(stderr, "dhcp_load RELAY SERVER SECONDS WINDOW FIRST_CLIENT LIMIT\n");
+    if (count != 7 && count != 8) {
+        fprintf(stderr, "dhcp_load RELAY SERVERS SECONDS WINDOW FIRST_CLIENT LIMIT [REPEAT]\n");
         return 2;
     }
     struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(67)};
-    struct sockaddr_in there = here;
+    for (char *word = strtok(words[2], ","); word && server_count < SERVERS_MAX; word = strtok(NULL, ",")) {
+        servers[server_count] = here;
+        inet_pton(AF_INET, word, &servers[server_count++].sin_addr);
+    }
     inet_pton(AF_INET, words[1], &here.sin_addr);
-    inet_pton(AF_INET, words[2], &there.sin_addr);
     memcpy(relay, &here.sin_addr, 4);
-    double span = atof(words[3]);
+    double span = atof(words[3]), repeat_s = count == 8 ? atof(words[7]) : 1.0;
     int window = atoi(words[4]);
     uint32_t next = (uint32_t)strtoul(words[5], NULL, 0);
     long limit = atol(words[6]), done = 0, repeats = 0, refusals = 0;
@@ -152,7 +159,7 @@ int main(int count, char **words)
     setsockopt(wire, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
     struct timeval patience = {0, 5000};
     setsockopt(wire, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (bind(wire, (struct sockaddr *)&here, sizeof here) || connect(wire, (struct sockaddr *)&there, sizeof there)) {
+    if (bind(wire, (struct sockaddr *)&here, sizeof here)) {
         perror("bind");
         return 1;
     }
@@ -199,7 +206,9 @@ int main(int count, char **words)
         if (now - looked > 0.05) {
             looked = now;
             for (int slot = 0; slot < window; slot++)
-                if (now - conversations[slot].said_at > 1.0) {
+                if (now - conversations[slot].said_at > repeat_s) {
+                    uint16_t secs = htons((uint16_t)(now - conversations[slot].began_at));
+                    memcpy(conversations[slot].message + 8, &secs, 2);
                     repeats++;
                     say(&conversations[slot], now);
                 }

@@ -16,11 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast.directory.model import Organisation
 
 SERVER_SPACE, CLIENT_SPACE = "hfdhcpS", "hfdhcpC"
 SERVER, RELAY = "10.99.0.1", "10.99.0.2"
@@ -93,19 +97,43 @@ class Load:
         subprocess.run([compiler, "-O2", "-o", str(self._program), str(_LOAD_SOURCE)], check=True)
         self._next_client = 1
 
-    def run(self, seconds: float, window: int, limit: int = 0) -> dict[str, float]:
-        """Let clients ask; what came of it. No client ever asks twice."""
+    def run(
+        self,
+        seconds: float,
+        window: int,
+        limit: int = 0,
+        *,
+        servers: str = SERVER,
+        space: str = CLIENT_SPACE,
+        cores: str = CLIENT_CORE,
+        repeat_s: float = 1.0,
+    ) -> dict[str, float]:
+        """Let clients ask; what came of it. No client ever asks twice.
+
+        Args:
+            seconds: how long.
+            window: how many at once.
+            limit: ends it after so many exchanges; 0 does not.
+            servers: their addresses, with commas between them.
+            space: the network namespace of the relay.
+            cores: where the generator runs.
+            repeat_s: after which silence a client repeats its message.
+        """
         done = subprocess.run(
             [
-                "ip", "netns", "exec", CLIENT_SPACE, *PRIORITY, "taskset", "-c", CLIENT_CORE,
-                str(self._program), RELAY, SERVER, str(seconds), str(window), str(self._next_client),
-                str(limit),
+                "ip", "netns", "exec", space, *PRIORITY, "taskset", "-c", cores, str(self._program), RELAY,
+                servers, str(seconds), str(window), str(self._next_client), str(limit), str(repeat_s),
             ],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         result: dict[str, float] = json.loads(done.stdout)
         self._next_client = int(result["next_client"])
         return result
+
+    def next_client_for(self, is_wanted: Callable[[bytes], bool]) -> None:
+        """Pass over clients until the hardware address of the next is one that is wanted."""
+        while not is_wanted(b"\x02\x00" + self._next_client.to_bytes(4, "big")):
+            self._next_client += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +210,7 @@ class Holdfast(DhcpPeer):
     """Our dhcp role, without the others."""
 
     def command(self, home: Path) -> list[str]:
-        declare(home, self._pool)
+        declare(home, organisation(self._pool))
         store_leases(home, self.leases())
         return [sys.executable, "-m", "holdfast.daemons.dhcp", "--home", str(home), "--server", "ns1"]
 
@@ -206,14 +234,11 @@ def store_leases(home: Path, leases: Iterable[tuple[IPv4Address, str]]) -> None:
     store.close()
 
 
-def declare(home: Path, pool: Pool) -> None:
-    """Make the organisation of a home: one scope, reservations, a class with an option of its own."""
+def organisation(pool: Pool) -> Organisation:
+    """One server, one scope, reservations, a class with an option of its own."""
     from holdfast.directory.dhcp import Condition, ConditionField, DhcpServer, Policy, Reservation, Scope
     from holdfast.directory.dhcp_options import ClassKind, DhcpClass, OptionValue
     from holdfast.directory.model import Organisation, Role, Server, Site
-    from holdfast.directory.plan import plan_change
-    from holdfast.drivers.role_link import DIRECTORY_FILE
-    from holdfast.drivers.sqlite_directory import DirectoryStore
     from holdfast.kernel.iprange import parse_ip_range
 
     policy = Policy(
@@ -226,7 +251,7 @@ def declare(home: Path, pool: Pool) -> None:
             OptionValue(3, (SERVER,)), OptionValue(6, (SERVER, SERVER)), OptionValue(15, ("lab.example",)),
         ),
     )  # fmt: skip
-    wanted = Organisation(
+    return Organisation(
         name="Bench",
         sites=(Site("here"),),
         servers=(Server("ns1", "ns1.lab.example", "here", roles=(Role.DHCP,), metrics=""),),
@@ -238,6 +263,14 @@ def declare(home: Path, pool: Pool) -> None:
             for at in range(1, RESERVATION_COUNT + 1)
         ),
     )
+
+
+def declare(home: Path, wanted: Organisation) -> None:
+    """Make this the organisation of a home."""
+    from holdfast.directory.plan import plan_change
+    from holdfast.drivers.role_link import DIRECTORY_FILE
+    from holdfast.drivers.sqlite_directory import DirectoryStore
+
     (home / "run").mkdir(parents=True, exist_ok=True)
     store = DirectoryStore.open(home / DIRECTORY_FILE, writable=True)
     try:
