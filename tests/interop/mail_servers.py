@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SYSTEM_PATH = f"{os.environ['PATH']}:/usr/sbin"
-START_PATIENCE_S = 30
+START_PATIENCE_S = 120
 # Where .ci/install-peers has put what cannot be installed beside Postfix.
 PEERS = Path(os.environ.get("HOLDFAST_PEERS_ROOT", Path(__file__).parents[2] / ".peers"))
 
