@@ -5,7 +5,7 @@ from __future__ import annotations
 from dhcp.conversations import NOW, Client, organisation, packed, scope
 from holdfast.dhcp.authority import Alone
 from holdfast.dhcp.desk import Arrival, Link
-from holdfast.dhcp.lease import BACKUP, EXPIRED, FREE, RELEASED, Lease
+from holdfast.dhcp.lease import ACTIVE, BACKUP, EXPIRED, FREE, RELEASED, Lease
 from holdfast.dhcp.served import make_served
 from holdfast.dhcp.server import LeaseServer
 from holdfast.wire.dhcp4 import encode_message, read_message
@@ -34,8 +34,8 @@ class Secondary:
     def changed(self, lease: Lease) -> Lease:
         return lease
 
-    def gave(self, lease: Lease) -> bool:
-        return True
+    def gave(self, lease: Lease, *, late: bool) -> bool:
+        return not late
 
     def is_free(self, lease: Lease | None) -> bool:
         return lease is not None and lease.status == BACKUP
@@ -87,3 +87,19 @@ def test_a_partner_changes_who_gets_what_and_for_how_long() -> None:
     assert server.table.leases[FIRST + 3].status == EXPIRED
     assert say(Client(5).discover()) == ["2 11 60"], "that offer lapsed"
     assert say(Client(7).discover()) == [], "what ended is not free before the partner knows"
+
+
+def test_a_release_that_may_have_waited_for_the_disk_ends_nothing_that_is_shared() -> None:
+    """The client may have gone to the partner since: the simulator found its address with two clients."""
+    served = make_served(organisation(scope(pool="10.0.0.10-10.0.0.13")), "ns1")
+    server = LeaseServer(served, authorities={"office": Secondary()})
+    server.serve_on([Link(2, "eth0", int.from_bytes(packed("10.0.0.1"), "big"))])
+    client = Client(1)
+    held = Lease(FIRST, ACTIVE, 0, b"\x01" + client.mac, b"", 0, int(NOW) + 3600, 0, 0)
+    server.load([held])
+    release = Arrival(encode_message(client.release("10.0.0.10")), 2, bytes(4), True)
+    server.committed(NOW, took_s=5.0)
+    server.receive(NOW + 4, [release])
+    assert server.table.leases[FIRST].status == ACTIVE
+    server.receive(NOW + 6, [release])
+    assert server.table.leases[FIRST].status == RELEASED

@@ -297,3 +297,13 @@ def test_a_free_address_that_is_being_handed_over_stays_so_whatever_ended() -> N
     side.pump()
     assert heard(side, EXPIRED) == 0
     assert (side.leases[7].status, side.leases[7].flags) == (BACKUP, UNTOLD)
+
+
+def test_who_owns_a_free_address_is_said_once_more_when_that_crossed_the_end_of_a_lease() -> None:
+    """It was refused, and since nothing was marked nobody said it again: the two differed (dhcp-pair 919)."""
+    side = Side(lease(7, BACKUP, flags=0))
+    side.bindings.requested(NOW, 99, everything=True)
+    ((xid, _),) = side.pump()
+    assert heard(side, EXPIRED) == 0
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7, OUTDATED),)))
+    assert any(isinstance(content, Update) for _, content in side.pump(NOW + AGAIN_S + 1))

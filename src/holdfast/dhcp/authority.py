@@ -52,8 +52,13 @@ class Authority(Protocol):
         """A lease as it is written down after a change."""
         ...
 
-    def gave(self, lease: Lease) -> bool:
-        """Whether it was we who gave a lease last, as far as we know."""
+    def gave(self, lease: Lease, *, late: bool) -> bool:
+        """Whether it was we who gave a lease last, as far as we know.
+
+        Args:
+            lease: as we know it.
+            late: whether what is decided now may have waited here for a slow disk.
+        """
         ...
 
     def is_free(self, lease: Lease | None) -> bool:
@@ -99,7 +104,7 @@ class Alone:
         """As it is."""
         return lease
 
-    def gave(self, lease: Lease) -> bool:
+    def gave(self, lease: Lease, *, late: bool) -> bool:
         """Nobody else gives any."""
         return True
 

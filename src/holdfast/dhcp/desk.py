@@ -81,6 +81,9 @@ class Delayed(NamedTuple):
     reply: Reply
 
 
+LATE_S = 1.0  # a commit of so long kept messages waiting
+LATE_MAX_S = 60.0
+
 # A named tuple's own call takes 0.3 us more.
 _new_record: Final = cast("Callable[[tuple[object, ...]], Record]", partial(tuple.__new__, Record))
 
@@ -107,6 +110,7 @@ class Desk:
         self.said = Sayer()
         # Set by the node while nothing can be made durable: then nothing is offered that would not be given.
         self.may_offer = True
+        self.late_until = 0.0  # until then what is decided may have waited for a slow disk
         self._undo: list[tuple[int, Lease | None]] = []
         self._waiting_records: list[Record] = []
         # The very dictionary: the scopes that are shared change with the organisation.
@@ -159,8 +163,11 @@ class Desk:
             address.to_bytes(4, "big") for each in links for address in (each.address, *each.others)
         )
 
-    def committed(self, now: float) -> None:
-        """What was in ``writes`` is durable: the answers that waited for it may go."""
+    def committed(self, now: float, took_s: float = 0.0) -> None:
+        """What was in ``writes`` is durable, ``took_s`` after it was given: answers that waited may go."""
+        if took_s > LATE_S:
+            # How much of what is read next came meanwhile is not known: it is read in as long at most.
+            self.late_until = now + min(took_s, LATE_MAX_S)
         authorities: dict[int, tuple[Authority, list[Lease]]] = {}
         for lease in () if self.chooser.is_alone else self.writes:
             state = self.table.scope_of(lease.address)

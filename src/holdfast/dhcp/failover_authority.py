@@ -112,9 +112,12 @@ class PairAuthority:
         """An address that a client had is nobody's to lease before the partner knows."""
         return status
 
-    def gave(self, lease: Lease) -> bool:
-        """Whether we extended a lease last: what we told of it reaches further than what we were told."""
-        return lease.potential_sent >= lease.potential_received
+    def gave(self, lease: Lease, *, late: bool) -> bool:
+        """Whether we extended a lease last: what we told of it reaches further than what we were told.
+
+        What waited for a disk was said before the client went to the partner, perhaps.
+        """
+        return not late and lease.potential_sent >= lease.potential_received
 
     def is_free(self, lease: Lease | None) -> bool:
         """Whether an address is ours to lease to anybody."""

@@ -323,7 +323,9 @@ class Bindings:
             return self._refuse(told, reason, mine)
         lease = taken(mine, told, now)
         if told.lease.status in ENDED and mine is not None and self._is_open(mine):
-            lease = mine if mine.status != ACTIVE else lease._replace(status=told.lease.status, flags=UNTOLD)
+            # What is said already may be refused, since it crossed: then it has to be said once more.
+            kept = mine if mine.status != ACTIVE else lease._replace(status=told.lease.status)
+            lease = kept._replace(flags=kept.flags | UNTOLD)
         if (
             mine is not None
             and mine.flags & UNTOLD

@@ -240,6 +240,7 @@ class DhcpRunner:
     def _commit(self, output: CommitLeases) -> None:
         # A commit without leases asks whether the disk takes writes again: only a write tells.
         mark = None if output.leases or output.failover else self._clock.mark()
+        began = self._clock.now()
         try:
             self._store.commit(output.leases, mark, output.failover)
         except Unavailable as error:
@@ -247,7 +248,8 @@ class DhcpRunner:
             self.node.commit_failed(self._clock.now(), error.text)
         else:
             self._count("done")
-            self.node.leases_committed(self._clock.now())
+            now = self._clock.now()
+            self.node.leases_committed(now, now - began)
 
     def _count(self, outcome: str) -> None:
         if self.metrics is not None:

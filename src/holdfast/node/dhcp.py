@@ -172,11 +172,16 @@ class DhcpNode:
         self.server.receive(now, arrivals)
         self._pass_on()
 
-    def leases_committed(self, now: float) -> None:
-        """The last ``CommitLeases`` is durable."""
+    def leases_committed(self, now: float, took_s: float = 0.0) -> None:
+        """The last ``CommitLeases`` is durable.
+
+        Args:
+            now: by our clock.
+            took_s: for how long the disk kept us from reading.
+        """
         assert self._committing
         self._committing = False
-        self.server.committed(now)
+        self.server.committed(now, took_s)
         if self.failover:
             self.failover.committed(now)
         if self._retry_at is not None:

@@ -198,9 +198,10 @@ class Machine:
         self._committing = output
         slow = self._world.now < self.slow_until
         span_s = self._rates.commit_s * (self._rates.slow_factor if slow else 1.0)
-        self._world.after(span_s * self._luck.uniform(0.5, 1.5), "", partial(self._commit_ends, self._life))
+        span_s *= self._luck.uniform(0.5, 1.5)
+        self._world.after(span_s, "", partial(self._commit_ends, self._life, span_s))
 
-    def _commit_ends(self, life: int) -> None:
+    def _commit_ends(self, life: int, took_s: float) -> None:
         if life != self._life or self._node is None or self._committing is None:
             return
         output, self._committing = self._committing, None
@@ -208,7 +209,7 @@ class Machine:
             self._node.commit_failed(self.lease_now(), "the disk is full")
         else:
             self._store(output)
-            self._node.leases_committed(self.lease_now())
+            self._node.leases_committed(self.lease_now(), took_s)
         self._drain()
 
     def _store(self, output: CommitLeases) -> None:
