@@ -13,7 +13,7 @@ from holdfast.kernel.events import LogEvent
 from holdfast.node.failover import UNSENT_BYTES_MAX, Dial, HangUp, SendToPartner
 
 FIRST, SECOND = "127.0.0.1", "127.0.0.2"
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 def free_port() -> int:

@@ -20,7 +20,7 @@ from typing import ClassVar
 from interop.dhcp_network import NETWORKD, SYSTEM_PATH, Place
 
 Until = Callable[[Callable[[], bool]], None]
-END_PATIENCE_S = 30
+END_PATIENCE_S = 120
 
 _NOTE = """#!/bin/sh
 event="${reason:-$1}"

@@ -24,7 +24,7 @@ import dns.message
 import dns.query
 import dns.rcode
 
-START_PATIENCE_S = 30
+START_PATIENCE_S = 120
 SYSTEM_PATH = f"{os.environ['PATH']}:/usr/sbin"
 INSTALLED = all(shutil.which(name, path=SYSTEM_PATH) for name in ("knotd", "unbound", "keymgr"))
 

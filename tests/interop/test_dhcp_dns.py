@@ -51,7 +51,7 @@ pytestmark = [
 KEY, SECRET = "dhcp-key", base64.b64encode(b"k" * 32).decode()
 FORWARD, REVERSE = "office.test", "10.in-addr.arpa"
 DESK = f"desk.{FORWARD}"
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 class UpdatableKnot(Knot):
