@@ -40,7 +40,7 @@ SMALL, LARGE, HUGE = Pool("10.100.0.0", 4_096), Pool("10.100.0.0", 65_536), Pool
 LIMITS = {SMALL: 2_500, LARGE: 45_000}
 LEASE_COUNT = 100_000
 RENEWING_COUNT = 200
-SETTLE_S = 1.0
+SETTLE_S = 1.0  # from NORMAL until free addresses are shared and on disk; no figure contains it
 # When clients repeat a message that was not answered: the first is that of a hasty one, the second udhcpc's.
 REPEATS_S = (1.0, 3.0)
 _LATEST_S = 90.0
@@ -203,7 +203,7 @@ def resynchronised(pair: HoldfastPair, *, wiped: bool) -> dict[str, float]:
             _put_leases(pair.homes[0], UNTOLD)
         pair.start(0)
         pair.wait_until("served", lambda: "DHC-0301" in pair.said(0).rpartition("stopp")[2])
-        time.sleep(6)  # past its start
+        time.sleep(6)  # its STARTUP ends (up to 5 s), so that what follows is a connection and not a start
         connected = pair.said(0).count("DHC-0402")
         pair.start(1)
         pair.wait_until("connected", lambda: pair.said(0).count("DHC-0402") > connected)

@@ -26,7 +26,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dhcp_peers import LEASE_S, PREFIX_BITS, PRIORITY, RELAY, Load, Pool, declare, organisation, program
+from dhcp_peers import (
+    LEASE_S,
+    PREFIX_BITS,
+    PRIORITY,
+    RELAY,
+    Load,
+    Pool,
+    declare,
+    kea_environment,
+    kea_loggers,
+    organisation,
+    program,
+)
 
 CLIENT_SPACE, SPACES = "hfpairK", ("hfpairA", "hfpairB")
 ADDRESSES = ("10.99.0.1", "10.99.0.3")
@@ -332,12 +344,7 @@ class KeaPair(Pair):
                         ],
                     }
                 ],
-                "loggers": [
-                    {
-                        "name": "kea-dhcp4", "severity": "ERROR",
-                        "output_options": [{"output": str(home / "log")}],
-                    }
-                ],
+                "loggers": kea_loggers(home),
             }
         }  # fmt: skip
         path = home / "kea.json"
@@ -345,8 +352,7 @@ class KeaPair(Pair):
         return [program("kea-dhcp4", "kea-dhcp4-server"), "-c", str(path)]
 
     def environment(self, index: int) -> dict[str, str]:
-        home = str(self.homes[index])
-        return {**os.environ, "KEA_PIDFILE_DIR": home, "KEA_LOCKFILE_DIR": home}
+        return kea_environment(self.homes[index])
 
     def is_normal(self, index: int) -> bool:
         try:

@@ -281,6 +281,18 @@ def declare(home: Path, wanted: Organisation) -> None:
         store.close()
 
 
+def kea_loggers(home: Path) -> list[dict[str, object]]:
+    """Where a Kea says what went wrong."""
+    return [
+        {"name": "kea-dhcp4", "severity": "ERROR", "output_options": [{"output": str(home / "log")}]},
+    ]
+
+
+def kea_environment(home: Path) -> dict[str, str]:
+    """Where a Kea keeps what else would be in folders of the system."""
+    return {**os.environ, "KEA_PIDFILE_DIR": str(home), "KEA_LOCKFILE_DIR": str(home)}
+
+
 class Kea(DhcpPeer):
     """Debian's Kea with its memfile, on one thread, or with two threads on both cores."""
 
@@ -325,12 +337,7 @@ class Kea(DhcpPeer):
                     }
                 ],
                 "subnet4": [subnet],
-                "loggers": [
-                    {
-                        "name": "kea-dhcp4", "severity": "ERROR",
-                        "output_options": [{"output": str(home / "log")}],
-                    }
-                ],
+                "loggers": kea_loggers(home),
             }
         }  # fmt: skip
         path = home / "kea.json"
@@ -338,7 +345,7 @@ class Kea(DhcpPeer):
         return [program("kea-dhcp4", "kea-dhcp4-server"), "-c", str(path)]
 
     def environment(self, home: Path) -> dict[str, str]:
-        return {**os.environ, "KEA_PIDFILE_DIR": str(home), "KEA_LOCKFILE_DIR": str(home)}
+        return kea_environment(home)
 
 
 class Isc(DhcpPeer):

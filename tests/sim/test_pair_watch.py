@@ -51,27 +51,18 @@ def test_servers_that_clients_do_not_reach_are_a_reason() -> None:
         run(simulation, 60)
 
 
-def test_a_server_that_is_cut_from_clients_leaves_them_to_the_other_one() -> None:
-    """Half of the clients are in buckets of the server that hears nobody."""
-    simulation = PairSimulation(1, "dhcp-pair-steady")
+@pytest.mark.parametrize(
+    ("fault", "number"), [("_unheard", 1), ("_mute", 2)], ids=["hears nobody", "its answers get lost"]
+)
+def test_a_server_that_is_cut_from_clients_leaves_them_to_the_other_one(fault: str, number: int) -> None:
+    """Half of the clients are in buckets of the server that is cut."""
+    simulation = PairSimulation(number, "dhcp-pair-steady")
     for machine in simulation.machines:
         machine.start()
     run(simulation, 20)
-    simulation._unheard.add(1)
+    getattr(simulation, fault).add(number)
     for client in simulation.clients:
         client.power_on()
     run(simulation, 30)
-    assert {client.server_id & 0xFF for client in simulation.clients if client.address} == {2}
+    assert {client.server_id & 0xFF for client in simulation.clients if client.address} == {3 - number}
     assert sum(client.address > 0 for client in simulation.clients) > 90
-
-
-def test_a_server_whose_answers_get_lost_is_deaf_in_effect() -> None:
-    simulation = PairSimulation(2, "dhcp-pair-steady")
-    for machine in simulation.machines:
-        machine.start()
-    run(simulation, 20)
-    simulation._mute.add(2)
-    for client in simulation.clients:
-        client.power_on()
-    run(simulation, 30)
-    assert {client.server_id & 0xFF for client in simulation.clients if client.address} == {1}

@@ -81,8 +81,8 @@ class Delayed(NamedTuple):
     reply: Reply
 
 
-LATE_S = 1.0  # a commit of so long kept messages waiting
-LATE_MAX_S = 60.0
+LATE_S = 1.0  # a commit that took longer kept messages waiting
+LATE_MAX_S = 60.0  # and no longer than this is doubted what came meanwhile
 
 # A named tuple's own call takes 0.3 us more.
 _new_record: Final = cast("Callable[[tuple[object, ...]], Record]", partial(tuple.__new__, Record))

@@ -41,9 +41,8 @@ from holdfast.wire.failover_messages import (
 AGAIN_S = 5.0  # after a refusal; then doubled
 AGAIN_MAX_S = 300.0
 UNANSWERED_S = 60.0  # a partner that lives and answers no update for so long does not work
-APART_S = (
-    10  # ends of one lease that differ by less, by the time that a message took, are as good as the same
-)
+# Ends of one lease that differ by less, by the time that a message took, are as good as the same.
+APART_S = 10
 BATCH_COUNT_MAX = 40  # bindings in one message, between two servers of ours
 _MAGIC = b"\x63\x82\x53\x63"
 _HOST_NAME, _RELAY = 12, 82
