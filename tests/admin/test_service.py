@@ -163,6 +163,31 @@ def test_refusals_misuse_and_what_is_not_available_travel(tmp_path: Path) -> Non
     _run(scenario)
 
 
+def test_a_contradiction_that_an_older_version_stored_is_logged_and_the_server_starts(
+    tmp_path: Path, store: DirectoryStore
+) -> None:
+    before = store.read()
+    plan = plan_change(before, replace(before, delay_notice_s=9 * 86400.0))
+    assert plan.problems
+    store.apply(replace(plan, problems=()), who="test", why="an older version", at=1.0)
+
+    async def scenario() -> None:
+        log = io.StringIO()
+        async with _service(tmp_path, log) as service:
+            assert service.organisation.delay_notice_s == 9 * 86400.0
+            assert "delay_notice is 9d, not shorter than expiry with 2d" in log.getvalue()
+            answer = await _ask(tmp_path, "mailbox", "add", address="carol@example.test")
+            assert isinstance(answer, Finished)
+            assert any("still is: the organisation: delay_notice" in each for each in answer.warnings)
+            refused = await _ask(tmp_path, "organisation", "set", **{"delay-notice": "8d"})
+            assert isinstance(refused, Refused)
+            mended = await _ask(tmp_path, "organisation", "set", **{"delay-notice": "4h"})
+            assert isinstance(mended, Finished)
+        assert "DRV-0209" in _ids(log)
+
+    _run(scenario)
+
+
 def test_another_user_is_refused(tmp_path: Path) -> None:
     async def scenario() -> None:
         log = io.StringIO()

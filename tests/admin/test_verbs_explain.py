@@ -17,9 +17,11 @@ from holdfast.drivers.sqlite_directory import DirectoryStore
 from holdfast.drivers.tls import ensure_certificate
 from holdfast.drivers.transport_requests import TransportRequests
 from holdfast.kernel.errors import Refusal
+from holdfast.node.administration import QueueTarget
+from holdfast.node.ports import CommitQueue
 from holdfast.node.transport import TransportNode
 from holdfast.transport.back_pressure import Reading
-from holdfast.transport.queue import RecoveredQueue
+from holdfast.transport.queue import DeliveryType, NextHopKey, RecoveredQueue
 
 NOW = 1_800_000_000.0
 Call = Callable[..., Any]
@@ -88,6 +90,29 @@ def test_a_message_that_leaves(call: Call, port: int, node: TransportNode, store
     assert (host.address, host.port, host.state) == ("192.0.2.7", 25, "not tried yet")
     (connector,) = shown.send_connectors
     assert (connector.send_connector, connector.chosen, connector.why_not) == ("smart", True, "")
+
+
+def test_a_queue_that_is_held_or_waits_is_told(call: Call, port: int, node: TransportNode) -> None:
+    """Explain named hosts and said nothing of a queue that an administrator had stopped."""
+    held = NextHopKey(DeliveryType.MAILBOX, "DB01")
+    node.store_connected(NOW, "DB01")
+    node.administration.hold(NOW, QueueTarget(str(held)))
+    _write_down(node)
+    (copy,) = explain(call, port, "alice@example.test").copies
+    assert copy.problem == "the queue is held, nothing leaves it before: holdfast queue release mailbox:DB01"
+    node.administration.release(NOW, QueueTarget(str(held)))
+    _write_down(node)
+    (copy,) = explain(call, port, "alice@example.test").copies
+    assert copy.problem == ""
+
+
+def _write_down(node: TransportNode) -> None:
+    """What an administrator did becomes durable."""
+    node.administered(NOW)
+    outputs, node.outputs = node.outputs, []
+    for output in outputs:
+        if isinstance(output, CommitQueue):
+            node.queue_committed(NOW, output.writes)
 
 
 def test_back_pressure_is_told(call: Call, port: int, node: TransportNode) -> None:

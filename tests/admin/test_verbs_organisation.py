@@ -75,3 +75,20 @@ def test_settings_are_shown_with_their_reasons_and_changed(call: Call, store: Di
     assert (store.read().expiry_s, store.read().resolver_addresses) == (2 * 86400.0, ())
     with pytest.raises(Refusal, match="nothing was changed"):
         call("organisation set", poison_count="11")
+
+
+def test_a_server_without_a_name_stays_the_only_one(call: Call, store: DirectoryStore, world: Any) -> None:
+    text = call("organisation export").text
+    two = text + '\n[[server]]\nname = "mail2"\nfqdn = "mail2.example.test"\nsite = "Main"\n'
+    world.server_name = ""
+    for given in ({"plan": True}, {"yes": True}):
+        with pytest.raises(Refusal, match=r"of 2 servers .* `holdfast up --server demo`"):
+            call("organisation import", file=["two.toml", two], **given)
+    assert len(store.read().servers) == 1
+    renamed = two.replace('"demo"', '"mail1"')
+    with pytest.raises(Refusal, match=r"`holdfast up --server NAME`"):
+        call("organisation import", file=["two.toml", renamed], yes=True)
+    world.server_name = "demo"
+    assert call("organisation import", file=["two.toml", two], yes=True).applied
+    world.server_name = ""  # it serves nobody already: nothing is lost by a change
+    assert call("organisation import", file=["two.toml", text], yes=True).applied

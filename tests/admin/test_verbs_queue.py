@@ -22,6 +22,7 @@ from holdfast.directory.model import (
     Site,
 )
 from holdfast.drivers.queue_writer import QueueWriter
+from holdfast.drivers.sqlite_directory import DirectoryStore
 from holdfast.drivers.transport_requests import TransportRequests
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import MailboxId, NetworkMessageId
@@ -40,6 +41,14 @@ from holdfast.transport.queue import (
 NOW = 1_800_000_000.0
 Call = Callable[..., Any]
 COUNT = 1100  # more than two steps
+_IMPORTED_MARKS = """
+[[resource_threshold]]
+resource = "queue-disk"
+medium = 30
+high = 40
+high_to_medium = 35
+medium_to_low = 20
+"""
 
 
 # Everything outside goes by DNS, alice's mail into her mailbox.
@@ -168,9 +177,13 @@ def test_a_queue_and_a_message_are_shown(call: Call, transport: Transport, world
         ("queue remove", {"queue": "dns:x", "yes": True}, "no queue"),
         ("queue remove", {"queue": "dns:example.org"}, "add --yes"),
         ("queue redirect", {"queue": "dns:example.org"}, "name the host"),
-        ("queue redirect", {"queue": "dns:example.org", "to": "not a host"}, "domain"),
+        (
+            "queue redirect",
+            {"queue": "dns:example.org", "to": "not a host"},
+            '"not a host" is no host .*domain',
+        ),
         ("queue redirect", {"queue": "dns:example.org", "to": "mail2.example.org:0"}, "not a port"),
-        ("queue redirect", {"queue": "dns:example.org", "to": "[::1"}, "literal"),
+        ("queue redirect", {"queue": "dns:example.org", "to": "[::1"}, '"\\[::1" is no host .*literal'),
     ],
 )
 def test_what_cannot_be_done_is_said(call: Call, verb: str, given: dict[str, Any], text: str) -> None:
@@ -219,6 +232,19 @@ def test_messages_are_removed_without_a_bounce(call: Call, transport: Transport)
     assert transport.node.queued_message_count == COUNT - 2
 
 
+def test_the_hosts_of_a_queue_are_shown_with_how_they_are(call: Call, transport: Transport) -> None:
+    call("queue redirect", queue="dns:example.org", to="192.0.2.9")
+    (host,) = call("queue show", queue="smart-host:[192.0.2.9]").hosts
+    assert (host.queue, host.host, host.address, host.port) == (
+        "smart-host:[192.0.2.9]",
+        "192.0.2.9",
+        "192.0.2.9",
+        25,
+    )
+    assert host.state in ("not tried yet", "up")
+    assert call("queue show", queue="poison").hosts == []
+
+
 def test_a_queue_is_redirected_and_back(call: Call, transport: Transport) -> None:
     done = call("queue redirect", queue="dns:example.org", to="Mail2.Example.ORG")
     assert (done.done, done.message_count) == ("redirected to mail2.example.org", COUNT)
@@ -254,6 +280,55 @@ def test_back_pressure_is_shown(call: Call, transport: Transport) -> None:
     assert shown.level == "high"
     assert (rows["queue-disk"].refuses, rows["submission-queue"].refuses) == ("yes", "after 299 looks more")
     assert (rows["queue-disk"].value, rows["queue-disk"].medium, rows["queue-disk"].unit) == (97.0, 96, "%")
+
+
+def test_marks_below_the_present_use_say_what_they_would_do_and_want_a_yes(
+    call: Call, transport: Transport, world: Any, store: DirectoryStore
+) -> None:
+    readings = {
+        Resource.QUEUE_DISK: Reading(45.25, 1 << 40),
+        Resource.SYSTEM_MEMORY: Reading(60.0),
+        Resource.UNCOMMITTED: Reading(4.0),
+    }
+    transport.administration.sampled(NOW, readings)
+    low = {"medium": "30", "high": "40", "high-to-medium": "35", "medium-to-low": "20"}
+    for resource, given, told in (
+        (
+            "queue-disk",
+            low,
+            "queue-disk is at 45.25 % on this server now, which is high by these marks (medium from 30, high "
+            "from 40); at once: mail from everybody is put off (452 4.3.1); nothing is routed anew",
+        ),
+        ("queue-disk", low | {"high": "50", "history-count": "30"}, "in 60 s: mail from outside is put off"),
+        ("system-memory", low, "at once: nothing is routed anew by itself; no shadow copies are taken"),
+        ("uncommitted", dict.fromkeys(low, "4"), "is at 4 messages on this server now, which is high by"),
+    ):
+        given = {key.replace("-", "_"): value for key, value in given.items()}
+        with pytest.raises(Refusal, match="the change is dangerous") as caught:
+            call("threshold set", resource=resource, **given)
+        (problem,) = caught.value.problems
+        assert told in problem.text
+        assert problem.advice == "add --yes to do it all the same"
+    with pytest.raises(Refusal, match="dangerous"):
+        call(
+            "organisation import",
+            file=["one.toml", call("organisation export").text + _IMPORTED_MARKS],
+        )
+    high = {"medium": "98", "high": "99", "high_to_medium": "98", "medium_to_low": "97"}
+    assert call("threshold set", resource="queue-disk", **high).applied  # nothing happens by these
+    transport.administration.follow(store.read())
+    # The disk fills; the built-in marks would put mail off.
+    transport.administration.sampled(NOW, {Resource.QUEUE_DISK: Reading(97.5, 1 << 40)})
+    with pytest.raises(Refusal, match="dangerous"):
+        call("threshold remove", resource="queue-disk")
+    assert call("threshold remove", resource="queue-disk", yes=True).applied
+    world.transport = None
+    assert call(
+        "threshold set", resource="queue-disk", **{k.replace("-", "_"): v for k, v in low.items()}
+    ).applied
+    assert (
+        "what these marks do to mail now is not known: the transport role is not running" in world.warnings[0]
+    )
 
 
 def test_what_back_pressure_does_in_words() -> None:

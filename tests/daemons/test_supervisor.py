@@ -50,6 +50,19 @@ def test_the_end_of_a_role_is_told_in_words() -> None:
     assert _how_it_ended(1) == "exit code 1"
 
 
+def test_roles_may_open_as_many_files_as_the_system_lets_them() -> None:
+    # A connector may have 5,000 connections, and a process 1,024 files where nobody asks for more.
+    words = (
+        "import resource as r;"
+        "hard = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (128, hard));"
+        "from holdfast.daemons.supervisor import FILE_COUNT_WANTED as wanted, raise_file_limit;"
+        "raise_file_limit(); soft, after = r.getrlimit(r.RLIMIT_NOFILE);"
+        "print(after == hard and soft == (wanted if hard == r.RLIM_INFINITY else min(wanted, hard)))"
+    )
+    result = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False)
+    assert result.stdout == "True\n", result.stderr
+
+
 def test_a_killed_role_comes_back_and_the_others_go_on(server: Server, until: Until) -> None:
     before = {role: server.role_pids(role) for role in ROLES}
     assert all(len(pids) == 1 for pids in before.values()), before

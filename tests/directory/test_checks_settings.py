@@ -23,6 +23,22 @@ MEMORY = ResourceThreshold(Resource.PROCESS_MEMORY, 72, 75, 73, 71, 30)
 CASES: dict[str, tuple[dict[str, typing.Any], list[str]]] = {
     "defaults": ({}, []),
     "no wait": ({"retry_s": 0.0, "expiry_s": 0.0}, ["retry is 0 seconds; give it", "expiry is 0 seconds"]),
+    "a notice after the message was returned": (
+        {"delay_notice_s": 3 * 86400.0},
+        [
+            "the organisation: delay_notice is 3d, not shorter than expiry with 2d; a message is returned "
+            "before its sender is told that it waits: lower delay_notice or raise expiry"
+        ],
+    ),
+    "a notice with the return": (
+        {"delay_notice_s": 172800.0},
+        ["delay_notice is 2d, not shorter than expiry"],
+    ),
+    "a notice for nobody": (
+        {"delay_notice_s": 3 * 86400.0, "delay_notice_internal": False, "delay_notice_external": False},
+        [],
+    ),
+    "a return before the second try": ({"expiry_s": 60.0, "delay_notice_s": 30.0}, []),
     "languages": (
         {
             "dsn_language": "German",

@@ -80,3 +80,17 @@ def test_problems_are_those_of_the_result(organisation: Organisation) -> None:
         'server "mail1": site "Main" does not exist; declare the site or name another'
     ]
     assert plan_change(broken, organisation).problems == ()
+
+
+def test_what_was_wrong_before_does_not_stand_in_the_way_of_another_change(
+    organisation: Organisation,
+) -> None:
+    # A newer version finds more: an organisation that an older one took must stay one that can be changed.
+    broken = dataclasses.replace(organisation, delay_notice_s=9 * 86400.0)
+    plan = plan_change(broken, dataclasses.replace(broken, tracking_subject=False))
+    assert plan.problems == ()
+    (standing,) = plan.standing
+    assert standing.text == "delay_notice is 9d, not shorter than expiry with 2d"
+    worse = plan_change(broken, dataclasses.replace(broken, delay_notice_s=10 * 86400.0))
+    assert [each.text for each in worse.problems] == ["delay_notice is 10d, not shorter than expiry with 2d"]
+    assert worse.standing == ()

@@ -37,6 +37,10 @@ CHECKS: dict[str, tuple[dict[str, typing.Any], list[str]]] = {
     "three heartbeats": ({"shadow_takeover_s": 6.0}, []),
     "too soon": ({"shadow_takeover_s": 5.0}, ["is 5 seconds, less than 3 heartbeats of 2 seconds"]),
     "no Safety Net": ({"safety_net_hold_s": 0.0}, []),
+    "a Safety Net longer than a database remembers": (
+        {"safety_net_hold_s": 7 * 86400.0},
+        ["safety_net_hold is 7d, longer than the 5d for which a mailbox database knows a message again"],
+    ),
     "required and off": (
         {
             "shadow_preference": ShadowPreference.OFF,

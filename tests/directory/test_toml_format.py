@@ -16,14 +16,15 @@ from holdfast.directory.model import Mailbox, Organisation
 from holdfast.directory.toml_format import FILE_CHARACTERS_MAX, read_organisation, write_organisation
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId, Revision
-from holdfast.kernel.iprange import IPRange
+from holdfast.kernel.iprange import IPRange, parse_ip_range
 
 # TOML holds every text but lone surrogates.
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=8)
+# As they are read: one of IPv4 addresses in the clothes of IPv6 is one of IPv4.
 RANGES = st.one_of(
     st.lists(st.ip_addresses(v=4), min_size=2, max_size=2),
     st.lists(st.ip_addresses(v=6), min_size=2, max_size=2),
-).map(lambda ends: IPRange(*sorted(ends)))
+).map(lambda ends: parse_ip_range("{}-{}".format(*sorted(ends))))
 
 
 def _values(hint: object) -> st.SearchStrategy[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import subprocess
 import sys
@@ -111,6 +112,57 @@ def test_what_is_not_compiled_derives_from_nothing_that_is() -> None:
             f"{name}.{node.name}"
             for node in nodes
             if isinstance(node, ast.ClassDef)
-            and compiled_names & {base.id for base in node.bases if isinstance(base, ast.Name)}
+            and compiled_names & {ast.unparse(base).partition("[")[0] for base in node.bases}
         ]
     assert found == []
+
+
+PLAIN_CLASSES = '''from dataclasses import dataclass, field
+
+@dataclass(slots=True)
+class Made:
+    """Made per message."""
+
+    number: int
+    names: list[str] = field(default_factory=list)
+    checked: bool = field(default=False, compare=False)
+
+    def line(self) -> int:
+        raise AssertionError
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    number: int
+
+
+@dataclass(slots=True)
+class Base:
+    number: int
+
+
+@dataclass(slots=True)
+class Derived(Base):
+    name: str = ""
+
+
+'''
+
+
+def test_dataclasses_are_compiled_with_their_init_and_are_what_they_were() -> None:
+    path = PACKAGE.parent.parent / "packaging" / "compile.py"
+    spec = importlib.util.spec_from_file_location("packaging_compile", path)
+    assert spec is not None
+    assert spec.loader is not None
+    packaging = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(packaging)
+    written = packaging.with_initialisers(PLAIN_CLASSES, {"Base"})
+    assert written.count("\n") == PLAIN_CLASSES.count("\n")  # so that tracebacks name the right line
+    assert written.count("init=False") == 1
+    names: dict[str, type] = {"__name__": __name__}  # type: ignore[dict-item]  # what exec needs besides classes
+    exec(written, names)
+    made = names["Made"]
+    assert made(1) == made(number=1, names=[], checked=True)
+    assert made(1).names is not made(1).names
+    assert made(1, ["a"]) != made(1)
+    assert repr(made(2, ["a"])) == "Made(number=2, names=['a'], checked=False)"

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from holdfast.drivers.handshake import handshake_problem
+from holdfast.drivers.handshake import HandshakesUnderWay, handshake_problem
 
 
 def tls_error(kind: type[ssl.SSLError], **more: str) -> ssl.SSLError:
@@ -35,3 +35,35 @@ def tls_error(kind: type[ssl.SSLError], **more: str) -> ssl.SSLError:
 )
 def test_reasons_have_words(error: Exception, words: str) -> None:
     assert handshake_problem(error) == words
+
+
+class Stranger:
+    def __init__(self) -> None:
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def test_whoever_only_opens_connections_gets_no_more_than_its_places() -> None:
+    under_way = HandshakesUnderWay(count_max=5, per_source_max=3)
+    flood = [Stranger() for _ in range(10)]
+    for each in flood:
+        under_way.begins(each, "192.0.2.1")
+    assert [each.aborted for each in flood] == [True] * 7 + [False] * 3
+    others = [Stranger() for _ in range(3)]
+    for number, each in enumerate(others):
+        under_way.begins(each, f"192.0.2.{number + 2}")
+    # The places of all are taken: the oldest makes room, and nobody who has just come.
+    assert [each.aborted for each in flood[7:]] == [True, False, False]
+    assert not any(each.aborted for each in others)
+
+
+def test_the_place_of_a_handshake_that_is_done_is_free_again() -> None:
+    under_way = HandshakesUnderWay(count_max=2, per_source_max=1)
+    for _ in range(5):
+        client = Stranger()
+        under_way.begins(client, "192.0.2.1")
+        under_way.ended(client)
+        under_way.ended(client)
+        assert not client.aborted

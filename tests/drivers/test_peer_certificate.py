@@ -128,6 +128,18 @@ def test_a_record_of_an_authority_asks_for_path_name_and_dates() -> None:
     )
 
 
+def test_an_authority_that_stands_whole_in_a_record_need_not_be_sent() -> None:
+    own = ROOT.issue(*NAMES)
+    whole = TlsaRecord(2, 0, 0, ROOT.der)
+    assert dane(own, whole, whole, sent=[own]) == ""
+    assert dane(own, whole) == ""
+    other, stranger = ROOT.issue("other.example"), make_self_signed(*NAMES)
+    assert "not for mx.example.org" in dane(other, whole, sent=[other])
+    assert "not issued by" in dane(stranger, whole, sent=[stranger])
+    damaged = TlsaRecord(2, 0, 0, ROOT.der[:-9])
+    assert "no certificate that the server sent" in dane(own, damaged, sent=[own])
+
+
 def test_without_any_certificate() -> None:
     assert "0 certificates" in dane_problem([], [tlsa(3, ROOT)], NAMES, NOW)
     with pytest.raises(ValueError, match="certificates; 1 to"):

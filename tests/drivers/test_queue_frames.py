@@ -106,8 +106,8 @@ def test_answers_come_out_as_they_went_in() -> None:
     answers = [
         Opened(),
         CannotOpen("why", True),
-        Done(3, None),
-        Done(4, "full"),
+        Done(3, None, 2),
+        Done(4, "full", 3),
         Broken("trace"),
         Closed(),
     ]

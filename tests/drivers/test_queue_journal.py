@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.drivers.queue_journal import (
+    AT_WORK_FILE,
     CRASHES_FILE,
     SLOT_BYTES,
     SLOT_COUNT_AT_FIRST,
     InFlightFile,
     keep_crashes,
     note_crash,
+    note_end,
+    open_at_work,
     read_crashes,
 )
 from holdfast.kernel.errors import Unavailable
@@ -123,3 +127,31 @@ def test_lines_that_nobody_wrote_count_nothing(tmp_path: Path) -> None:
 
 def test_a_crash_that_cannot_be_written_down_stops_nothing(tmp_path: Path) -> None:
     note_crash(tmp_path / "nowhere", 1)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "counts"),
+    [(-signal.SIGSEGV, {7: 1}), (-signal.SIGABRT, {7: 1}), (-signal.SIGKILL, {}), (1, {})],
+)
+def test_a_fault_that_ends_a_process_is_put_down_to_the_message_at_work(
+    tmp_path: Path, exit_code: int, counts: dict[int, int]
+) -> None:
+    open_at_work(tmp_path / AT_WORK_FILE)[0] = 7
+    note_end(tmp_path, exit_code)
+    assert read_crashes(tmp_path) == counts
+    note_end(tmp_path, exit_code)  # it ended again, before it looked at anything
+    assert read_crashes(tmp_path) == counts
+
+
+def test_a_new_life_works_on_nothing_yet(tmp_path: Path) -> None:
+    open_at_work(tmp_path / AT_WORK_FILE)[0] = 7
+    assert open_at_work(tmp_path / AT_WORK_FILE)[0] == 0
+    note_end(tmp_path, -signal.SIGSEGV)
+    assert read_crashes(tmp_path) == {}
+
+
+def test_where_the_message_at_work_cannot_be_kept_work_goes_on(tmp_path: Path) -> None:
+    slot = open_at_work(tmp_path / "nowhere" / AT_WORK_FILE)
+    slot[0] = 7
+    assert slot[0] == 7
+    note_end(tmp_path, -signal.SIGSEGV)

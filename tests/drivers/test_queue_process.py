@@ -80,7 +80,7 @@ def test_what_waits_is_one_transaction_with_one_answer(tmp_path: Path) -> None:
     os.kill(parent.process.pid, signal.SIGSTOP)
     parent.channel.sendall(b"".join(parent.says(batch(number)) for number in range(1, 21)))
     os.kill(parent.process.pid, signal.SIGCONT)
-    assert parent.hears() == [Done(20, None)]
+    assert parent.hears() == [Done(20, None, 0)]
     assert numbers(tmp_path) == list(range(1, 21))
     assert parent.ends() == 0
 
@@ -90,7 +90,7 @@ def test_signals_that_stop_the_service_are_for_its_parent(tmp_path: Path) -> Non
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         os.kill(parent.process.pid, number)
     parent.channel.sendall(parent.says(batch(1)))
-    assert parent.hears() == [Done(1, None)]
+    assert parent.hears() == [Done(1, None, 0)]
     assert parent.ends() == 0
 
 
@@ -133,7 +133,7 @@ def test_merged_batches_keep_their_order() -> None:
 def test_a_clean_end_is_answered(tmp_path: Path) -> None:
     parent = Parent(tmp_path)
     parent.channel.sendall(parent.says(batch(1)) + b"".join(pack(Close(True, {}))))
-    assert parent.hears() in ([Done(1, None)], [Done(1, None), Closed()])
+    assert parent.hears() in ([Done(1, None, 0)], [Done(1, None, 0), Closed()])
     assert parent.process.wait(PATIENCE_S) == 0  # by itself
     parent.channel.close()
     assert numbers(tmp_path) == [1]

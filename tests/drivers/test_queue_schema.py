@@ -33,7 +33,7 @@ from holdfast.transport.queue import NO_MARKS, Marks
 
 def test_the_stored_format_is_the_one_that_was_written_before(tmp_path: Path) -> None:
     connection = open_for_writing(tmp_path / "q.sqlite", SCHEMA)
-    assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (5,)
     assert connection.execute("PRAGMA page_size").fetchone() == (8192,)
     assert connection.execute("PRAGMA secure_delete").fetchone() == (2,)  # FAST
     columns = {
@@ -54,7 +54,7 @@ def test_the_stored_format_is_the_one_that_was_written_before(tmp_path: Path) ->
     }
     connection.close()
     assert columns == {
-        "state": ["one", "next_number", "clean", "log_name", "log_offset", "identity"],
+        "state": ["one", "next_number", "clean", "log_name", "log_offset", "identity", "commit_number"],
         "queue_entry": ["number", "holder", "since"],
         "discard": ["number", "holder"],
         "shadow": ["number", "primary_server", "identity", "primary_number"],

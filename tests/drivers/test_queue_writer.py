@@ -9,6 +9,7 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ from holdfast.transport.queue import (
     SettleAnswers,
     TrackOnly,
 )
-from holdfast.transport.shadow_writes import RecoveredShadows
+from holdfast.transport.shadow_writes import KeptBatch, RecoveredShadows
 from holdfast.transport.tracking import EventId, MessageFacts, TrackingWriter
 
 TRACKING = TrackingWriter("s", with_subject=True)
@@ -335,3 +336,32 @@ def test_rows_that_we_do_not_write_are_a_refusal_to_start(tmp_path: Path) -> Non
     connection.close()
     with pytest.raises(Unavailable, match="cannot be read"):
         open_queue(tmp_path)
+
+
+def test_the_safety_net_is_read_with_what_just_got_there(tmp_path: Path) -> None:
+    writer, _ = open_queue(tmp_path)
+
+    async def read() -> KeptBatch | None:
+        found: asyncio.Future[KeptBatch | None] = asyncio.get_running_loop().create_future()
+        writer.read_kept(0.0, 1e9, 0, found.set_result)
+        async with asyncio.timeout(PATIENCE_S):
+            return await found
+
+    async def scenario() -> None:
+        assert await write(writer, [add(1)], [add(2)], [add(3)]) is None
+        assert await read() == KeptBatch((), 0, at_end=True)
+        kept = [replace(finish(number), kept=500.0 + number) for number in (1, 2)]
+        assert await write(writer, [*kept, finish(3)]) is None
+        found = await read()
+        assert found is not None
+        assert [(each.number, at) for each, at in found.messages] == [(1, 501.0), (2, 502.0)]
+        assert (writer.read(1), writer.read(3)) == (b"data", None)
+        assert await write(writer, [add(4)], [replace(finish(4), kept=600.0)]) is None
+        with full_disk(writer, 50_000):
+            assert await read() is None
+        found = await read()
+        assert found is not None
+        assert [each.number for each, _ in found.messages] == [1, 2, 4]
+
+    asyncio.run(scenario())
+    writer.close(True)

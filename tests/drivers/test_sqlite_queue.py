@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from drivers.queue_homes import crash, open_queue
 from holdfast.drivers import sqlite_queue
 from holdfast.drivers.queue_frames import Batch, BatchBuilder
-from holdfast.drivers.queue_reader import read_ledger, read_queue, read_tracking
+from holdfast.drivers.queue_reader import read_ledger, read_message, read_queue, read_tracking
 from holdfast.drivers.queue_schema import SCHEMA
-from holdfast.drivers.sqlite_queue import RESERVED_COUNT, QueueDatabase, read_recovered
+from holdfast.drivers.sqlite_queue import RESERVED_COUNT, QueueDatabase
 from holdfast.drivers.sqlite_schema import connect, open_for_writing
 from holdfast.drivers.tracking_log import TrackingLog, log_files
 from holdfast.kernel.errors import Unavailable
@@ -25,6 +26,7 @@ from holdfast.kernel.ids import NetworkMessageId
 from holdfast.transport.queue import (
     AddMessage,
     FinishRecipients,
+    HoldQueue,
     QueuedMessage,
     QueueWrite,
     RecoveredQueue,
@@ -67,18 +69,6 @@ def finish(number: int, *remaining: str) -> FinishRecipients:
     return FinishRecipients(number, remaining, line(EventId.DELIVER, number, *done))
 
 
-def open_queue(home: Path) -> tuple[QueueDatabase, RecoveredQueue]:
-    database = QueueDatabase.open(home / "queue.sqlite", home / "tracking")
-    connection = connect(home / "queue.sqlite", SCHEMA)
-    try:
-        return database, read_recovered(connection)
-    except BaseException:
-        database.close(False, {})
-        raise
-    finally:
-        connection.close()
-
-
 def batch(writes: list[QueueWrite]) -> Batch:
     builder = BatchBuilder()
     builder.add(writes)
@@ -89,7 +79,7 @@ def write(database: QueueDatabase, *batches: list[QueueWrite]) -> str | None:
     made = batch([each for writes in batches for each in writes])
     error = database.commit(made)
     if error is None:
-        database.write_log(made.lines)
+        database.write_log()
     return error
 
 
@@ -106,14 +96,6 @@ def read_tracked(home: Path) -> list[int]:
     found = [row[0] for row in connection.execute("SELECT id FROM outbox")]
     connection.close()
     return found
-
-
-def crash(home: Path, database: QueueDatabase) -> Path:
-    """What kill -9 leaves: the files as they are, seen by somebody who starts afresh."""
-    copy = home.with_name(home.name + "-after")
-    shutil.copytree(home, copy)
-    database.close(True, {})
-    return copy
 
 
 @contextmanager
@@ -144,8 +126,8 @@ def test_what_was_told_is_there_after_a_kill(home: Path) -> None:
     assert recovered.shadows == RecoveredShadows(recovered.shadows.identity)
     assert write(database, [add(1), add(2)], [add(3, b"third")]) is None
     assert write(database, [finish(1), finish(2, "b@example.test"), TrackOnly("")]) is None
-    assert stored(home, 3) == b"third"
-    assert stored(home, 1) is None
+    assert read_message(home, "3") == b"third"
+    assert read_message(home, "1") is None
     after = crash(home, database)
     database, recovered = open_queue(after)
     assert [each.number for each in recovered.messages] == [2, 3]
@@ -297,7 +279,7 @@ def test_the_log_goes_on_after_an_error_of_the_database_in_its_retry(
     database.recover()
     one = line(EventId.DEFER, 9)
     with full_disk((home / "tracking" / log_files(home / "tracking")[-1]).stat().st_size):
-        assert write(database, [TrackOnly(one)]) is None
+        assert write(database, [HoldQueue("dns:example.org", held=True, tracking=one)]) is None
     connection.close()  # what the retry asks of it fails
     database.rest()
     assert len(log_lines(home)) == 10_000
@@ -369,9 +351,13 @@ def test_our_own_mistake_is_no_error_of_the_disk(home: Path) -> None:
 def test_what_is_left_to_do_is_done_when_nothing_comes(home: Path) -> None:
     database, _ = open_queue(home)
     assert write(database, [add(1)]) is None
-    assert len(read_tracked(home)) == 1
+    assert (stored(home, 1), database.in_tables) == (None, 0)
     database.rest()
     database.rest()  # for nothing
+    assert (stored(home, 1), database.in_tables) == (b"data", 1)
+    assert write(database, [HoldQueue("dns:example.org", held=True, tracking=line(EventId.DEFER, 1))]) is None
+    assert len(read_tracked(home)) == 1
+    database.rest()
     assert read_tracked(home) == []
-    assert len(log_lines(home)) == 1
+    assert len(log_lines(home)) == 2
     database.close(False, {})

@@ -68,6 +68,7 @@ class Both:
 
     def found(self) -> tuple[RecoveredQueue, RecoveredQueue]:
         """What a new life would find, in both, with what is told apart by neither made equal."""
+        self.database.rest()
         connection = connect(self.path, SCHEMA)
         real = read_recovered(connection)
         connection.close()
@@ -101,6 +102,7 @@ def _plain(found: RecoveredQueue) -> RecoveredQueue:
 
 def everything_kept(both: Both, since: float = 0.0, until: float = 1e9) -> list[tuple[QueuedMessage, float]]:
     """The Safety Net on SQLite, read as transport does."""
+    both.database.rest()
     connection = connect(both.path, SCHEMA)
     found: list[tuple[QueuedMessage, float]] = []
     batch = KeptBatch((), 0, at_end=False)

@@ -15,6 +15,7 @@ import pytest
 from certificates.made import make_authority
 from holdfast.drivers import loop as quick_loop
 from holdfast.drivers import tcp
+from holdfast.drivers.handshake import HandshakesUnderWay
 from holdfast.drivers.server_trust import ask_for_known
 from holdfast.drivers.tcp import Connection, Connections, ImplicitTls
 from holdfast.drivers.tls import ensure_certificate
@@ -334,6 +335,36 @@ def test_what_comes_with_the_end_of_the_handshake_is_not_lost(
         )
         said = await asyncio.to_thread(converse, server.sockets[0].getsockname()[1])
         assert said == (b"hello\n" if implicit else b"secret hello\n") + b"first\n"
+        server.close()
+
+    run(test, tmp_path, quick=quick)
+
+
+@pytest.mark.parametrize("quick", [False, True], ids=["asyncio", "uvloop"])
+def test_who_connects_and_begins_no_tls_makes_room_for_who_does(tmp_path: Path, quick: bool) -> None:
+    # Found with 1,500 connections to port 465: no connector counts them before their handshake, and they had
+    # all the files that the process may open, so that port 25 did not answer either.
+    ensure_certificate(tmp_path, ("localhost",))
+    context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+
+    def converse(port: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            return say_with_the_end_of_the_handshake(client, context, b"first\n", wanted=b"first\n")
+
+    async def test(stage: Stage) -> None:
+        stage.connections.handshakes = HandshakesUnderWay(count_max=3, per_source_max=2)
+        make = ImplicitTls(lambda peer: stage.context(""))
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(stage.connections, stage.node.opened, make), "127.0.0.1", 0
+        )
+        port = server.sockets[0].getsockname()[1]
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for _ in range(3):
+            assert (await asyncio.to_thread(converse, port)).endswith(b"first\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert await silent[0][0].read() == b""
+        for _, writer in silent:
+            writer.close()
         server.close()
 
     run(test, tmp_path, quick=quick)

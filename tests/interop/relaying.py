@@ -102,6 +102,13 @@ def body_of(message: bytes) -> bytes:
     return message.replace(b"\r\n", b"\n").split(b"\n\n", 1)[1].replace(b"\n", b"\r\n")
 
 
+def text_of(message: bytes) -> bytes:
+    """The body as it reads; for a next hop without 8BITMIME it is encoded (RFC 6152 section 3)."""
+    text = email.message_from_bytes(message).get_payload(decode=True)
+    assert isinstance(text, bytes)
+    return text
+
+
 def report_of(message: bytes) -> tuple[str, Message]:
     """The text for people of a delivery status notification, and the fields of its first recipient."""
     parsed = email.message_from_bytes(message)

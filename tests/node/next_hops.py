@@ -20,6 +20,7 @@ from holdfast.node.ports import (
     Close,
     CommitQueue,
     Connect,
+    GoOn,
     InFlight,
     Landed,
     Log,
@@ -152,6 +153,7 @@ class World:
         self.closed: set[int] = set()
         self.questions: list[Question] = []
         self.handshakes: list[int] = []
+        self.goes_on_count = 0  # of GoOn that were not answered yet
         # What DNS says, and why TLS fails; None lets it succeed.
         self.names: dict[Question, Answer] = {}
         self.tls_problem: str | None = None
@@ -190,6 +192,8 @@ class World:
                     self.questions.append(question)
                 case StartTls(number):
                     self.handshakes.append(number)
+                case GoOn():
+                    self.goes_on_count += 1
 
     def commit(self) -> None:
         while self.commits:

@@ -13,6 +13,7 @@ from holdfast.directory.model import RequiredTls, SendConnector, SendTls
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Connect
+from holdfast.transport.queue import Failure, NextHopKey
 from holdfast.transport.tracking import parse_lines
 from holdfast.wire.dns_answers import Answer, MxRecord, Outcome, Question, RecordType
 from node.next_hops import ORGANISATION, Hop, Talk, World, data_of, queued
@@ -118,6 +119,8 @@ def test_recipients_are_settled_one_by_one() -> None:
     world.settle()
     assert world.disk[1].recipients == ("c@other.test",)
     assert sorted(world.event_ids()[1:5]) == ["DEFER", "DSN", "FAIL", "SEND"]
+    (waits,) = world.node.administration.show_message(world.now, "1").parts
+    assert (waits.failure_count, waits.last_error) == (1, "192.0.2.9 said: 450 4.2.0 greylisted")
     hop.rcpt = {}
     world.wait(899.0)
     assert len(hop.taken) == 1
@@ -295,11 +298,15 @@ def test_the_message_at_work_is_known_while_something_breaks() -> None:
     class Broken(Exception):
         pass
 
-    def route(*_: object) -> None:
-        seen.append(world.node.message_at_work)
-        raise Broken
+    class BrokenRoutes:
+        def route(self, recipient: str, size_bytes: int, redirect: str = "") -> Failure:
+            seen.append(world.node.message_at_work)
+            raise Broken
 
-    world.node._delivery.router.route = route  # type: ignore[method-assign]  # a planted fault of ours
+        def profile(self, key: NextHopKey) -> None:
+            return None
+
+    world.node._delivery.router = BrokenRoutes()
     with pytest.raises(Broken):
         world.node._delivery.route(world.now, world.node._queue[1], ("bob@other.test",))
     assert seen == [1]
@@ -519,6 +526,37 @@ def test_a_domain_whose_names_cannot_be_asked_for_is_tried_again() -> None:
     )
     world.wait(121.0)
     assert not world.disk
+
+
+def test_the_mail_of_other_domains_goes_to_a_host_that_lacks_the_tls_which_one_domain_needs() -> None:
+    organisation = replace(BY_DNS, required_tls=(RequiredTls("strict.test", SendTls.ENCRYPTED),))
+    hosted = [(each, RecordType.MX, MxRecord(10, "mx.hoster.test")) for each in ("strict.test", "other.test")]
+    names = known(*hosted, ("mx.hoster.test", RecordType.A, "203.1.113.9"))
+    world = World(queued(1, "bob@strict.test"), queued(2, "bob@other.test"), organisation=organisation)
+    world.names = names
+    hop = Hop()  # without STARTTLS
+    world.make_hop = lambda _: hop
+    world.settle()
+    assert list(world.disk) == [1]
+    assert any("4.7.5" in line for line in world.tracking)
+    hop = TlsHop()
+    world.wait(61.0)
+    assert not world.disk
+
+
+def test_a_host_without_the_tls_that_is_needed_is_passed_over_for_the_next_one() -> None:
+    organisation = replace(BY_DNS, required_tls=(RequiredTls("strict.test", SendTls.ENCRYPTED),))
+    world = World(*(queued(n, "bob@strict.test") for n in range(1, 4)), organisation=organisation)
+    mx = Question("strict.test", RecordType.MX)
+    exchangers = (MxRecord(10, "old.strict.test"), MxRecord(20, "new.strict.test"))
+    world.names = known(
+        ("old.strict.test", RecordType.A, "203.1.113.9"), ("new.strict.test", RecordType.A, "203.1.113.10")
+    ) | {mx: Answer(mx, Outcome.FOUND, exchangers, mx.name, ttl_s=300.0)}
+    hops = {"203.1.113.9": Hop(), "203.1.113.10": TlsHop()}
+    world.make_hop = lambda connect: hops[connect.address]
+    world.settle()
+    assert not world.disk
+    assert len(hops["203.1.113.10"].taken) == 3
 
 
 def test_a_next_hop_that_says_no_more_is_left() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Connect
@@ -111,3 +113,61 @@ def test_a_clock_that_was_wrong_for_one_message_holds_up_the_age_of_no_other() -
     assert world.event_ids().count("FAIL") == 2
     assert 1 not in world.disk
     assert 2 not in world.disk
+
+
+class Few(Hop):
+    """Takes one recipient of each message, and says to each of the others that it has had enough."""
+
+    words = "452 4.5.3 <{}>: too many recipients"
+
+    def command(self, talk: Talk, line: str) -> bytes:
+        if line.startswith("RCPT") and talk.recipients:
+            return self.words.format(line.partition("<")[2].partition(">")[0]).encode() + b"\r\n"
+        return super().command(talk, line)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        # A reply that names each recipient made all but the last of them wait until the next start.
+        "452 4.5.3 <{}>: too many recipients",
+        # RFC 5321 section 4.5.3.1.10: without a status of its own, and as RFC 821 had it.
+        "452 too many recipients",
+        "552 too many recipients",
+        "552 5.5.3 {} is one too many",
+    ],
+)
+def test_whatever_way_a_next_hop_says_too_many_recipients_all_of_them_get_the_message(words: str) -> None:
+    names = tuple(f"{name}@other.test" for name in "abcdef")
+    world = World(queued(1, *names))
+    hop = Few()
+    hop.words = words
+    world.make_hop = lambda _: hop
+    world.settle()
+    assert len(hop.taken) == len(names)
+    assert not world.disk
+    assert set(world.event_ids()) == {"LOAD", "SEND"}
+
+
+def test_a_recipient_that_is_refused_alone_with_552_fails() -> None:
+    world = World(queued(1, "a@other.test", "full@other.test"))
+    hop = Hop()
+    hop.rcpt = {"full@other.test": "552 mailbox full"}
+    world.make_hop = lambda _: hop
+    world.settle()
+    assert hop.taken == [data_of(1)]
+    assert world.event_ids().count("FAIL") == 1
+
+
+def test_too_many_recipients_of_a_message_that_is_put_off_are_tried_again() -> None:
+    world = World(queued(1, "a@other.test", "b@other.test"))
+    hop = Few()
+    hop.words = "552 too many recipients"
+    hop.answers["message"] = "451 4.7.1 greylisted"
+    world.make_hop = lambda _: hop
+    world.settle()
+    assert set(world.disk[1].recipients) == {"a@other.test", "b@other.test"}
+    hop.answers.clear()
+    world.wait(1000.0)
+    assert len(hop.taken) == 2
+    assert not world.disk

@@ -26,7 +26,13 @@ def connection(*, gone: bool = False, arrived_bytes: int = 0) -> Endpoint:
     return endpoint
 
 
-def taken(*recipients: str, near: Endpoint | None = None, data: bytes = DATA, reply_end: int = 100) -> Taken:
+def taken(
+    *recipients: str,
+    near: Endpoint | None = None,
+    data: bytes = DATA,
+    reply_end: int = 100,
+    eight_bit: bool = True,
+) -> Taken:
     return Taken(
         "203.0.113.1",
         "sender@example.org",
@@ -34,6 +40,7 @@ def taken(*recipients: str, near: Endpoint | None = None, data: bytes = DATA, re
         b"Received: by us\r\n" + data,
         reply_end,
         near if near is not None else connection(arrived_bytes=100),
+        eight_bit,
     )
 
 
@@ -69,6 +76,37 @@ def test_one_more_copy_for_an_answer_that_never_came(near: Endpoint, reply_end: 
     assert acceptances.doubled_count == 1
     with pytest.raises(Violation, match="only 1 acceptances could not be known"):
         acceptances.take(taken(A), letter(), [(A,)])
+
+
+EIGHT = b"X-Letter: L0\r\n\r\ngr\xc3\xbc\xc3\x9fe \r\n"
+SEVEN = (
+    b"X-Letter: L0\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    b"gr=C3=BC=C3=9Fe=20\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "eight_bit", "right"),
+    [
+        (EIGHT, True, True),
+        (SEVEN, False, True),
+        (EIGHT, False, False),  # it said that it takes no 8 bits
+        (SEVEN, True, False),  # nothing asked for that
+        (SEVEN.replace(b"=BC", b"=BD"), False, False),
+        (SEVEN.replace(b"X-Letter: L0\r\n", b"X-Letter: L0 \r\n"), False, False),
+    ],
+)
+def test_what_has_8_bits_is_encoded_exactly_where_it_must_be(
+    data: bytes, eight_bit: bool, right: bool
+) -> None:
+    sent = Letter("L0", "sender@example.org", (A,), EIGHT)
+    acceptances = Acceptances()
+    if right:
+        acceptances.take(taken(A, data=data, eight_bit=eight_bit), sent, [(A,)])
+        assert acceptances.copy_count == 1
+        return
+    with pytest.raises(Violation, match="other bytes than were sent"):
+        acceptances.take(taken(A, data=data, eight_bit=eight_bit), sent, [(A,)])
 
 
 def test_one_more_copy_for_a_crash_before_it_was_written_down() -> None:

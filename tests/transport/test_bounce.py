@@ -33,6 +33,7 @@ from holdfast.transport.queue import (
     Served,
     TrackOnly,
 )
+from holdfast.transport.queue_operations import REMOVED
 from holdfast.transport.route import Router
 from holdfast.transport.tracking import EventId, TrackingWriter, parse_line
 from holdfast.wire.dsn import RecipientStatus, parse_delivery_status
@@ -151,6 +152,15 @@ def test_what_a_next_hop_said() -> None:
     ) in text
 
 
+def test_what_an_administrator_removed_was_not_refused_by_the_recipients_server() -> None:
+    _, parsed, _ = report(bouncer().bounce(1e9, message("alice@example.test"), [(BOB, REMOVED)], ORIGINAL))
+    assert "It cannot be delivered, and trying again" in words_of(parsed)
+    assert "refused" not in words_of(parsed)
+    theirs = Failure("5.3.0", "x", "mx.example.test", "550 5.3.0 no")
+    _, parsed, _ = report(bouncer().bounce(1e9, message("alice@example.test"), [(BOB, theirs)], ORIGINAL))
+    assert "The recipient's server refused it" in words_of(parsed)
+
+
 def test_recipients_with_the_same_trouble_share_its_words() -> None:
     full = [(f"{name}@example.test", Failure("5.2.2", "full")) for name in "abc"]
     _, parsed, _ = report(bouncer().bounce(1e9, message("alice@example.test"), [*full, FAILED[1]], b""))
@@ -254,6 +264,17 @@ def test_a_delay_says_until_when_it_is_tried() -> None:
     assert parsed["Subject"] == "Delayed: hi"
     assert "Tries go on until: Mon, 10 Sep 2001 01:46:40 +0000\nSubject: hi\n" in words_of(parsed)
     assert sent.reverse_path == ""
+
+
+def test_what_a_next_hop_said_some_time_ago_is_told_without_a_date() -> None:
+    said = Failure("4.2.1", "mx said: 450 4.2.1 later", "mx.test", "450 4.2.1 later")
+    delay = bouncer().delay(1e9, message("alice@example.test"), [(BOB, said)], b"")
+    too_long = [(BOB, replace(said, status="4.4.7"))]
+    bounce = bouncer().bounce(1e9, message("alice@example.test"), too_long, ORIGINAL)
+    for made, expected in ((delay, "4.2.1"), (bounce, "4.4.7")):
+        _, _, (status,) = report(made)
+        assert (status.status, status.remote_host, status.text) == (expected, "mx.test", "450 4.2.1 later")
+        assert (status.diagnosed_by, status.last_attempt_date) == ("smtp", "")
 
 
 def test_a_delay_is_not_told_as_a_failure() -> None:

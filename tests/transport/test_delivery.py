@@ -21,6 +21,7 @@ from holdfast.transport.delivery import HELD, POISON, UNREACHABLE, Delivery
 from holdfast.transport.queue import (
     NO_MARKS,
     Entry,
+    Failure,
     Marks,
     PartState,
     Queue,
@@ -87,7 +88,8 @@ def test_a_message_is_cut_by_where_its_recipients_are() -> None:
         ("d@nowhere.test",),
     }
     assert [outcome.finished for outcome in entry.outcomes] == [("e@ours.test",)]
-    assert "no send connector" in entry.last_error or entry.last_error
+    nowhere = next(part for part in entry.parts if part.recipients == ("d@nowhere.test",))
+    assert nowhere.failure == Failure("4.4.4", "no send connector leads to the recipient's domain")
 
 
 def test_no_transaction_has_more_recipients_than_every_server_takes() -> None:
@@ -132,13 +134,42 @@ def test_a_change_with_very_much_waiting_is_worked_off_in_steps(monkeypatch: pyt
     assert desk.lanes() == {"dns:two.test": 24}
 
 
+def test_of_each_recipient_it_is_told_what_its_own_next_hop_said() -> None:
+    fields = {name: getattr(ORGANISATION, name) for name in ORGANISATION.__dataclass_fields__}
+    desk = Desk(Organisation(**{**fields, "send_connectors": (SendConnector("all", ("*",)),)}))
+    entry = desk.add("a@one.test", "b@two.test", "c@three.test")
+    first, second, third = entry.parts
+    greylisted = Failure("4.2.1", "mx.one.test said: 450 4.2.1 later", "mx.one.test", "450 4.2.1 later")
+    full = Failure("4.3.1", "mx.two.test said: 452 4.3.1 full", "mx.two.test", "452 4.3.1 full")
+    for part, failure in ((first, greylisted), (second, full)):
+        part.lane.waiting.clear()
+        part.failure = failure
+        desk.delivery.later(NOW + 3 * DAY_S, part)
+    third.lane.last_error, third.lane.not_before = "connection refused", NOW + 3 * DAY_S
+    desk.wait(NOW + 4.1 * 3600)
+    refused = Failure("4.4.7", "connection refused")
+    assert desk.delivery.delayed[0] == (
+        entry,
+        (("a@one.test", greylisted), ("b@two.test", full), ("c@three.test", refused)),
+    )
+    desk.queue.untold.clear()
+    desk.wait(NOW + 2 * DAY_S + 120)
+    why = "it could not be delivered for too long: "
+    assert {outcome.finished: outcome.failure for outcome in entry.outcomes} == {
+        ("a@one.test",): Failure("4.4.7", why + greylisted.text, "mx.one.test", "450 4.2.1 later"),
+        ("b@two.test",): Failure("4.4.7", why + full.text, "mx.two.test", "452 4.3.1 full"),
+        ("c@three.test",): Failure("4.4.7", why + "connection refused"),
+    }
+
+
 def test_a_sender_is_told_before_and_everything_ends_after_two_days() -> None:
     desk = Desk()
     entry = desk.add("b@two.test")
     desk.wait(NOW + 3.9 * 3600)
     assert not desk.delivery.delayed
     desk.wait(NOW + 4.1 * 3600)
-    assert desk.delivery.delayed[0] == (entry, ("b@two.test",))
+    why = Failure("4.4.4", "no send connector leads to the recipient's domain")
+    assert desk.delivery.delayed[0] == (entry, (("b@two.test", why),))
     desk.queue.untold.clear()
     desk.wait(NOW + 2 * DAY_S - 60)
     assert not entry.outcomes

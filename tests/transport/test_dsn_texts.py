@@ -33,10 +33,12 @@ def test_every_language_says_everything_in_its_own_words(language: str) -> None:
     texts = [words.frame(name) for name in frames]
     texts += [words.explanation("failed", status) for status in STATUSES]
     texts += [words.explanation(action, "2.0.0") for action in DSN_OCCASIONS]
+    texts.append(words.explanation("failed", "5.3.0", ours=True))
     assert all(texts)
     assert not any(re.search(r"  |\s$", text) for text in texts)
     assert all("{}" in words.frame(f"subject {action}") for action in actions)
     if language != "en":
+        assert texts[-1] != english.explanation("failed", "5.3.0", ours=True)
         for status in STATUSES:
             assert words.explanation("failed", status) != english.explanation("failed", status)
 
@@ -52,6 +54,7 @@ def test_the_narrowest_text_is_taken_and_the_administrators_first() -> None:
     german = choose_words(["de"], own)
     assert german.explanation("failed", "5.1.1") == "genau"
     assert german.explanation("failed", "5.2.2") == "alles"
+    assert german.explanation("failed", "5.3.0", ours=True) == "alles"
     assert german.explanation("failed", "4.4.7").startswith("Es wurde lange")
     assert german.explanation("delayed", "4.4.7").startswith("Der Server")
     austrian = choose_words(["de-AT"], own)

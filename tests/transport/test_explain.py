@@ -21,6 +21,7 @@ from holdfast.directory.model import (
     Server,
     Site,
     SiteLink,
+    TlsMode,
     Usage,
 )
 from holdfast.kernel.errors import Refusal
@@ -176,6 +177,22 @@ def test_recipients_that_would_be_refused_have_their_reply() -> None:
     assert explained(sender="@@").sender is not None
 
 
+@pytest.mark.parametrize(
+    "recipient",
+    ["Postmaster", "@relay.test,@b.test:alice@example.test", "<alice@example.test>", "Alice@EXAMPLE.TEST"],
+)
+def test_recipients_are_read_as_the_session_reads_them(recipient: str) -> None:
+    """They were refused here, with 501, and taken by the door."""
+    (found,) = explained(recipient).recipients
+    assert found.judged.code == 250
+    assert found.route is not None
+
+
+def test_a_size_that_is_one_too_many_is_said_in_bytes() -> None:
+    found = explained(size_bytes=(36 << 20) + 1)
+    assert found.limits[0].text == "5.3.4 37748737 bytes of at most 37748736"
+
+
 def test_a_group_is_opened_and_the_copies_part_at_the_hub() -> None:
     found = explained("all@example.test")
     assert [(each.recipient, each.by_group) for each in found.recipients] == [
@@ -208,9 +225,46 @@ def test_the_send_connector_and_how_the_next_hop_is_reached() -> None:
 def test_limits_are_judged() -> None:
     found = explained(size_bytes=1 << 40)
     assert [(each.subject, each.code) for each in found.limits] == [("size", 552), ("recipients", 250)]
-    many = explained(*(f"a{number}@example.test" for number in range(500)))
-    assert many.limits[1].code == 452
-    assert "500 of at most" in many.limits[1].text
+
+
+def test_recipients_are_counted_as_the_session_counts_them() -> None:
+    """Who is refused or named again takes no place; who comes after the last place is refused."""
+    narrow = tuple(replace(each, recipient_count_max=2) for each in ORGANISATION.receive_connectors)
+    organisation = replace(ORGANISATION, receive_connectors=narrow)
+    names = ("nobody", "alice", "east", "ALICE", "west")
+    asked = Asked("203.0.113.9", "x@other.example", tuple(f"{name}@example.test" for name in names))
+    found = explain_message(organisation, "mail1", asked)
+    assert [each.judged.code for each in found.recipients] == [550, 250, 250, 250, 452]
+    assert found.recipients[3].judged.text == "named before: it gets the message once"
+    assert found.limits[1].code == 452
+    assert found.limits[1].text.startswith("4.5.3 3 of at most 2 recipients")
+    assert [each.recipients for each in found.queues] == [("alice@example.test",), ("east@example.test",)]
+
+
+def test_what_a_door_says_to_who_does_not_begin_tls_or_shows_no_certificate() -> None:
+    def told(**more: Any) -> list[tuple[str, str]]:
+        door = replace(ORGANISATION.receive_connectors[0], **more)
+        organisation = replace(ORGANISATION, receive_connectors=(door,))
+        found = explain_message(organisation, "mail1", Asked("203.0.113.9", "", ("alice@example.test",)))
+        assert found.sender is not None
+        assert found.sender.passes
+        return [(each.subject, f"{each.code} {each.text}") for each in found.tls]
+
+    before = ("MAIL before TLS", "530 5.7.0 begin TLS first: say STARTTLS")
+    bare = "MAIL under TLS without a valid certificate of partner.example"
+    assert told() == []
+    assert told(require_tls=True) == [before]
+    assert told(require_tls=True, tls=TlsMode.IMPLICIT) == []
+    assert told(client_certificate_domains=("partner.example",)) == [
+        before,
+        (bare, "454 4.7.5 show the certificate that was agreed on"),
+    ]
+
+
+def test_who_may_not_send_at_all_is_told_what_the_session_says() -> None:
+    found = explained(local_port=587)
+    assert found.sender is not None
+    assert (found.sender.code, found.sender.text) == (530, "5.7.0 sign in first")
 
 
 def test_without_groups_a_connector_gives_no_rights() -> None:

@@ -345,6 +345,48 @@ def test_of_a_hundred_exchangers_the_first_twenty_are_used() -> None:
     assert found.notes == ("only the first 20 of 100 MX names are used",)
 
 
+def test_names_that_lead_nowhere_do_not_take_the_place_of_those_that_do() -> None:
+    """A domain with twenty dead names before a good one had its mail returned."""
+    hosts = [f"mx{number:03}.many.example" for number in range(100)]
+    records = tuple(MxRecord(number, host) for number, host in enumerate(hosts))
+    for profile in (to("many.example"), to("", smart_hosts=("many.example",))):
+        names = known(Answer(Question("many.example", RecordType.MX), Outcome.FOUND, records))
+        asked = 0
+        while isinstance(found := find_hosts(0, names, profile), Pending):
+            asked += len(found.questions)
+            for question in names.take_questions():
+                number = int(question.name[2:5])
+                # The first ten do not exist, ten are private, and forty more have an address.
+                address = f"8.1.{number}.1" if 20 <= number < 60 else "10.1.1.1"
+                if question.record_type is RecordType.A and number >= 10:
+                    names.resolved(0, Answer(question, Outcome.FOUND, (address,)))
+                else:
+                    names.resolved(0, Answer(question, Outcome.NO_NAME))
+        assert isinstance(found, HostList)
+        used = [group[0].name for group in found.groups]
+        first = 20 if not profile.smart_hosts else 10  # a smart host may be anywhere
+        assert used == hosts[first : first + EXCHANGER_COUNT_MAX]
+        assert asked == 4 * EXCHANGER_COUNT_MAX  # two windows of names, and no more
+        assert "only the first 20 of 100 MX names are used" in found.notes
+
+
+def test_a_better_host_that_dns_says_nothing_of_now_is_waited_for_although_we_are_the_next() -> None:
+    """It was returned for good as mail that would come back to us."""
+    records = (MxRecord(5, "silent.d.example"), MxRecord(10, "us.d.example"))
+    names = known(
+        Answer(Question("d.example", RecordType.MX), Outcome.FOUND, records),
+        *(
+            Answer(Question("silent.d.example", each), Outcome.FAILED, reason="SERVFAIL")
+            for each in (RecordType.A, RecordType.AAAA)
+        ),
+        Answer(Question("us.d.example", RecordType.A), Outcome.FOUND, ("8.8.4.4",)),
+        Answer(Question("us.d.example", RecordType.AAAA), Outcome.NO_DATA),
+    )
+    found = find_hosts(0, names, to("d.example"), US)
+    assert isinstance(found, HopFailure)
+    assert (found.permanent, found.failure.status) == (False, "4.4.3")
+
+
 def answered(name: str, record_type: RecordType, *records: MxRecord | str, **more: object) -> Answer:
     outcome = Outcome.FOUND if records else Outcome.NO_DATA
     return replace(Answer(Question(name, record_type), outcome, tuple(records), name, validated=True), **more)  # type: ignore[arg-type]  # fields of the answer

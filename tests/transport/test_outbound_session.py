@@ -199,10 +199,10 @@ def test_tls_refused_where_it_is_needed(tls: TlsDemand) -> None:
     [
         (OPPORTUNISTIC, SessionReady()),
         (TESTING, SessionReady()),
-        (ENCRYPTED, failed("the next hop does not offer STARTTLS, which connector internet needs", tls=True)),
+        (ENCRYPTED, failed("the next hop does not offer STARTTLS; needed by: connector internet", tls=True)),
         (
             VERIFIED,
-            failed("the next hop does not offer STARTTLS, which MTA-STS of example.com needs", tls=True),
+            failed("the next hop does not offer STARTTLS; needed by: MTA-STS of example.com", tls=True),
         ),
     ],
 )

@@ -398,3 +398,36 @@ def test_segments_change_nothing(cuts: list[int]) -> None:
 
     whole = [0, len(CONVERSATION)]
     assert run(sorted({*whole, *cuts})) == run(whole)
+
+
+# --- 8 bits -----------------------------------------------------------------------------------------
+
+EIGHT = b"Subject: x\r\n\r\n" + "Gr\u00fc\u00dfe\r\n".encode()
+SEVEN = (
+    b"Subject: x\r\nContent-Transfer-Encoding: quoted-printable\r\nMIME-Version: 1.0\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n\r\nGr=C3=BC=C3=9Fe\r\n"
+)
+
+
+def test_a_body_of_8_bits_is_encoded_for_a_next_hop_without_8bitmime() -> None:
+    talk = ready(b"250-mx\r\n250-SIZE\r\n250 PIPELINING\r\n")
+    mail = b"MAIL FROM:<s@example.org> SIZE=%d\r\nRCPT TO:<a@example.com>\r\nDATA\r\n" % len(SEVEN)
+    talk.give(message(data=EIGHT), sends=mail)
+    talk.hear(b"250 ok\r\n250 ok\r\n354 go\r\n", DotSent(1), sends=SEVEN + b".\r\n")
+
+
+def test_a_body_of_8_bits_goes_as_it_is_where_8bitmime_is_offered() -> None:
+    talk = ready(b"250-mx\r\n250-8BITMIME\r\n250 PIPELINING\r\n")
+    mail = b"MAIL FROM:<s@example.org> BODY=8BITMIME\r\nRCPT TO:<a@example.com>\r\nDATA\r\n"
+    talk.give(message(data=EIGHT), sends=mail)
+    talk.hear(b"250 ok\r\n250 ok\r\n354 go\r\n", DotSent(1), sends=EIGHT + b".\r\n")
+
+
+def test_what_cannot_be_encoded_is_refused_for_this_next_hop() -> None:
+    signed = b"Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\xfc\r\n--b--\r\n"
+    talk = ready()
+    (done,) = talk.session.deliver(message(data=signed))
+    assert isinstance(done, TransactionDone)
+    assert done.reply is not None
+    assert (done.reply.code, done.reply.status, done.reply.local) == (554, "5.6.3", True)
+    assert talk.session.take_output() == b""

@@ -39,14 +39,13 @@ def test_a_failure_names_the_next_hop_and_its_words() -> None:
     assert remote_words(Failure("5.0.0", "ours")) == ""
 
 
-def test_a_defer_is_tracked_once_and_the_last_error_is_kept() -> None:
+def test_a_defer_is_tracked_once() -> None:
     outcomes, waiting = made(), entry()
     outcomes.deferred(NOW, waiting, ("a@x",), Failure("4.4.1", "away"), "SMTP")
     outcomes.deferred(NOW, waiting, ("a@x",), Failure("4.4.2", "gone"), "SMTP")
     (text,) = outcomes.tracks
     (line,) = lines(text)
     assert (line.event_id, line.recipient_status) == (EventId.DEFER, "4.4.1 away")
-    assert waiting.last_error == "gone"
     assert not waiting.outcomes
 
 

@@ -24,6 +24,7 @@ from holdfast.transport.queue import (
     RecoveredQueue,
 )
 from holdfast.transport.queue_operations import Done, QueueOperations
+from holdfast.transport.queue_report import queue_states
 from holdfast.transport.route import HopProfile, Unreachable
 from holdfast.transport.tracking import TrackingWriter
 
@@ -129,6 +130,19 @@ def test_a_hold_of_a_queue_that_is_gone_can_be_released() -> None:
     world.delivery.held_queues.add("dns:gone.example")
     assert world.operations.release_queue("dns:GONE.example") == Done()
     assert world.operations.writes == [HoldQueue("dns:gone.example", held=False)]
+
+
+def test_a_queue_that_is_held_and_empty_is_listed_after_a_restart() -> None:
+    """Nobody could see that mail for it would wait without a word, and never expire."""
+    world = World()
+    world.delivery.held_queues.add("smart-host:gone;tls=domain")
+    world.operations.hold_queue("dns:example.org")
+    found = {row.key: row for row in queue_states(NOW, world.delivery, world.queue)}
+    gone = found["smart-host:gone;tls=domain"]
+    assert (gone.delivery_type, gone.status, gone.message_count) == ("smart-host", "suspended", 0)
+    assert [each.status for each in found.values()].count("suspended") == 2
+    world.operations.release_queue("smart-host:gone;tls=domain")
+    assert len(queue_states(NOW, world.delivery, world.queue)) == len(found) - 1
 
 
 def test_what_cannot_be_done_to_a_queue_is_said() -> None:
@@ -266,6 +280,24 @@ def test_a_queue_is_redirected_in_steps_and_back() -> None:
     assert redirect_all(world, "", ["smart-host:192.0.2.9"]) == [4, 4, 1]
     assert world.places() == {"dns:example.org": list(range(1, 11))}
     assert world.operations.redirect(NOW, world.operations.entries([1]), "") == Done()
+
+
+def test_of_a_message_in_two_queues_only_the_one_is_redirected() -> None:
+    world = World()
+    other = NextHopKey(DeliveryType.DNS, "example.net", "internet")
+    entry = world.queue[1]
+    elsewhere = world.delivery.outbound.lane(NOW, other).put(entry, ("c@example.net",))
+    assert redirect_all(world, "192.0.2.9", ["dns:example.org"]) == [4, 4, 2]
+    assert elsewhere in entry.parts  # it waits on where it was
+    assert entry.message.marks.redirect == "192.0.2.9 example.org"
+    assert {part.recipients: str(part.lane.key) for part in entry.parts} == {
+        ("a@example.org", "b@example.org"): "smart-host:192.0.2.9",
+        ("c@example.net",): "dns:example.net",
+    }
+    assert world.queue[2].message.marks.redirect == "192.0.2.9"
+    assert "c@example.net" not in world.tracked()[0]
+    assert redirect_all(world, "", ["smart-host:192.0.2.9"]) == [4, 4, 2]
+    assert entry.message.marks.redirect == ""
 
 
 def test_what_is_under_way_goes_the_new_way_when_it_comes_back() -> None:

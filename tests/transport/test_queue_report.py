@@ -106,6 +106,7 @@ def test_a_row_per_queue() -> None:
         ("poison", "suspended", 1, 5.0),
     ]
     assert rows[0].last_error == "the mailbox role does not answer"
+    assert rows[3].last_error == "no send connector leads to nowhere.example"
     assert (rows[1].domain, rows[1].connector) == ("a.example,b.example", "relay")
     assert part_counts(delivery) == {
         "mailbox": 2,
@@ -131,6 +132,25 @@ def test_the_states_of_a_queue_to_a_next_hop() -> None:
     assert row(71.0) == ("ready", None, "connection refused", 0)
     lane.held = True
     assert row(10.0) == ("suspended", None, "connection refused", 0)
+
+
+def test_a_queue_whose_messages_were_put_off_one_by_one_says_why_and_until_when() -> None:
+    delivery, queue = made(*MESSAGES)
+    lane = delivery.outbound.lanes[DNS]
+
+    def row(now: float) -> tuple[str, float | None, str]:
+        found = next(each for each in queue_states(now, delivery, queue) if each.key == "dns:example.org")
+        return found.status, found.next_try_s, found.last_error
+
+    parts = list(lane.waiting)
+    lane.waiting.clear()
+    for at, part in zip((300.0, 100.0, 200.0), parts, strict=True):
+        assert row(10.0)[0] == "ready"  # some may go
+        part.failure = Failure("4.2.1", f"450 wait until {at}")
+        delivery.later(at, part)
+    assert row(10.0) == ("retry", 90.0, "450 wait until 300.0")
+    lane.held = True
+    assert row(10.0) == ("suspended", None, "450 wait until 300.0")
 
 
 def test_the_states_of_a_queue_to_a_mailbox_database() -> None:
@@ -175,7 +195,7 @@ def test_a_message_with_all_its_parts() -> None:
     delivery, queue = made(*MESSAGES)
     part = delivery.outbound.lanes[DNS].waiting.popleft()
     delivery.later(100.0, part)
-    part.entry.last_error = "450 greylisted"
+    part.failure = Failure("4.2.1", "450 greylisted")
     part.entry.failure_count = 2
     told = message_of(40.0, delivery, queue[1])
     assert (told.sender, told.subject, told.message_id, told.held) == (

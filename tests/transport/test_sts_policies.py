@@ -221,3 +221,16 @@ def test_any_file_is_a_policy_or_forgotten(data: bytes) -> None:
     world = World()
     world.policies.restore(0, {"sts/example.org.json": data})
     assert len(world.policies.take_files()) == 1
+
+
+@pytest.mark.parametrize("max_age", [b"0", b"1"])
+def test_a_policy_that_holds_for_no_time_lets_mail_go_and_is_not_fetched_without_end(max_age: bytes) -> None:
+    world = World()
+    world.txt(0, "v=STSv1; id=1")
+    assert world.policies.find(0, DOMAIN) is TLS_PENDING
+    world.fetched(0.5, POLICY.replace(b"604800", max_age))
+    for now in (0.5, 2.0, 59.0):
+        assert world.mx(now) == ("mx.example.org",)
+    assert world.policies.take_fetches() == []
+    assert world.policies.find(61, DOMAIN) is TLS_PENDING
+    assert world.policies.take_fetches() == [DOMAIN]

@@ -20,6 +20,7 @@ from holdfast.transport.tls_policy import (
     TlsPending,
     TlsPolicies,
 )
+from holdfast.transport.tls_report import result_of
 from holdfast.wire.dns_answers import Answer, Outcome, Question, RecordType, TlsaRecord
 from holdfast.wire.tls_report import PolicyType, ResultType
 
@@ -259,6 +260,8 @@ def test_records_that_nobody_can_use_ask_for_encryption_still(record: TlsaRecord
     demand = world.demand(SIGNED)
     assert demand.level is (TlsLevel.DANE if usable else TlsLevel.ENCRYPTED)
     assert not demand.optional
+    assert (demand.note == "") is usable
+    assert usable or result_of(demand.note) is ResultType.TLSA_INVALID
 
 
 def test_where_the_host_is_an_alias_the_name_that_it_leads_to_comes_first() -> None:
@@ -274,6 +277,38 @@ def test_where_the_host_is_an_alias_the_name_that_it_leads_to_comes_first() -> N
     demand = world.demand(alias)
     assert demand.server_name == "real.example.net"
     assert demand.names == ("real.example.net", "mx.example.org", "example.org")
+
+
+@pytest.mark.parametrize("alias", [None, "signed", "unsigned", "unreadable"])
+def test_a_signed_alias_of_an_unsigned_name_has_records_at_the_alias(alias: str | None) -> None:
+    world = World()
+    host = replace(MX, name_validated=True, canonical_name="real.example.net")
+    world.tlsa(END_ENTITY)
+    world.tlsa(END_ENTITY, name="_25._tcp.real.example.net")  # nobody has proved that it is led there
+    if alias is None:
+        assert world.decide(host) is TLS_PENDING
+        assert world.names.take_questions() == [Question(host.name, RecordType.CNAME)]
+        return
+    outcome = Outcome.FAILED if alias == "unreadable" else Outcome.FOUND
+    world.answer(host.name, RecordType.CNAME, outcome=outcome, validated=alias == "signed")
+    decided = world.decide(host)
+    match alias:
+        case "signed":
+            assert isinstance(decided, TlsDemand)
+            assert decided.level is TlsLevel.DANE
+            assert decided.names == ("mx.example.org", "example.org")
+        case "unsigned":
+            assert isinstance(decided, TlsDemand)
+            assert decided.level is TlsLevel.OPPORTUNISTIC
+        case _:
+            assert isinstance(decided, HostRefused)
+
+
+def test_a_smart_host_that_is_an_unsigned_alias_needs_no_answer_about_it() -> None:
+    world = World()
+    host = Host("smart.example", ("8.8.8.8",), 587, canonical_name="real.example.net", declared=True)
+    world.answer("smart.example", RecordType.CNAME, outcome=Outcome.FAILED)
+    assert world.demand(host, SMART).level is TlsLevel.OPPORTUNISTIC
 
 
 def test_dane_can_be_switched_off() -> None:

@@ -143,6 +143,7 @@ def test_a_clock_that_was_far_ahead_leaves_no_day_behind() -> None:
         ("the certificate expired on 2026-01-01", ResultType.EXPIRED),
         ("the certificate is for a.example, not for b.example", ResultType.HOST_MISMATCH),
         ("the certificate matches none of the TLSA records", ResultType.VALIDATION_FAILURE),
+        ("no TLSA record of mx.example.org can be used", ResultType.TLSA_INVALID),
         ("the certificate is not issued by an authority that is trusted", ResultType.NOT_TRUSTED),
         ("the certificate is not valid: self-signed certificate", ResultType.NOT_TRUSTED),
         ("the certificate is not valid: unable to get local issuer certificate", ResultType.NOT_TRUSTED),
@@ -160,7 +161,13 @@ def test_refused_hosts_policies_and_notes_are_counted() -> None:
         NOON,
         "example.org",
         "evil.example",
-        HostRefused("not named", ResultType.VALIDATION_FAILURE, PolicyType.STS),
+        HostRefused(
+            "not named",
+            ResultType.VALIDATION_FAILURE,
+            PolicyType.STS,
+            ("version: STSv1", "mx: mx.example.org"),
+            ("mx.example.org",),
+        ),
     )
     world.reports.policy_failed(NOON, "example.org", ResultType.STS_FETCH_ERROR, "no answer")
     world.reports.succeeded(NOON, "example.org", TlsDemand(TlsLevel.VERIFIED, "mx", note="not named"))
@@ -168,7 +175,31 @@ def test_refused_hosts_policies_and_notes_are_counted() -> None:
     (mail,) = world.reports.take_reports(MORNING)
     sts, none = body(mail)["policies"]
     assert sts["summary"] == {"total-successful-session-count": 0, "total-failure-session-count": 2}
-    assert none["summary"] == {"total-successful-session-count": 1, "total-failure-session-count": 1}
+    assert sts["policy"]["policy-string"] == ["version: STSv1", "mx: mx.example.org"]
+    assert sts["policy"]["mx-host"] == ["mx.example.org"]
+    # One connection is one session: what would have been refused is no success besides.
+    assert none["summary"] == {"total-successful-session-count": 0, "total-failure-session-count": 1}
+
+
+def test_a_record_that_may_not_be_kept_for_a_minute_is_used_all_the_same() -> None:
+    world = World()
+    for number in range(2 * REPORTS_AT_ONCE_MAX):
+        world.reports.succeeded(NOON, f"d{number}.example", ANY)
+    now, asked = MORNING, 0
+    mails: list[ReportMail] = []
+    for _ in range(100):
+        mails += world.reports.take_reports(now)
+        world.reports.take_files(now)
+        for question in world.names.take_questions():
+            asked += 1
+            text = "v=TLSRPTv1; rua=mailto:a@example.org"
+            world.names.resolved(now + 0.1, Answer(question, Outcome.FOUND, (text,), ttl_s=1.0))
+        deadline = world.reports.deadline()
+        if deadline is None:
+            break
+        now = max(now, deadline)
+    assert now < MORNING + 600
+    assert len(mails) == asked == 2 * REPORTS_AT_ONCE_MAX
 
 
 def test_counts_are_bounded() -> None:

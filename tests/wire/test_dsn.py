@@ -59,6 +59,22 @@ def statuses(dsn: Dsn) -> tuple[RecipientStatus, ...]:
     return parse_delivery_status(data[start : data.index(b"\r\n--report-1", start)])
 
 
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("mx.example.test", "mx.example.test"),
+        ("192.0.2.9", "[192.0.2.9]"),
+        ("2001:db8::9", "[IPv6:2001:db8::9]"),
+    ],
+)
+def test_a_host_without_a_name_is_a_literal(host: str, name: str) -> None:
+    # RFC 3464 section 2.3.5: a bare address is no name of a mail server.
+    dsn = replace(PLAIN, recipients=(replace(FAILED, remote_host=host),))
+    assert statuses(dsn) == dsn.recipients
+    made = build_dsn(dsn)
+    assert f"\r\nRemote-MTA: dns; {name}\r\n".encode() in made
+
+
 def test_the_three_parts() -> None:
     message, (text, status, headers) = parts(PLAIN)
     assert message.get_content_type() == "multipart/report"

@@ -131,3 +131,9 @@ def test_any_bytes_are_a_policy_or_refused(data: bytes) -> None:
 def test_any_texts_are_records_or_not(records: list[str]) -> None:
     found = parse_record([*records, "v=STSv1;id=" + "".join(records)[:40]])
     assert found is None or found.isalnum()
+
+
+def test_a_name_with_an_underscore_does_not_make_a_policy_none() -> None:
+    policy = parse_policy(b"version: STSv1\nmode: enforce\nmx: mx_1.example.org\nmx: *.b_c.org\nmax_age: 1")
+    assert policy.names("mx_1.example.org")
+    assert policy.names("x.b_c.org")

@@ -52,7 +52,7 @@ def read(*pieces: bytes) -> tuple[list[ServerReply], str]:
     ],
 )
 def test_replies(stream: bytes, replies: list[tuple[int, tuple[bytes, ...]]]) -> None:
-    assert read(stream) == (replies, "")
+    assert read(stream) == ([ServerReply(*each) for each in replies], "")
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_reader_says_what_is_left() -> None:
     reader = ReplyReader()
     assert reader.empty
     reader.feed(b"220 go\r\n250 in")
-    assert reader.take() == (220, (b"go",))
+    assert reader.take() == ServerReply(220, (b"go",))
     assert reader.take() is None
     assert reader.pending == b"250 in"
     reader.feed(b"jected\r\n")
-    assert reader.take() == (250, (b"injected",))
+    assert reader.take() == ServerReply(250, (b"injected",))
     assert reader.pending == b""
 
 
@@ -125,7 +125,7 @@ def test_reader_says_what_is_left() -> None:
 def test_reader_is_not_empty_while_something_is_left(rest: bytes) -> None:
     reader = ReplyReader()
     reader.feed(b"220 go\r\n" + rest)
-    assert reader.take() == (220, (b"go",))
+    assert reader.take() == ServerReply(220, (b"go",))
     assert not reader.empty
     reader.take()
     assert reader.empty == (rest == b"250 x\r\n")

@@ -113,9 +113,10 @@ class Context:
         ``more_dangers`` are what a role knows and the organisation does not say.
 
         Raises:
-            Refusal: the organisation would be wrong (all problems are listed),
-                or the change is dangerous and ``--yes`` was not given.
+            Refusal: the organisation would be wrong (all problems are listed), this server would not
+                know any more which one it is, or the change is dangerous and ``--yes`` was not given.
         """
+        self._stay_known(after)
         after = with_own_certificate(after, self.surroundings.home, self.surroundings.server_name)
         plan = plan_change(self.organisation, after)
         if plan.problems:
@@ -123,6 +124,7 @@ class Context:
                 f"nothing was changed: the organisation would have {_counted(len(plan.problems), 'problem')}",
                 problems=tuple(plan.problems),
             )
+        self.warnings += [f"it was wrong before and still is: {each}" for each in plan.standing]
         changes, dangers = [change_text(each) for each in plan.changes], [*plan.dangers, *more_dangers]
         only_plan = arguments.flag("plan")
         if only_plan or not changes:
@@ -138,6 +140,22 @@ class Context:
         self._organisation = self.store.apply(plan, who=self.who, why=arguments.text("why"), at=self.now)
         self.applied += changes
         return Changed(applied=True, revision=self._organisation.revision, changes=changes, dangers=dangers)
+
+    def _stay_known(self, after: Organisation) -> None:
+        """Refuse what makes several servers of one, where ours was never told which of them it is.
+
+        It would close all its doors at once, and make itself a certificate that nobody knows.
+        """
+        name = self.surroundings.server_name
+        own = self.organisation.own_server(name)
+        if own is None or name or len(after.servers) < 2:
+            return
+        told = own.name if after.server(own.name) is not None else "NAME"
+        raise Refusal(
+            f"nothing was changed: this server was started without a name, and of {len(after.servers)} "
+            f"servers it would not know which one it is and close all its doors; stop it, start it with "
+            f"`holdfast up --server {told}`, and do this again"
+        )
 
     def usage(self, database: str, mailbox_ids: Sequence[MailboxId]) -> dict[MailboxId, Usage]:
         """What mailboxes of one database hold; empty, with a warning, while it does not answer."""

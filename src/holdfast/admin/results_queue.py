@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from holdfast.admin.results import Result
+from holdfast.admin.results_explain import HostRow
 from holdfast.admin.results_protection import ShadowQueueRow
 
 
@@ -50,7 +51,7 @@ class WaitingRow(Result, frozen=True):
 
 
 class QueueShown(Result, frozen=True):
-    """One queue and what waits in it, or one message and where its parts wait."""
+    """One queue, what waits in it and how its hosts are, or one message and where its parts wait."""
 
     queue: str
     delivery_type: str
@@ -62,6 +63,7 @@ class QueueShown(Result, frozen=True):
     next_try_s: float | None
     last_error: str
     messages: list[WaitingRow]
+    hosts: list[HostRow]
 
 
 class QueueDone(Result, frozen=True):

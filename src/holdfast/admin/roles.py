@@ -30,7 +30,7 @@ from holdfast.drivers.management_socket import (
 from holdfast.kernel.errors import Refusal, Unavailable
 
 APPLY_TIMEOUT_S = 2.0
-REPORT_TIMEOUT_S = 1.0
+REPORT_TIMEOUT_S = 5.0  # a busy role is late, not gone; Prometheus itself waits 10 s for a page
 REQUEST_TIMEOUT_S = 30.0  # of one request; a verb that has much to do makes many
 
 Send = Callable[[Message], None]

@@ -31,6 +31,7 @@ from holdfast.drivers import management_socket as protocol
 from holdfast.drivers.events import (
     CHANGE_APPLIED,
     MANAGEMENT_REFUSED_PEER,
+    ORGANISATION_WRONG,
     ROLE_BEHIND,
     ROLE_CONNECTED,
     VERB_BROKEN,
@@ -39,13 +40,14 @@ from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.role_link import DIRECTORY_FILE
 from holdfast.drivers.sqlite_directory import DirectoryStore
 from holdfast.drivers.unix_socket import Peer, peer_of, trusted_user_ids
-from holdfast.kernel.errors import Refusal, Unavailable
+from holdfast.kernel.errors import Problem, Refusal, Unavailable
 from holdfast.kernel.events import happened
 from holdfast.kernel.ids import MailboxId
 
 CONNECTION_COUNT_MAX = 256
 FIRST_MESSAGE_TIMEOUT_S = 30.0
 USAGE_TIMEOUT_S = 5.0
+WRONG_LOGGED_MAX = 20  # at a start; `organisation check` lists all
 USAGE_BATCH = 1000  # mailboxes per question, so that one answer stays small
 PROGRESS_INTERVAL_S = 0.1
 READER_COUNT = 4
@@ -86,17 +88,21 @@ class ManagementService:
             Unavailable: it cannot be opened.
         """
         running = asyncio.get_running_loop()
-        self.organisation = await running.run_in_executor(self._changes, self._open)
+        self.organisation, wrong = await running.run_in_executor(self._changes, self._open)
+        for problem in wrong[:WRONG_LOGGED_MAX]:
+            self._log.write(happened(ORGANISATION_WRONG, problem=str(problem)))
         self._server = await asyncio.start_unix_server(self._connected, sock=listener)
 
-    def _open(self) -> Organisation:
+    def _open(self) -> tuple[Organisation, tuple[Problem, ...]]:
+        """The organisation, and what is wrong with it: a server goes by what is stored, whatever it is."""
         self._store = DirectoryStore.open(self.home / DIRECTORY_FILE, writable=True)
         found = self._store.read()
         plan = plan_change(found, with_own_certificate(found, self.home, self.server_name))
+        wrong = (*plan.standing, *plan.problems)
         if not plan.changes or plan.problems:
-            return found
+            return found, wrong
         why = "the certificate by which the other servers know this one"
-        return self._store.apply(plan, who="holdfast", why=why, at=time.time())
+        return self._store.apply(plan, who="holdfast", why=why, at=time.time()), wrong
 
     async def close(self) -> None:
         """Hang up and close the directory; a change that is being made is finished."""

@@ -46,7 +46,8 @@ def _explain(context: Context, arguments: Arguments) -> MessageExplained:
     explained = explain_message(context.organisation, context.surroundings.server_name, asked)
     notes: list[str] = []
     hops = {each.name: _hop(context, each, notes) for each in explained.queues}
-    judged = (explained.sender, *explained.limits) if explained.sender is not None else ()
+    stops = _stops(context) if explained.queues else {}
+    judged = (*explained.tls, explained.sender, *explained.limits) if explained.sender is not None else ()
     return MessageExplained(
         receive_connector=explained.connector,
         why=explained.connector_why,
@@ -68,8 +69,8 @@ def _explain(context: Context, arguments: Arguments) -> MessageExplained:
         ],
         recipients=[_recipient(each) for each in explained.recipients],
         send_connectors=_candidates(explained),
-        copies=[_copy(each, hops[each.name]) for each in explained.queues],
-        hosts=[row for each in explained.queues for row in _hosts(each, hops[each.name])],
+        copies=[_copy(each, hops[each.name], stops.get(each.name, "")) for each in explained.queues],
+        hosts=[row for each in explained.queues for row in hosts_of(each.name, hops[each.name])],
     )
 
 
@@ -115,12 +116,33 @@ def _hop(context: Context, queue: QueueExplained, notes: list[str]) -> HopDescri
         return None
 
 
-def _copy(queue: QueueExplained, hop: HopDescription | None) -> CopyRow:
+def _stops(context: Context) -> dict[str, str]:
+    """What keeps queues from being served now, by their names; that the role is away is said elsewhere."""
+    from holdfast.drivers.role_requests import Nothing
+    from holdfast.drivers.transport_requests import LIST_QUEUES
+
+    found = {}
+    try:
+        states = LIST_QUEUES.ask(context.surroundings.ask, Nothing()).states
+    except Unavailable:
+        return {}
+    for each in states:
+        if each.status == "suspended":
+            found[each.key] = (
+                f"the queue is held, nothing leaves it before: holdfast queue release {each.key}"
+            )
+        elif each.status == "retry" and each.next_try_s is not None:
+            error = f": {each.last_error}" if each.last_error else ""
+            found[each.key] = f"the queue waits, its next try is in {each.next_try_s:.0f} s{error}"
+    return found
+
+
+def _copy(queue: QueueExplained, hop: HopDescription | None, stop: str) -> CopyRow:
     profile = queue.profile
-    problem = ""
+    problem = stop
     if hop is not None:
-        problem = hop.failure or (f"no answer yet: {', '.join(hop.pending)}" if hop.pending else "")
-        problem = "; ".join(filter(None, (problem, *hop.notes)))
+        unknown = f"no answer yet: {', '.join(hop.pending)}" if hop.pending else ""
+        problem = "; ".join(filter(None, (stop, hop.failure or unknown, *hop.notes)))
     return CopyRow(
         queue=queue.name,
         recipients=list(queue.recipients),
@@ -131,10 +153,11 @@ def _copy(queue: QueueExplained, hop: HopDescription | None) -> CopyRow:
     )
 
 
-def _hosts(queue: QueueExplained, hop: HopDescription | None) -> list[HostRow]:
+def hosts_of(queue: str, hop: HopDescription | None) -> list[HostRow]:
+    """The hosts that a queue's mail would go to, with how each is."""
     return [
         HostRow(
-            queue=queue.name,
+            queue=queue,
             preference=each.preference,
             host=each.name,
             address=each.address,

@@ -23,6 +23,7 @@ from holdfast.admin.setting_arguments import (
     given_settings,
     setting_arguments,
 )
+from holdfast.admin.verbs_threshold import pressure_dangers
 from holdfast.directory.checks import check_organisation
 from holdfast.directory.kinds import settings_of
 from holdfast.directory.model import Organisation
@@ -60,7 +61,7 @@ def _import(context: Context, arguments: Arguments) -> Changed:
         return new_mailbox_id(context.luck)
 
     after = read_organisation(text, file_name, existing=context.organisation, new_id=new_id)
-    return context.change(arguments, after)
+    return context.change(arguments, after, more_dangers=pressure_dangers(context, after))
 
 
 def _history(context: Context, arguments: Arguments) -> History:

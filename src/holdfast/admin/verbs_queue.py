@@ -21,10 +21,12 @@ from holdfast.admin.results_queue import (
     ResourceRow,
     WaitingRow,
 )
+from holdfast.admin.verbs_explain import hosts_of
 from holdfast.admin.verbs_protection import DELIVERY_TYPE, shadow_queue_row, stored_shadow_queues
 from holdfast.kernel.errors import Problem, Refusal, Unavailable
 
 if TYPE_CHECKING:
+    from holdfast.admin.results_explain import HostRow
     from holdfast.node.administration import QueueTarget
     from holdfast.transport.back_pressure import Pressure
     from holdfast.transport.queue_operations import Done
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 # What one request to the transport role does at most, so that mail goes on meanwhile.
 STEP_COUNT = 500
+HOSTS_WAIT_S = 1.0  # whoever looks at a queue may do so because DNS does not answer
 NOT_RUNNING = "not running"
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?")
 
@@ -129,7 +132,21 @@ def _show(context: Context, arguments: Arguments) -> QueueShown:
         next_try_s=state.next_try_s,
         last_error=state.last_error,
         messages=[row for each in shown.messages for row in _waiting_rows(each)],
+        hosts=_hosts(context, state),
     )
+
+
+def _hosts(context: Context, state: QueueState) -> list[HostRow]:
+    """How the hosts of a next hop are; none for queues that have no next hop."""
+    from holdfast.drivers.transport_requests import DESCRIBE_HOP, Hop
+    from holdfast.transport.queue import DeliveryType
+
+    kind = DeliveryType(state.delivery_type)
+    if kind not in (DeliveryType.DNS, DeliveryType.SMART_HOST, DeliveryType.SERVER):
+        return []
+    asked = Hop(kind, state.domain, state.connector, HOSTS_WAIT_S)
+    hop = DESCRIBE_HOP.ask(context.surroundings.ask, asked).hop
+    return hosts_of(state.key, hop)
 
 
 def _shown_message(message: WaitingMessage) -> QueueShown:
@@ -144,6 +161,7 @@ def _shown_message(message: WaitingMessage) -> QueueShown:
         next_try_s=None,
         last_error=f"redirected to {message.redirect}" if message.redirect else "",
         messages=_waiting_rows(message),
+        hosts=[],
     )
 
 
@@ -224,7 +242,7 @@ def _remove(context: Context, arguments: Arguments) -> QueueDone:
         told = "their senders get a bounce" if with_bounce else "nobody is told"
         problem = Problem(
             target.key or "messages",
-            f"{count} messages would be given up for good; {told}",
+            f"{count} {'message' if count == 1 else 'messages'} would be given up for good; {told}",
             "add --yes to do it; holdfast message export keeps a copy of one",
         )
         raise Refusal("nothing was removed: add --yes", problems=(problem,))
@@ -265,7 +283,13 @@ def _host(text: str | None) -> str:
     try:
         return f"[{ip_address(host)}]{suffix}"
     except ValueError:
-        return parse_domain(host) + suffix
+        try:
+            return parse_domain(host) + suffix
+        except Refusal as refusal:
+            problem = refusal.text
+    raise Refusal(
+        f'"{text}" is no host ({problem}); write a name, an IP address, host:port or [address]:port'
+    )
 
 
 def _count(context: Context, target: QueueTarget) -> int:
@@ -335,10 +359,11 @@ def _not_yet(pressed_count: int, history_count: int) -> str:
 def effects(pressure: Pressure) -> list[str]:
     """What back pressure does now, in words; one line that says so when it does nothing."""
     found = []
+    reason = f": {pressure.reason}" if pressure.reason else ""
     if pressure.refuse_all:
-        found.append(f"mail from everybody is put off (452 4.3.1): {pressure.reason}")
+        found.append(f"mail from everybody is put off (452 4.3.1){reason}")
     elif pressure.refuse_outside:
-        found.append(f"mail from outside is put off (452 4.3.1): {pressure.reason}")
+        found.append(f"mail from outside is put off (452 4.3.1){reason}")
     if pressure.delay_s:
         found.append(f"each message is answered {pressure.delay_s:g} s later")
     if pressure.outbound_stopped:

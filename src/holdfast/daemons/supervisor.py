@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ from holdfast.directory.model import Organisation, Role
 from holdfast.drivers import loop
 from holdfast.drivers.events import ROLE_ENDED, ROLE_READY
 from holdfast.drivers.log_sink import LogSink
+from holdfast.drivers.queue_journal import note_end
 from holdfast.drivers.role_link import RoleLink
 from holdfast.kernel.backoff import Backoff
 from holdfast.kernel.errors import Refusal, Unavailable
@@ -41,6 +43,8 @@ RESTART = Backoff(first_s=0.1, longest_s=5.0)
 # A role that has lived this long starts its back-off anew.
 HEALTHY_S = 10.0
 STOP_TIMEOUT_S = 40.0
+# Each connection is one. What a machine gives unasked is often 1,024: less than one connector may have.
+FILE_COUNT_WANTED = 65_536
 
 
 @dataclass
@@ -113,6 +117,8 @@ class Supervisor:
                 # Its own log line says why. Serving without it would look like a server and be none.
                 self.refused.set()
                 return
+            if state.name == "transport" and code is not None:
+                note_end(self._home, code)
             if time.monotonic() - state.started_at > HEALTHY_S:
                 state.failure_count = 0
             state.failure_count += 1
@@ -214,6 +220,16 @@ def _how_it_ended(code: int | None) -> str:
     return f"exit code {code}"
 
 
+def raise_file_limit() -> None:
+    """Let our roles, which inherit it, open as many files as the system lets them, up to what is wanted."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    wanted = FILE_COUNT_WANTED if hard == unlimited else min(FILE_COUNT_WANTED, hard)
+    if soft != unlimited and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main(home: Path, demonstration: bool = True, server_name: str = "") -> int:
     """Run a server until Ctrl-C or SIGTERM.
 
@@ -226,6 +242,7 @@ def main(home: Path, demonstration: bool = True, server_name: str = "") -> int:
         Exit code: 0 after a clean stop, 1 when the state directory is refused.
     """
     os.umask(0o077)
+    raise_file_limit()
     try:
         home = home.absolute()
         first_start.make_home(home)

@@ -22,7 +22,14 @@ from holdfast.drivers import clock
 from holdfast.drivers.events import QUEUE_WRITER_ENDED
 from holdfast.drivers.kept_files import read_kept
 from holdfast.drivers.listeners import Binding, parse_binding
-from holdfast.drivers.queue_journal import IN_FLIGHT_FILE, InFlightFile, keep_crashes, read_crashes
+from holdfast.drivers.queue_journal import (
+    AT_WORK_FILE,
+    IN_FLIGHT_FILE,
+    InFlightFile,
+    keep_crashes,
+    open_at_work,
+    read_crashes,
+)
 from holdfast.drivers.queue_writer import QueueWriter
 from holdfast.drivers.resources import watch_resources
 from holdfast.drivers.role_link import read_organisation
@@ -83,7 +90,8 @@ async def serve(process: RoleProcess) -> int:
     journal = InFlightFile(process.home / IN_FLIGHT_FILE)
     crashes = read_crashes(process.home)
     keep_crashes(process.home, crashes, {message.number for message in recovered.messages})
-    recovered = replace(recovered, in_flight=journal.numbers, crash_counts=crashes)
+    at_work = open_at_work(process.home / AT_WORK_FILE)
+    recovered = replace(recovered, in_flight=journal.numbers, crash_counts=crashes, at_work=at_work)
     node = TransportNode(organisation, process.server_name, recovered, random.Random(os.urandom(16)))
     runner = TransportRunner(node, organisation, process.home, process.log, writer, journal)
     del recovered  # it would keep every message that it names

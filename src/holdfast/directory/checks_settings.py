@@ -16,6 +16,7 @@ from holdfast.directory.model import (
     SendTls,
 )
 from holdfast.directory.references import check_fqdn
+from holdfast.directory.values import write_text
 from holdfast.kernel.address import parse_address
 from holdfast.kernel.errors import Problem, Refusal
 
@@ -45,6 +46,7 @@ def check_settings(organisation: Organisation) -> Iterator[Problem]:
             yield Problem(
                 _ORGANISATION, f"{attribute.removesuffix('_s')} is 0 seconds", "give it some time, 1m or more"
             )
+    yield from _before_expiry(organisation)
     yield from _language(organisation.dsn_language, "dsn_language", _ORGANISATION)
     for mailbox in organisation.mailboxes:
         if mailbox.language:
@@ -57,6 +59,20 @@ def check_settings(organisation: Organisation) -> Iterator[Problem]:
         yield from _dsn_text(text.name, text.text, subject_of(text))
     for threshold in organisation.resource_thresholds:
         yield from _threshold(threshold)
+
+
+def _before_expiry(organisation: Organisation) -> Iterator[Problem]:
+    """A sender is told that a message waits before it comes back (exchange-behaviour QU-3)."""
+    notice_s, expiry_s = organisation.delay_notice_s, organisation.expiry_s
+    told = organisation.delay_notice_internal or organisation.delay_notice_external
+    if told and notice_s >= expiry_s > 0:
+        yield Problem(
+            _ORGANISATION,
+            f"delay_notice is {write_text(notice_s, 'seconds')}, not shorter than expiry with "
+            f"{write_text(expiry_s, 'seconds')}",
+            "a message is returned before its sender is told that it waits: lower delay_notice or raise "
+            "expiry; to tell nobody, set delay_notice_internal and delay_notice_external to no",
+        )
 
 
 def _language(language: str, key: str, subject: str) -> Iterator[Problem]:

@@ -1,7 +1,8 @@
 """A change to the organisation, shown before it is made: what changes, what is wrong, what is dangerous.
 
 Problems forbid the change. Dangers do not: the administrator may want them,
-but must have been told.
+but must have been told. What was wrong before, and is not touched, forbids
+nothing: a newer version finds more, and must not stand in the way of other changes.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Plan:
         base_revision: the revision that the change starts from; it may only be applied to that.
         after: the organisation after the change, at the revision that it will have.
         changes: object by object.
-        problems: what is wrong with ``after``; a plan with problems is not applied.
+        problems: what is wrong with ``after`` and was not before; a plan with problems is not applied.
+        standing: what is wrong with both.
         dangers: what the administrator should know before.
     """
 
@@ -65,6 +67,7 @@ class Plan:
     changes: tuple[Change, ...]
     problems: tuple[Problem, ...]
     dangers: tuple[str, ...]
+    standing: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +99,15 @@ def plan_change(before: Organisation, after: Organisation) -> Plan:
     for kind in KINDS:
         changes += _changes_of_kind(objects_of(before, kind), objects_of(after, kind), kind)
     revision = Revision(before.revision + 1) if changes else before.revision
+    problems = check_organisation(after)
+    known = set(check_organisation(before)) if problems else set()
     return Plan(
         before.revision,
         dataclasses.replace(after, revision=revision),
         tuple(changes),
-        check_organisation(after),
+        tuple(each for each in problems if each not in known),
         find_dangers(before, after),
+        tuple(each for each in problems if each in known),
     )
 
 

@@ -17,10 +17,13 @@ from holdfast.directory.model import (
     Server,
     ShadowPreference,
 )
+from holdfast.directory.values import write_text
 from holdfast.kernel.errors import Problem
 
 # A server is silent when three heartbeats did not come; before that nothing may be concluded.
 MISSED_HEARTBEATS = 3
+# How long a mailbox database knows a delivery again: SN-2 asks for 4 days; one more for clocks and weekends.
+DELIVERY_MEMORY_S = 5 * 86400.0
 _ORGANISATION = "the organisation"
 
 
@@ -38,6 +41,13 @@ def check_shadow(organisation: Organisation) -> Iterator[Problem]:
             f"shadow_takeover is {takeover_s:g} seconds, less than {MISSED_HEARTBEATS} heartbeats of "
             f"{heartbeat_s:g} seconds",
             "a server that is only slow would be taken for lost; make it longer, or 0 to wait for your word",
+        )
+    if organisation.safety_net_hold_s > DELIVERY_MEMORY_S:
+        yield Problem(
+            _ORGANISATION,
+            f"safety_net_hold is {write_text(organisation.safety_net_hold_s, 'seconds')}, longer than the "
+            f"{write_text(DELIVERY_MEMORY_S, 'seconds')} for which a mailbox database knows a message again",
+            "what is older would come twice when it is resubmitted: hold it for at most as long",
         )
     if organisation.shadow_preference is ShadowPreference.OFF:
         for each in _requiring(organisation):

@@ -93,6 +93,14 @@ CHANGE_APPLIED = declare(
     "{who} changed the organisation to revision {revision}: {changes}",
     "The change log has the whole of it: `holdfast organisation history`.",
 )
+ORGANISATION_WRONG = declare(
+    "DRV-0209",
+    Severity.WARNING,
+    "the stored organisation has something wrong: {problem}",
+    "An earlier version took it, or the file was changed by other means. The server goes by what is "
+    "stored; the text says what to do. Other changes can be made meanwhile. All that is wrong is listed by "
+    "`holdfast organisation check`.",
+)
 ROLE_CONNECTED = declare(
     "DRV-0205",
     Severity.INFO,

@@ -1,4 +1,4 @@
-"""TLS handshakes: why one failed, in words, and what one gave.
+"""TLS handshakes: why one failed, in words, what one gave, and how many strangers may be at one.
 
 Source: RFC 8446; RFC 5246.
 """
@@ -8,15 +8,65 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from holdfast.drivers.server_trust import client_certificate
 from holdfast.transport.tls_policy import TlsFacts
 
 HANDSHAKE_TIMEOUT_S = 30.0
 _PROBLEM_CHARS_MAX = 200
+# Where TLS is on from the first byte a client is nobody before its handshake, and no connector counts it. An
+# office behind one address whose mail programs all come back at once stays below both.
+HANDSHAKES_PER_SOURCE_MAX = 500
+HANDSHAKES_MAX = 2000
 # The server of ours that a certificate (DER) belongs to; empty when it is nobody's.
 ServerOf = Callable[[bytes], str]
+
+
+class Droppable(Protocol):
+    """A connection."""
+
+    def abort(self) -> None: ...
+
+
+class HandshakesUnderWay:
+    """The handshakes of clients that no connector counts yet.
+
+    Invariant: at most so many of one source, and so many in all. The oldest make room: whoever means it is
+    done in a moment, and whoever only opens connections is quick to take every place that is free.
+    """
+
+    def __init__(
+        self, count_max: int = HANDSHAKES_MAX, per_source_max: int = HANDSHAKES_PER_SOURCE_MAX
+    ) -> None:
+        self._count_max = count_max
+        self._per_source_max = per_source_max
+        # The oldest first: a dict keeps the order in which it was filled.
+        self._source_of: dict[Droppable, str] = {}
+        self._of_source: dict[str, dict[Droppable, None]] = {}
+
+    def begins(self, connection: Droppable, source: str) -> None:
+        """Count one more, and drop the oldest where that is one too many."""
+        own = self._of_source.get(source, {})
+        oldest = None
+        if len(own) >= self._per_source_max:
+            oldest = next(iter(own))
+        elif len(self._source_of) >= self._count_max:
+            oldest = next(iter(self._source_of))
+        if oldest is not None:
+            self.ended(oldest)
+            oldest.abort()
+        self._source_of[connection] = source
+        self._of_source.setdefault(source, {})[connection] = None
+
+    def ended(self, connection: Droppable) -> None:
+        """It is done, one way or the other; one that is not counted needs nothing."""
+        source = self._source_of.pop(connection, None)
+        if source is not None:
+            own = self._of_source[source]
+            del own[connection]
+            if not own:
+                del self._of_source[source]
 
 
 def handshake_problem(error: Exception) -> str:

@@ -110,6 +110,7 @@ def dane_problem(
     anchors = [each for each in records if each.usage == USAGE_TRUST_ANCHOR]
     if not anchors:
         return "the certificate matches none of the TLSA records"
+    certificates += _published(anchors, certificates)
     if not any(tlsa_matches(record, each) for record in anchors for each in certificates[1:]):
         return "no certificate that the server sent matches the TLSA records"
 
@@ -117,6 +118,20 @@ def dane_problem(
         return any(tlsa_matches(each, certificate) for each in anchors)
 
     return path_problem(certificates, anchor, now) or name_problem(certificates[0], names, common_name=True)
+
+
+def _published(
+    anchors: Iterable[TlsaRecord], sent: Sequence[x509.Certificate]
+) -> tuple[x509.Certificate, ...]:
+    """The authorities that stand whole in records, which a server need not send (RFC 7671 section 5.2.2)."""
+    found: list[x509.Certificate] = []
+    for record in anchors:
+        if record.selector == 0 and record.matching_type == 0:
+            with contextlib.suppress(ValueError), tolerant():
+                certificate = x509.load_der_x509_certificate(record.data)
+                if certificate not in sent and certificate not in found:
+                    found.append(certificate)
+    return tuple(found)
 
 
 def tlsa_matches(record: TlsaRecord, certificate: x509.Certificate) -> bool:

@@ -8,15 +8,15 @@ Source: docs/decisions/0016; ``drivers.sqlite_shadows`` writes these tables.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from holdfast.drivers.queue_schema import SCHEMA, names_of, text_of
-from holdfast.drivers.sqlite_schema import open_for_reading, transaction
-from holdfast.kernel.errors import Unavailable
+from holdfast.drivers.queue_schema import names_of, text_of
+from holdfast.drivers.queue_snapshot import queue_snapshot
+from holdfast.drivers.unwritten import Unwritten
 from holdfast.transport.ledger import CopyCounts
 
 STEP_COUNT = 5000  # rows of the Safety Net that are added up between two words of progress
@@ -86,40 +86,26 @@ EMPTY = StoredProtection(CopyCounts(), (), ())
 NOTHING_KEPT = KeptTotal(0, 0, None)
 
 
-@contextmanager
-def _reading(home: Path) -> Iterator[sqlite3.Connection | None]:
-    """The database as it is at one instant; None when there is none yet.
-
-    Raises:
-        Refusal: the database is of a newer version, or another program's.
-        Unavailable: it cannot be read.
-    """
-    path = home / "queue.sqlite"
-    if not path.exists():
-        yield None
-        return
-    connection = open_for_reading(path, SCHEMA)
-    try:
-        with transaction(connection, "DEFERRED"):
-            yield connection
-    except (sqlite3.Error, OSError) as error:
-        raise Unavailable(f"queue database {path} cannot be read: {error}") from None
-    finally:
-        connection.close()
-
-
-def count_copies(connection: sqlite3.Connection) -> CopyCounts:
+def count_copies(connection: sqlite3.Connection, unwritten: Unwritten) -> CopyCounts:
     """How many messages in the queue have a copy, have none, and are of a time without partners."""
+    gone = unwritten.gone()
     found = {
         state: (count, since)
         for state, count, since in connection.execute(
             "SELECT CASE WHEN holder IS NULL THEN 'alone' WHEN holder = '' THEN 'none' ELSE 'held' END, "
-            "count(*), min(since) FROM queue_entry GROUP BY 1"
+            "count(*), min(since) FROM queue_entry "
+            "WHERE number NOT IN (SELECT value FROM json_each(?)) GROUP BY 1",
+            (json.dumps(list(gone)),),
         )
     }
     none_count, none_since = found.get("none", (0, None))
     alone_count, alone_since = found.get("alone", (0, None))
-    return CopyCounts(found.get("held", (0, None))[0], none_count, none_since, alone_count, alone_since)
+    # What the commit log takes has no holder.
+    since = [row[2] for number, (row, _) in unwritten.adds.items() if number not in gone]
+    alone_since = min(since if alone_since is None else [alone_since, *since], default=None)
+    return CopyCounts(
+        found.get("held", (0, None))[0], none_count, none_since, alone_count + len(since), alone_since
+    )
 
 
 def read_protection(home: Path) -> StoredProtection:
@@ -129,9 +115,10 @@ def read_protection(home: Path) -> StoredProtection:
         Refusal: the database is of a newer version, or another program's.
         Unavailable: it cannot be read.
     """
-    with _reading(home) as connection:
-        if connection is None:
+    with queue_snapshot(home) as snapshot:
+        if snapshot is None:
             return EMPTY
+        connection, unwritten = snapshot
         held = dict(
             connection.execute("SELECT holder, count(*) FROM queue_entry WHERE holder > '' GROUP BY holder")
         )
@@ -147,7 +134,7 @@ def read_protection(home: Path) -> StoredProtection:
             connection.execute("SELECT primary_server, count(*) FROM taken_over GROUP BY primary_server")
         )
         return StoredProtection(
-            count_copies(connection),
+            count_copies(connection, unwritten),
             tuple(
                 StoredPartner(name, held.get(name, 0), discards.get(name, 0))
                 for name in sorted({*held, *discards})
@@ -171,20 +158,36 @@ def read_unprotected(home: Path, *, with_alone: bool, limit: int) -> list[Unprot
         Refusal: the database is of a newer version, or another program's.
         Unavailable: it cannot be read.
     """
-    with _reading(home) as connection:
-        if connection is None:
+    with queue_snapshot(home) as snapshot:
+        if snapshot is None:
             return []
+        connection, unwritten = snapshot
+        gone = unwritten.gone()
         rows = connection.execute(
             "SELECT number, network_message_id, reverse_path, "
             "coalesce(extra.recipients, message.recipients), size_bytes, since FROM "
-            "(SELECT number, since FROM queue_entry WHERE holder = '' OR (holder IS NULL AND ?) "
-            "ORDER BY since, number LIMIT ?) "
-            "JOIN message USING (number) LEFT JOIN extra USING (number) ORDER BY since, number",
-            (with_alone, limit),
-        )
+            "(SELECT number, since FROM queue_entry WHERE (holder = '' OR (holder IS NULL AND ?)) "
+            "AND number NOT IN (SELECT value FROM json_each(?)) ORDER BY since, number LIMIT ?) "
+            "JOIN message USING (number) LEFT JOIN extra USING (number)",
+            (with_alone, json.dumps(list(gone)), limit),
+        ).fetchall()
+        if with_alone:
+            rows += [
+                (number, row[1], row[3], row[4], row[5], row[2])
+                for number, (row, _) in unwritten.adds.items()
+                if number not in gone
+            ]
+        rows.sort(key=lambda row: (row[5], row[0]))
         return [
-            UnprotectedMessage(row[0], row[1], text_of(row[2]), names_of(row[3]), row[4], row[5])
-            for row in rows
+            UnprotectedMessage(
+                row[0],
+                row[1],
+                text_of(row[2]),
+                names_of(unwritten.progress.get(row[0], row[3])),
+                row[4],
+                row[5],
+            )
+            for row in rows[:limit]
         ]
 
 
@@ -199,9 +202,10 @@ def read_kept_total(home: Path, progress: Callable[[int, int], None]) -> KeptTot
         Refusal: the database is of a newer version, or another program's.
         Unavailable: it cannot be read.
     """
-    with _reading(home) as connection:
-        if connection is None:
+    with queue_snapshot(home) as snapshot:
+        if snapshot is None:
             return NOTHING_KEPT
+        connection, unwritten = snapshot
         total, oldest_at = connection.execute("SELECT count(*), min(at) FROM kept").fetchone()
         seen_count = size_bytes = last_number = 0
         while seen_count < total:
@@ -215,4 +219,12 @@ def read_kept_total(home: Path, progress: Callable[[int, int], None]) -> KeptTot
             last_number = numbers[0]
             seen_count += numbers[1]
             size_bytes += numbers[2]
-        return KeptTotal(total, size_bytes, oldest_at)
+        kept = unwritten.kept
+        size_bytes += sum(unwritten.adds[number][0][5] for number in kept if number in unwritten.adds)
+        (more_bytes,) = connection.execute(
+            "SELECT coalesce(sum(size_bytes), 0) FROM message "
+            "WHERE number IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(kept)),),
+        ).fetchone()
+        times = [*kept.values(), *([] if oldest_at is None else [oldest_at])]
+        return KeptTotal(total + len(kept), size_bytes + more_bytes, min(times, default=None))

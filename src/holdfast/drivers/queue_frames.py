@@ -42,6 +42,9 @@ CopyRow = tuple[int, str, str, int]
 class Batch(msgspec.Struct, tag=1, array_like=True):
     """Writes that are made durable in one transaction, by kind.
 
+    It also is what the commit log holds (``drivers.commit_log``): fields may be added at its end, and nothing
+    else may change without another ``FORMAT`` there.
+
     Attributes:
         number: counts the batches of one life.
         lines: for the tracking log.
@@ -99,10 +102,14 @@ class CannotOpen(msgspec.Struct, tag=4, array_like=True):
 
 
 class Done(msgspec.Struct, tag=5, array_like=True):
-    """All batches up to ``number`` that were not answered yet are durable; with an error none of them is."""
+    """All batches up to ``number`` that were not answered yet are durable; with an error none of them is.
+
+    Those up to ``in_tables`` can be read from the database.
+    """
 
     number: int
     error: str | None
+    in_tables: int
 
 
 class Broken(msgspec.Struct, tag=6, array_like=True):
@@ -115,8 +122,18 @@ class Closed(msgspec.Struct, tag=7, array_like=True):
     """The answer to ``Close``: all is written, and nobody has the database open any more."""
 
 
-ToWriter = Batch | Close
-FromWriter = Opened | CannotOpen | Done | Broken | Closed
+class WriteOut(msgspec.Struct, tag=8, array_like=True):
+    """Somebody wants to read from the database what is not in its tables yet; answered by ``Written``."""
+
+
+class Written(msgspec.Struct, tag=9, array_like=True):
+    """What was committed is in the tables, up to a batch; an earlier one than the last when that failed."""
+
+    in_tables: int
+
+
+ToWriter = Batch | Close | WriteOut
+FromWriter = Opened | CannotOpen | Done | Broken | Closed | Written
 
 _encoder = msgspec.msgpack.Encoder()
 to_writer = msgspec.msgpack.Decoder(ToWriter)

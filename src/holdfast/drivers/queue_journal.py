@@ -1,4 +1,4 @@
-"""What the queue database is too slow for: two small files beside it.
+"""What the queue database is too slow for: three small files beside it.
 
 ``queue.in_flight`` holds the numbers of messages that a next hop may have taken
 although that is not written down yet. It is a file in memory: a note costs no
@@ -7,7 +7,10 @@ cut (docs/decisions/0009).
 
 ``queue.crashes`` has a line with a number for each time that this process died of
 a fault of ours while it worked on that message. It is synced: it is written
-seldom, and by a process that ends.
+seldom, and by a process that ends, or by the supervisor for one that could not.
+
+``queue.at_work`` is the number of the message that is being looked at, in memory as
+the first: what a process leaves that a signal ends in the middle of compiled code.
 
 Source: RFC 1047; exchange-behaviour QU-5.
 """
@@ -17,7 +20,9 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import signal
 import struct
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -27,10 +32,13 @@ from holdfast.kernel.errors import Unavailable
 
 IN_FLIGHT_FILE = "queue.in_flight"
 CRASHES_FILE = "queue.crashes"
+AT_WORK_FILE = "queue.at_work"
 SLOT_BYTES = 8
 SLOT_COUNT_AT_FIRST = 1024
 CRASHES_BYTES_MAX = 1 << 20
 
+# What ends a process for a fault in its own code. SIGKILL comes from outside, whatever it works on.
+_FAULTS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})
 _SLOT = struct.Struct("<Q")
 _FREE = bytes(SLOT_BYTES)
 
@@ -140,6 +148,40 @@ def note_crash(home: Path, number: int) -> None:
         finally:
             os.close(descriptor)
         sync_directory(home)
+
+
+def open_at_work(path: Path) -> memoryview:
+    """Return a place of one number, now 0, that outlives this process; or not, where there is no room."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, SLOT_BYTES)
+            slot = memoryview(mmap.mmap(descriptor, SLOT_BYTES)).cast("Q")
+        finally:
+            os.close(descriptor)
+    except OSError:
+        slot = memoryview(bytearray(SLOT_BYTES)).cast("Q")
+    slot[0] = 0
+    return slot
+
+
+def note_end(home: Path, exit_code: int) -> None:
+    """Write down over which message a transport process ended, if a fault ended it that it could not catch.
+
+    Args:
+        home: of the server.
+        exit_code: below 0 the number of a signal, as ``subprocess`` has it.
+    """
+    if exit_code >= 0 or -exit_code not in _FAULTS:
+        return
+    with contextlib.suppress(OSError):
+        with (home / AT_WORK_FILE).open("r+b") as file:
+            slot = file.read(SLOT_BYTES)
+            file.seek(0)
+            file.write(_FREE)
+        number = int.from_bytes(slot, sys.byteorder)
+        if number:
+            note_crash(home, number)
 
 
 def keep_crashes(home: Path, counts: Counter[int], numbers: Collection[int]) -> None:

@@ -5,16 +5,13 @@ Source: docs/decisions/0004.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.drivers.protection_reader import count_copies
-from holdfast.drivers.queue_schema import SCHEMA, read_messages
-from holdfast.drivers.sqlite_schema import open_for_reading, transaction
+from holdfast.drivers.queue_snapshot import queue_snapshot, waiting_messages
 from holdfast.drivers.tracking_log import LogPosition, read_log
-from holdfast.kernel.errors import Unavailable
 from holdfast.transport.ledger import NO_COPIES, CopyCounts, Ledger, LedgerBuilder
 from holdfast.transport.queue import QueuedMessage
 from holdfast.transport.tracking import TrackingEvent, parse_lines
@@ -34,27 +31,28 @@ def read_message(home: Path, name: str) -> bytes | None:
         Refusal: the database is of a newer version, or another program's.
         Unavailable: it cannot be read.
     """
-    path = home / "queue.sqlite"
-    if not path.exists():
-        return None
     wanted = name.strip().lower()
-    connection = open_for_reading(path, SCHEMA)
-    try:
+    number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 19 else None
+    with queue_snapshot(home) as found:
+        if found is None:
+            return None
+        connection, unwritten = found
+        for row, data in unwritten.adds.values():
+            if row[1] == wanted or row[0] == number:
+                return data
         row = connection.execute(
-            "SELECT data FROM message WHERE network_message_id = ? LIMIT 1", (wanted,)
+            "SELECT data, number FROM message WHERE network_message_id = ? LIMIT 1", (wanted,)
         ).fetchone()
-        if row is None and wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
-            row = connection.execute("SELECT data FROM message WHERE number = ?", (int(wanted),)).fetchone()
-    except (sqlite3.Error, OSError) as error:
-        raise Unavailable(f"queue database {path} cannot be read: {error}") from None
-    finally:
-        connection.close()
-    return bytes(row[0]) if row is not None else None
+        if row is None and number is not None:
+            row = connection.execute(
+                "SELECT data, number FROM message WHERE number = ?", (number,)
+            ).fetchone()
+        return bytes(row[0]) if row is not None and row[1] not in unwritten.finished else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """Queue, copies, outbox and the log's remembered position, of one instant."""
+    """Queue, copies, tracking lines behind the log's remembered position, and that, of one instant."""
 
     messages: list[QueuedMessage]
     copies: CopyCounts
@@ -63,21 +61,15 @@ class _Snapshot:
 
 
 def _read_snapshot(home: Path) -> _Snapshot:
-    path = home / "queue.sqlite"
-    if not path.exists():
-        return _Snapshot([], NO_COPIES, [], LogPosition("", 0))
-    connection = open_for_reading(path, SCHEMA)
-    try:
-        with transaction(connection, "DEFERRED"):
-            position = LogPosition(*connection.execute("SELECT log_name, log_offset FROM state").fetchone())
-            messages = list(read_messages(connection))
-            copies = count_copies(connection)
-            outbox = [row[0].decode() for row in connection.execute("SELECT lines FROM outbox ORDER BY id")]
-    except (sqlite3.Error, OSError) as error:
-        raise Unavailable(f"queue database {path} cannot be read: {error}") from None
-    finally:
-        connection.close()
-    return _Snapshot(messages, copies, outbox, position)
+    with queue_snapshot(home) as found:
+        if found is None:
+            return _Snapshot([], NO_COPIES, [], LogPosition("", 0))
+        connection, unwritten = found
+        position = LogPosition(*connection.execute("SELECT log_name, log_offset FROM state").fetchone())
+        outbox = [row[0].decode() for row in connection.execute("SELECT lines FROM outbox ORDER BY id")]
+        outbox += [lines.decode() for lines in unwritten.lines]
+        messages = waiting_messages(connection, unwritten)
+        return _Snapshot(messages, count_copies(connection, unwritten), outbox, position)
 
 
 def read_queue(home: Path) -> list[QueuedMessage]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 
@@ -87,8 +88,12 @@ SCHEMA = Schema(
             "ALTER TABLE state ADD COLUMN identity TEXT NOT NULL DEFAULT ''",
             "UPDATE state SET identity = lower(hex(randomblob(16)))",
         ),
+        (
+            # The last record of the commit log that is in the tables (``drivers.commit_log``).
+            "ALTER TABLE state ADD COLUMN commit_number INTEGER NOT NULL DEFAULT 0",
+        ),
     ),
-    when_damaged="move it away with its -wal file and keep both: they may hold mail",
+    when_damaged="move it away with its -wal and .commits files and keep them: they may hold mail",
     pragmas=(
         "journal_size_limit = 67108864",
         "wal_autocheckpoint = 4000",
@@ -193,17 +198,23 @@ def read_messages(
 ) -> Iterator[QueuedMessage]:
     """Yield what waits, by number, without data; or the messages that another table, or a query, lists."""
     for row in connection.execute(_SELECT_QUEUE.format(table=table), parameters):
-        yield QueuedMessage(
-            number=row[0],
-            network_message_id=NetworkMessageId(row[1]),
-            received_at=row[2],
-            reverse_path=text_of(row[3]),
-            recipients=names_of(row[4]),
-            size_bytes=row[5],
-            data=None,
-            message_id=text_of(row[6]),
-            subject=text_of(row[7]),
-            fingerprint=row[10] if table == "shadow" else b"",  # ours are of use until they are accepted
-            options=PLAIN_ENVELOPE if row[9] is None else options_of(row[9]),
-            marks=NO_MARKS if row[8] is None else marks_of(row[8]),
-        )
+        # Fingerprints of ours are of use until they are accepted.
+        yield queued_message(row, row[10] if table == "shadow" else b"")
+
+
+def queued_message(row: tuple[Any, ...], fingerprint: bytes = b"") -> QueuedMessage:
+    """Read a row of table ``message`` up to its subject, and marks and options behind it."""
+    return QueuedMessage(
+        number=row[0],
+        network_message_id=NetworkMessageId(row[1]),
+        received_at=row[2],
+        reverse_path=text_of(row[3]),
+        recipients=names_of(row[4]),
+        size_bytes=row[5],
+        data=None,
+        message_id=text_of(row[6]),
+        subject=text_of(row[7]),
+        fingerprint=fingerprint,
+        options=PLAIN_ENVELOPE if row[9] is None else options_of(row[9]),
+        marks=NO_MARKS if row[8] is None else marks_of(row[8]),
+    )

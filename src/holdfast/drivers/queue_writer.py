@@ -33,6 +33,8 @@ from holdfast.drivers.queue_frames import (
     FrameReader,
     FromWriter,
     Opened,
+    WriteOut,
+    Written,
     pack,
     read_from_writer,
 )
@@ -42,7 +44,7 @@ from holdfast.drivers.sqlite_schema import connect
 from holdfast.drivers.sqlite_shadows import read_kept
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import NetworkMessageId
-from holdfast.transport.queue import FinishRecipients, QueueWrite, RecoveredQueue, SettleAnswers
+from holdfast.transport.queue import AddMessage, FinishRecipients, QueueWrite, RecoveredQueue, SettleAnswers
 from holdfast.transport.shadow_writes import KeptBatch
 
 BATCH_WRITE_COUNT_MAX = 10_000
@@ -81,6 +83,12 @@ class QueueWriter:
         self._lazy_timer: asyncio.TimerHandle | None = None
         self._at_work: deque[tuple[int, list[QueueWrite], CommitDone]] = deque()
         self._last_number = 0
+        # What is durable and cannot be read from the database yet: data by number of the message, and of
+        # which batch. The commit log bounds it.
+        self._ahead: dict[int, tuple[int, bytes]] = {}
+        self._in_tables = 0  # the last batch that can
+        self._last_kept = 0  # the last one that put something into the Safety Net
+        self._until_written: list[Callable[[], None]] = []
         self._unsent: list[bytes | memoryview] = []
         self._blocked = False
 
@@ -244,6 +252,11 @@ class QueueWriter:
             match frame:
                 case Done():
                     self._done(frame)
+                case Written():
+                    self._note_written(frame.in_tables)
+                    waiting, self._until_written = self._until_written, []
+                    for read in waiting:
+                        read()
                 case Broken():
                     self._leave_loop()
                     raise RuntimeError(f"the writer of the queue database: {frame.text}")
@@ -260,11 +273,33 @@ class QueueWriter:
     def _done(self, answer: Done) -> None:
         error = None if answer.error is None else Unavailable(answer.error)
         while self._at_work and self._at_work[0][0] <= answer.number:
-            _, writes, done = self._at_work.popleft()
+            number, writes, done = self._at_work.popleft()
+            if error is None and number > answer.in_tables:
+                self._keep_data(number, writes)
             done(writes, error)
+        self._note_written(answer.in_tables)
+
+    def _note_written(self, in_tables: int) -> None:
+        if in_tables > self._in_tables:
+            self._in_tables = in_tables
+            self._ahead = {key: kept for key, kept in self._ahead.items() if kept[0] > in_tables}
+
+    def _keep_data(self, batch_number: int, writes: list[QueueWrite]) -> None:
+        ahead = self._ahead
+        for write in writes:
+            if isinstance(write, AddMessage):
+                assert write.message.data is not None
+                ahead[write.message.number] = (batch_number, write.message.data)
+            elif isinstance(write, FinishRecipients) and not write.remaining:
+                ahead.pop(write.number, None)
+                if write.kept:
+                    self._last_kept = batch_number
 
     def read(self, number: int) -> bytes | None:
         """Return the data of a queued message, or None when it cannot be read now."""
+        ahead = self._ahead.get(number)
+        if ahead is not None:
+            return ahead[1]
         try:
             if self._reader is None:
                 self._reader = connect(self._path, SCHEMA)
@@ -276,8 +311,27 @@ class QueueWriter:
             return None
         return row[0] if row is not None else None
 
-    def read_kept(self, since: float, until: float, after_number: int) -> KeptBatch | None:
-        """Return some messages of the Safety Net, or None when they cannot be read now."""
+    def read_kept(
+        self, since: float, until: float, after_number: int, done: Callable[[KeptBatch | None], None]
+    ) -> None:
+        """Read some messages of the Safety Net, of all that got there until now.
+
+        ``done`` is called in the loop, with None when they cannot be read now.
+        """
+        loop, wanted = self.attend(), self._last_kept
+
+        def read() -> None:
+            at_hand = self._in_tables >= wanted
+            done(self._read_kept(since, until, after_number) if at_hand else None)
+
+        if self._in_tables >= wanted:
+            loop.call_soon(read)
+            return
+        self._until_written.append(read)
+        self._unsent += pack(WriteOut())
+        self._send()
+
+    def _read_kept(self, since: float, until: float, after_number: int) -> KeptBatch | None:
         try:
             if self._reader is None:
                 self._reader = connect(self._path, SCHEMA)

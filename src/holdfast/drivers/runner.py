@@ -29,6 +29,7 @@ from holdfast.node.ports import (
     CommitQueue,
     Connect,
     FetchPolicy,
+    GoOn,
     InFlight,
     Landed,
     Log,
@@ -160,7 +161,9 @@ class NodeRunner(Generic[Output]):
                 self.log.write(output.event)
             case CommitQueue() | ReadQueued() | ReadKept():
                 self.perform_queue(output)
-            case Connect() | Abort() | Resolve() | FetchPolicy() | KeptFile() | InFlight() | Landed():
+            case (
+                Connect() | Abort() | Resolve() | FetchPolicy() | KeptFile() | InFlight() | Landed() | GoOn()
+            ):
                 self.perform_outbound(output)
             case _:
                 self.connections.perform(output)

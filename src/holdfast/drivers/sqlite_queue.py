@@ -1,10 +1,14 @@
-"""The queue database on SQLite, for its one writer: each batch that waits is one transaction.
+"""The queue database on SQLite with its commit log, for their one writer.
 
-Each transaction also holds the tracking lines of its changes (table ``outbox``)
-and the fingerprints of its new messages (table ``uncertain``, until ``SettleAnswers``
-says that their senders have read the 250). After it the lines are appended to the
-log files, and a later transaction removes them from
-the outbox and remembers how far the files reach: see ``drivers.tracking_log``.
+A batch becomes durable in the commit log (``drivers.commit_log``) and is brought to the tables later, when
+the log is full or nothing comes for a second. What the log does not take, and everything when it cannot be
+written, is a transaction of its own, with all that the log has before it.
+
+A transaction also holds the tracking lines of its changes (table ``outbox``), as far as they are not safely
+in the log files, and the fingerprints of its new messages (table ``uncertain``, until ``SettleAnswers``
+says that their senders have read the 250). The lines are appended to the log files after each commit, and a
+later transaction removes them from the outbox and remembers how far the files reach: see
+``drivers.tracking_log``.
 
 A transaction that cannot be made (a full disk, an error of the disk) is undone
 as a whole and reported; the next one is tried as if nothing had been.
@@ -21,7 +25,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from holdfast.drivers.queue_frames import Batch
+from holdfast.drivers.commit_log import FILE_BYTES, CommitLog, commit_log_path, read_commits
+from holdfast.drivers.queue_frames import Batch, pack
 from holdfast.drivers.queue_schema import (
     DELETE_UNCERTAIN,
     INSERT_MESSAGE,
@@ -42,6 +47,7 @@ from holdfast.drivers.sqlite_shadows import (
     read_shadows,
 )
 from holdfast.drivers.tracking_log import LogPosition, TrackingLog
+from holdfast.drivers.unwritten import Unwritten
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.ids import NetworkMessageId
 from holdfast.transport.queue import UNCERTAIN_COUNT_MAX, RecoveredQueue
@@ -55,6 +61,10 @@ CHECKPOINT_S = 1.0
 RESERVED_COUNT = 20_000
 CHECKPOINT_BYTES = 4 << 20
 LOG_RETRY_S = 5.0
+# When the commit log could not be made.
+COMMITS_RETRY_S = 60.0
+# A batch that is larger goes to the tables: twice written it would be dear.
+AHEAD_BYTES_MAX = FILE_BYTES // 4
 
 _ADD_MESSAGES = INSERT_MESSAGE[: INSERT_MESSAGE.index("(")]
 _ADD_UNCERTAIN = INSERT_UNCERTAIN[: INSERT_UNCERTAIN.index("(")]
@@ -62,16 +72,30 @@ _FORGET_UNCERTAIN = "DELETE FROM uncertain WHERE fingerprint IN"
 
 
 class QueueDatabase:
-    """One queue database with its tracking log; for one thread."""
+    """One queue database with its commit log and its tracking log; for one thread.
+
+    Public attribute: ``in_tables``, the number of the last batch that readers of the database see.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, log: TrackingLog) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = connection
         self._log = log
+        self.in_tables = 0
+        # None while it cannot be made.
+        self._commits: CommitLog | None = None
+        self._commits_retry_at = 0.0
+        self._unwritten = Unwritten()
+        # How many of its pieces of lines are in the log files.
+        self._appended_count = 0
+        # The last record of the commit log that there was, and that the tables know.
+        self._last_commit = self._known_commit = 0
+        self._identity = ""
         # The outbox: the last row committed, in the log files, and removed again.
         self._committed_id = 0
         self._logged_id = 0
         self._removed_id = 0
+        self._row_lines = b""  # of the last row, when it is not in the log files yet
         self._unremoved_bytes = 0
         self._checkpoint_at = 0.0
         self._log_retry_at: float | None = None
@@ -118,7 +142,9 @@ class QueueDatabase:
         self._removed_id = self._logged_id
         self._log_begun = bool(log_name)
         self._catch_up()
-        self._checkpoint()
+        self._bring_forward(connection)
+        found = connection.execute("SELECT 1 FROM queue_entry WHERE holder > '' LIMIT 1").fetchone()
+        self._has_holders = found is not None
         with transaction(connection):
             connection.execute("DELETE FROM uncertain WHERE at < ?", (time.time() - UNCERTAIN_S,))
             connection.execute(
@@ -129,6 +155,27 @@ class QueueDatabase:
             # At once, since the first number may be on its way to a partner before anything is committed.
             connection.execute("UPDATE state SET clean = 0, next_number = next_number + ?", (RESERVED_COUNT,))
             (self._reserved_number,) = connection.execute("SELECT next_number FROM state").fetchone()
+        self._begin_commits()
+
+    def _bring_forward(self, connection: sqlite3.Connection) -> None:
+        """Bring to the tables what an earlier life has left in the commit log."""
+        identity, self._known_commit = connection.execute(
+            "SELECT identity, commit_number FROM state"
+        ).fetchone()
+        self._identity = identity
+        self._last_commit = self._known_commit
+        for batch in read_commits(commit_log_path(self._path), identity, self._known_commit):
+            self._unwritten.add(batch)
+            self._last_commit += 1
+        self._settle()
+        self.write_log()
+        self._settle()
+        self.in_tables = 0  # batches are numbered anew in each life
+
+    def _begin_commits(self) -> None:
+        self._commits_retry_at = time.monotonic() + COMMITS_RETRY_S
+        with contextlib.suppress(OSError):
+            self._commits = CommitLog.open(commit_log_path(self._path), self._identity, self._last_commit)
 
     def close(self, clean: bool, uncertain: Mapping[bytes, str]) -> None:
         """Remember how far the log reaches and let go of all files.
@@ -139,10 +186,14 @@ class QueueDatabase:
         """
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error, OSError):
-                self._checkpoint()
+                self._settle()
+                if self._commits is not None:
+                    self._commits.empty()
                 if clean:
                     self._say_goodbye(uncertain)
             self._connection.close()
+        if self._commits is not None:
+            self._commits.close()
         self._log.close()
 
     def _say_goodbye(self, uncertain: Mapping[bytes, str]) -> None:
@@ -167,7 +218,8 @@ class QueueDatabase:
             sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError: a fault of ours.
         """
         try:
-            self._commit(batch)
+            if not self._commit_ahead(batch):
+                self._write_out(batch)
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
             raise
         except (sqlite3.Error, OSError) as reason:
@@ -177,9 +229,13 @@ class QueueDatabase:
 
     def rest(self) -> None:
         """Do what is left to do when nothing came for ``CHECKPOINT_S``."""
-        self._catch_up_when_due()
-        with contextlib.suppress(sqlite3.Error, OSError):
-            self._checkpoint()
+        self.write_log()
+        try:
+            self._settle()
+        except (sqlite3.Error, OSError):
+            self._reopen()
+        if self._commits is None and time.monotonic() >= self._commits_retry_at:
+            self._begin_commits()
 
     def _reopen(self) -> None:
         """After an error nothing of the old connection is trusted; the next batch opens a new one."""
@@ -190,39 +246,117 @@ class QueueDatabase:
                 self._connection.close()
             self._connection = None
 
-    def _commit(self, batch: Batch) -> None:
+    def _commit_ahead(self, batch: Batch) -> bool:
+        """Make a batch durable in the commit log; False when it has to go to the tables."""
+        commits = self._commits
+        if commits is None or not commits.usable or not self._goes_ahead(batch):
+            return False
+        data = batch.data
+        frame = pack(batch)
+        batch.data = data
+        frame_bytes = sum(map(len, frame))
+        if frame_bytes > AHEAD_BYTES_MAX:
+            return False
+        if not commits.has_room(frame_bytes):
+            self._write_out(None)
+        try:
+            commits.append(frame, frame_bytes)
+        except OSError:
+            return False  # whether the disk takes it elsewhere is what counts
+        self._unwritten.add(batch)
+        return True
+
+    def _goes_ahead(self, batch: Batch) -> bool:
+        """Whether a batch concerns messages of this server alone, and uses no number that is not reserved.
+
+        Raises:
+            sqlite3.IntegrityError: a number is used twice, as the tables would say.
+        """
+        if batch.marked or batch.held or batch.holders or batch.copies or batch.shadows:
+            return False
+        if (batch.finished or batch.kept) and self._has_holders:
+            return False
+        if batch.adds:
+            numbers = {row[0] for row in batch.adds}
+            if len(numbers) < len(batch.adds) or not self._unwritten.adds.keys().isdisjoint(numbers):
+                raise sqlite3.IntegrityError("the number of a message is used twice")
+            return self._are_reserved(max(numbers))
+        return True
+
+    def _are_reserved(self, number: int) -> bool:
+        return number + 1 + RESERVED_COUNT // 2 <= self._reserved_number
+
+    def _write_out(self, batch: Batch | None) -> None:
+        """Bring to the tables what is in the commit log, and a batch behind it, by one transaction."""
         if self._connection is None:
             self._connection = connect(self._path, SCHEMA)
-        checkpoint = self._checkpoint_due() and self._sync_log()
+        unwritten, commits = self._unwritten, self._commits
+        appended = unwritten.lines[: self._appended_count]
+        # With a batch the outbox takes the lines of both, and a sync of the log waits until it is due.
+        checkpoint = (batch is None or self._checkpoint_due()) and self._sync_log()
+        last_id, logged_id = self._committed_id, self._logged_id
+        rest = b"".join([*unwritten.lines[self._appended_count :], b"" if batch is None else batch.lines])
         with transaction(self._connection) as connection:
-            if batch.settled:
-                # Before the additions: those of this batch were not settled by an earlier answer.
-                delete_rows(connection, _FORGET_UNCERTAIN, [each.hex() for each in batch.settled])
-            if batch.adds:
-                self._add(connection, batch)
-            if batch.options:
-                self._has_extra = True
-                connection.executemany(INSERT_OPTIONS, batch.options)
-            if batch.shadows:
-                self._has_extra = True
-                apply_shadows(connection, batch.shadows)
-            if batch.marked or batch.held:
-                self._mark(connection, batch.marked, batch.held)
-            if batch.progress:
-                self._has_extra = True
-                connection.executemany(UPDATE_RECIPIENTS, batch.progress)
-            if batch.finished or batch.kept:
-                self._has_holders = self._has_holders or bool(batch.holders or batch.shadows)
-                leave_queue(connection, batch, has_holders=self._has_holders, has_extra=self._has_extra)
-            outbox_id = self._committed_id + bool(batch.lines)
-            if batch.lines:
-                connection.execute("INSERT INTO outbox VALUES (?, ?)", (outbox_id, batch.lines))
+            if unwritten:
+                self._apply(connection, unwritten.batch(), list(unwritten.uncertain.items()))
+            if batch is not None:
+                self._apply(connection, batch)
             if checkpoint:
                 self._remember_log(connection)
-        self._committed_id = outbox_id
+            elif appended:
+                last_id = logged_id = last_id + 1
+                connection.execute("INSERT INTO outbox VALUES (?, ?)", (last_id, b"".join(appended)))
+            if rest:
+                last_id += 1
+                connection.execute("INSERT INTO outbox VALUES (?, ?)", (last_id, rest))
+            last_commit = self._last_commit if commits is None else commits.last_number
+            if last_commit != self._known_commit:
+                connection.execute("UPDATE state SET commit_number = ?", (last_commit,))
+        self._committed_id, self._logged_id, self._row_lines = last_id, logged_id, rest
+        self._known_commit = last_commit
         if checkpoint:
-            self._removed_id = self._logged_id
+            self._removed_id = logged_id
             self._unremoved_bytes = 0
+        self.in_tables = max(self.in_tables, unwritten.number) if batch is None else batch.number
+        self._unwritten, self._appended_count = Unwritten(), 0
+        if commits is not None:
+            commits.restart()
+
+    def _apply(
+        self,
+        connection: sqlite3.Connection,
+        batch: Batch,
+        uncertain: list[tuple[bytes, str]] | None = None,
+    ) -> None:
+        """Change the tables; ``uncertain`` are the fingerprints where the messages added do not say it."""
+        if batch.settled:
+            # Before the additions: those of this batch were not settled by an earlier answer.
+            delete_rows(connection, _FORGET_UNCERTAIN, [each.hex() for each in batch.settled])
+        if batch.holders or batch.shadows:
+            self._has_holders = True
+        if batch.adds:
+            self._add(connection, batch)
+        if uncertain is None:
+            held = {row[0] for row in batch.copies}
+            uncertain = [(row[8], row[1]) for row in batch.adds if row[8] and row[0] not in held]
+        if uncertain:
+            # They were read in this order, and those that are too many are forgotten by it.
+            begin = time.time() - len(uncertain) * 1e-6
+            rows = [(key.hex(), known, begin + at * 1e-6) for at, (key, known) in enumerate(uncertain)]
+            insert_rows(connection, _ADD_UNCERTAIN, rows)
+        if batch.options:
+            self._has_extra = True
+            connection.executemany(INSERT_OPTIONS, batch.options)
+        if batch.shadows:
+            self._has_extra = True
+            apply_shadows(connection, batch.shadows)
+        if batch.marked or batch.held:
+            self._mark(connection, batch.marked, batch.held)
+        if batch.progress:
+            self._has_extra = True
+            connection.executemany(UPDATE_RECIPIENTS, batch.progress)
+        if batch.finished or batch.kept:
+            leave_queue(connection, batch, has_holders=self._has_holders, has_extra=self._has_extra)
 
     def _add(self, connection: sqlite3.Connection, batch: Batch) -> None:
         adds = batch.adds
@@ -234,17 +368,12 @@ class QueueDatabase:
             held = {row[0] for row in batch.copies}
             ours = [row for row in adds if row[0] not in held]
         if ours:
-            self._has_holders = self._has_holders or bool(batch.holders)
             add_entries(connection, [(row[0], batch.holders.get(row[0]), row[2]) for row in ours])
-        next_number = max(row[0] for row in adds) + 1
-        if next_number + RESERVED_COUNT // 2 > self._reserved_number:
+        last_number = max(row[0] for row in adds)
+        if not self._are_reserved(last_number):
             # Some ahead, so that its page is not written with every commit; a kill leaves a gap.
-            self._reserved_number = next_number + RESERVED_COUNT
+            self._reserved_number = last_number + 1 + RESERVED_COUNT
             connection.execute("UPDATE state SET next_number = ?", (self._reserved_number,))
-        now = time.time()
-        uncertain = [(row[8].hex(), row[1], now) for row in ours if row[8]]
-        if uncertain:
-            insert_rows(connection, _ADD_UNCERTAIN, uncertain)
 
     def _mark(
         self,
@@ -263,20 +392,27 @@ class QueueDatabase:
 
     # --- the tracking log -------------------------------------------------------------------------
 
-    def write_log(self, lines: bytes) -> None:
-        """Append the lines of the batch just committed; when the log cannot be written the outbox waits."""
-        if not lines:
-            return
+    def write_log(self) -> None:
+        """Append the lines of the last commit; when the log cannot be written they wait where they are."""
         self._catch_up_when_due()
-        if self._logged_id != self._committed_id - 1 or not self._log_begun:
+        if self._log_retry_at is not None or not self._log_begun:
             return
+        if self._row_lines and self._logged_id == self._committed_id - 1:
+            if self._append(self._row_lines):
+                self._logged_id, self._row_lines = self._committed_id, b""
+        elif self._logged_id == self._committed_id:
+            lines = self._unwritten.lines
+            if len(lines) > self._appended_count and self._append(b"".join(lines[self._appended_count :])):
+                self._appended_count = len(lines)
+
+    def _append(self, lines: bytes) -> bool:
         try:
             self._log.append(lines, time.time())
         except OSError:
             self._log_retry_at = time.monotonic() + LOG_RETRY_S
-            return
-        self._logged_id = self._committed_id
+            return False
         self._unremoved_bytes += len(lines)
+        return True
 
     def _catch_up_when_due(self) -> None:
         if self._log_retry_at is not None and time.monotonic() >= self._log_retry_at:
@@ -304,13 +440,9 @@ class QueueDatabase:
             if row is None:
                 self._logged_id = self._committed_id
                 return
-            try:
-                self._log.append(row[1], time.time())
-            except OSError:
-                self._log_retry_at = time.monotonic() + LOG_RETRY_S
+            if not self._append(row[1]):
                 return
             self._logged_id = row[0]
-            self._unremoved_bytes += len(row[1])
 
     def _begin_log(self, connection: sqlite3.Connection) -> None:
         """Begin a first file after those that are there, and remember it before any line is in it."""
@@ -324,7 +456,7 @@ class QueueDatabase:
         self._log_begun = True
 
     def _checkpoint_due(self) -> bool:
-        return self._logged_id > self._removed_id and (
+        return (self._logged_id > self._removed_id or self._appended_count > 0) and (
             self._unremoved_bytes >= CHECKPOINT_BYTES or time.monotonic() >= self._checkpoint_at
         )
 
@@ -343,13 +475,10 @@ class QueueDatabase:
         self._has_extra = connection.execute("SELECT 1 FROM extra LIMIT 1").fetchone() is not None
         connection.execute("UPDATE state SET log_name = ?, log_offset = ?", (position.name, position.offset))
 
-    def _checkpoint(self) -> None:
-        """Remove from the outbox what is safely in the log files, in a transaction of its own."""
-        if self._connection is not None and self._logged_id > self._removed_id and self._sync_log():
-            with transaction(self._connection) as connection:
-                self._remember_log(connection)
-            self._removed_id = self._logged_id
-            self._unremoved_bytes = 0
+    def _settle(self) -> None:
+        """Bring everything to the tables, and take from the outbox what is safely in the log files."""
+        if self._unwritten or self._logged_id > self._removed_id:
+            self._write_out(None)
 
 
 def read_recovered(connection: sqlite3.Connection) -> RecoveredQueue:

@@ -18,6 +18,7 @@ from typing import Any, Protocol, assert_never, cast
 from holdfast.drivers import clock
 from holdfast.drivers.handshake import (
     HANDSHAKE_TIMEOUT_S,
+    HandshakesUnderWay,
     ServerOf,
     facts_of_client,
     facts_of_server,
@@ -27,6 +28,7 @@ from holdfast.drivers.metrics import CONNECTIONS
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Close, ConnectionOutput, PauseReading, Peer, ResumeReading, Send, StartTls
+from holdfast.transport.admission import source_of
 from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire.proxy_protocol import read_proxy_header
 
@@ -93,6 +95,7 @@ class Connections:
         # Those that take leave, and until when; the first is the next whose time is up.
         self._leaving: dict[Stream, float] = {}
         self._watching_leave = False
+        self.handshakes = HandshakesUnderWay()
         self._last_id = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -384,7 +387,9 @@ class Connection(Stream):
             except (Refusal, TimeoutError):
                 problem = "the balancer does not say with the PROXY protocol who its client is"
         if not problem:
+            self._connections.handshakes.begins(self, source_of(who.address))
             problem = await self._secure(partial(implicit.context, who))
+            self._connections.handshakes.ended(self)
         if problem:
             self._connections.handshake_failed(who.address, f"port {who.local_port}", problem, False)
             self.abort()

@@ -36,11 +36,12 @@ HOP_POLL_S = 0.02
 
 
 class Hop(msgspec.Struct, frozen=True):
-    """A queue to a next hop, by the parts of its key."""
+    """A queue to a next hop, by the parts of its key; ``wait_s`` is for DNS and policies."""
 
     delivery_type: DeliveryType
     domain: str
     connector: str
+    wait_s: float = HOP_TIMEOUT_S
 
 
 class HopAnswer(msgspec.Struct, frozen=True):
@@ -187,7 +188,7 @@ class TransportRequests:
     async def _describe_hop(self, asked: Hop) -> HopAnswer:
         """Describe a next hop; waits for DNS and policies, and says what did not come in time."""
         key = NextHopKey(asked.delivery_type, asked.domain, asked.connector)
-        give_up_at = clock.steady() + HOP_TIMEOUT_S
+        give_up_at = clock.steady() + asked.wait_s
         while True:
             hop = self._administration.describe_hop(clock.steady(), key)
             self._node.administered(clock.steady())  # have it ask for what is not known

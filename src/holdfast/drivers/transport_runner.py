@@ -35,6 +35,7 @@ from holdfast.node.ports import (
     CommitQueue,
     Connect,
     FetchPolicy,
+    GoOn,
     InFlight,
     Landed,
     OutboundOutput,
@@ -46,7 +47,11 @@ from holdfast.node.ports import (
 from holdfast.node.transport import TransportNode
 from holdfast.transport.kept import KeptFile
 from holdfast.transport.queue import AddMessage, FinishRecipients, QueueWrite
+from holdfast.transport.shadow_writes import KeptBatch
 from holdfast.wire.dns_answers import Answer, Question, RecordType
+
+# A child is looked for by its label in 2 µs.
+_COMMITS_DONE, _COMMITS_REFUSED = QUEUE_COMMITS.labels("done"), QUEUE_COMMITS.labels("refused")
 
 
 class TransportRunner(NodeRunner[TransportOutput]):
@@ -105,8 +110,14 @@ class TransportRunner(NodeRunner[TransportOutput]):
                 self._policies.fetch(output.domain)
             case KeptFile():
                 self._kept.perform(output)
+            case GoOn():
+                asyncio.get_running_loop().call_soon(self._go_on)
             case _:
                 assert_never(output)
+
+    def _go_on(self) -> None:
+        self._transport.go_on(clock.steady())
+        self.drain()
 
     def _resolved(self, answer: Answer) -> None:
         waiting = self._address_waits.pop(answer.question, None)
@@ -167,17 +178,16 @@ class TransportRunner(NodeRunner[TransportOutput]):
                     self._transport.queued_read(clock.steady(), number, self._writer.read(number))
             case ReadKept():
                 # There may be very many, and mail goes on in between.
-                asyncio.get_running_loop().call_soon(self._read_kept, output)
+                self._writer.read_kept(output.since, output.until, output.after_number, self._kept_read)
             case _:
                 assert_never(output)
 
-    def _read_kept(self, output: ReadKept) -> None:
-        batch = self._writer.read_kept(output.since, output.until, output.after_number)
+    def _kept_read(self, batch: KeptBatch | None) -> None:
         self._transport.kept_read(clock.steady(), batch)
         self.drain()
 
     def _committed(self, writes: list[QueueWrite], error: Unavailable | None) -> None:
-        QUEUE_COMMITS.labels("refused" if error else "done").inc()
+        (_COMMITS_REFUSED if error else _COMMITS_DONE).inc()
         if error is None:
             MESSAGES_ACCEPTED.inc(sum(isinstance(write, AddMessage) for write in writes))
             MESSAGES_FINISHED.inc(

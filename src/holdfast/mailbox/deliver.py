@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 import random
 
+from holdfast.directory.shadow_rules import DELIVERY_MEMORY_S
 from holdfast.mailbox.folders import Denied, inbox, use_mailbox
 from holdfast.mailbox.messages import add_message, header_size, new_item_id
 from holdfast.mailbox.tables import MessageRow, Tables
 from holdfast.wire.store import Delivery, Outcome, RefusalReason, Target
 
-MEMORY_S = 5 * 86400.0  # exchange-behaviour SN-2 asks for 4 days; one more for clocks and weekends
+MEMORY_S = DELIVERY_MEMORY_S
 FORGET_COUNT = 20  # per operation and beyond what it adds, so that the memory shrinks in small steps
 MESSAGE_BYTES_MAX = 200 << 20  # so that a message always fits into one frame of the store protocol
 

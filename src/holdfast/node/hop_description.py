@@ -27,7 +27,7 @@ class HopHost:
         state_s: for how long, in seconds; None when it was not tried yet.
         reason: why it is down.
         retry_s: seconds until it is tried again; None unless it is down.
-        tls: what TLS it needs and why; or why it may not be used.
+        tls: what TLS it needs and why; or why it may not be used; or why it did not give that lately.
         certificate_names: the names that its certificate must have; empty when none is demanded.
     """
 
@@ -76,11 +76,15 @@ def describe_hop(now: float, next_hops: NextHops, profile: HopProfile) -> HopDes
         for group in found.groups
         for host in group
     }
+    unfit = next_hops.unfit(now, profile.key)
     waiting = tuple(f"TLS policy: {name}" for name, each in demands.items() if isinstance(each, TlsPending))
     return HopDescription(
         waiting,
         found.found_by,
-        tuple(_host(now, each, demands[each.host]) for each in next_hops.health.describe(now, found)),
+        tuple(
+            _host(now, each, demands[each.host], unfit.get((each.address, each.port), ""))
+            for each in next_hops.health.describe(now, found)
+        ),
         found.notes,
         "",
     )
@@ -93,7 +97,9 @@ def retry_hosts(now: float, next_hops: NextHops, profile: HopProfile) -> None:
         next_hops.health.retry_now(found)
 
 
-def _host(now: float, health: EndpointHealth, demand: TlsDemand | TlsPending | HostRefused) -> HopHost:
+def _host(
+    now: float, health: EndpointHealth, demand: TlsDemand | TlsPending | HostRefused, problem: str
+) -> HopHost:
     names: tuple[str, ...] = ()
     if isinstance(demand, TlsDemand):
         tls = f"{demand.level.value}: {demand.why}" + ("; only reported" if demand.only_report else "")
@@ -102,6 +108,8 @@ def _host(now: float, health: EndpointHealth, demand: TlsDemand | TlsPending | H
         tls = f"not used: {demand.reason}"
     else:
         tls = "not known yet"
+    if problem:
+        tls += f"; not used now: {problem}"
     return HopHost(
         health.host,
         health.address,

@@ -26,6 +26,7 @@ from holdfast.node.ports import (
     Close,
     Connect,
     FetchPolicy,
+    GoOn,
     InFlight,
     Log,
     Resolve,
@@ -36,9 +37,11 @@ from holdfast.node.ports import (
 from holdfast.node.tls_reporting import TlsCounting
 from holdfast.transport import events
 from holdfast.transport.delivery import Delivery
-from holdfast.transport.host_health import AllBusy, AllDown, Choice, HostHealth
+from holdfast.transport.host_health import AllBusy, AllDown, Choice, Endpoint, HostHealth
 from holdfast.transport.names import NameCache
 from holdfast.transport.next_hop import HopFailure, Ourselves, Pending, find_hosts
+from holdfast.transport.outbound_encoding import Encodings
+from holdfast.transport.outbound_envelope import takes_long
 from holdfast.transport.outbound_queue import OutboundConnection, OutboundQueue
 from holdfast.transport.outbound_session import (
     ClientEvent,
@@ -48,6 +51,7 @@ from holdfast.transport.outbound_session import (
     OutboundSession,
     SessionFailed,
     SessionReady,
+    Transaction,
     TransactionDone,
 )
 from holdfast.transport.queue import Failure, NextHopKey
@@ -87,6 +91,7 @@ class NextHops:
         self._connections: dict[ConnectionId, OutboundConnection] = {}
         self._last_id = 0
         self._stopping = False
+        self._encodings = Encodings(self._outbound)
         # Queues that found no room for one more connection, and when they look again.
         self._limited: dict[NextHopKey, OutboundQueue] = {}
         self._limited_until = 0.0
@@ -113,6 +118,8 @@ class NextHops:
         if demands != (before.dane, before.mta_sts, before.required_tls):
             for connection in self._connections.values():
                 connection.profile = None  # it may have less TLS than is needed now
+            for lane in self._outbound.lanes.values():
+                lane.unfit.clear()
         self._organisation = organisation
         self.ourselves = ourselves
         for name in sorted(_unknown_servers(organisation, ourselves) - self._unknown_told):
@@ -125,6 +132,11 @@ class NextHops:
     def open_count(self) -> int:
         """How many connections are open or being opened."""
         return len(self._connections)
+
+    def unfit(self, now: float, key: NextHopKey) -> dict[Endpoint, str]:
+        """The hosts that lately did not give the TLS that a queue needs, and why."""
+        lane = self._outbound.lanes.get(key)
+        return {} if lane is None else lane.unfit_now(now)
 
     # --- work ---------------------------------------------------------------------------------
 
@@ -179,11 +191,21 @@ class NextHops:
         session, lane = connection.session, connection.queue
         assert lane.profile is not None or not lane.waiting
         count_max = _message_count_max(connection)
-        while session.can_take_more and connection.given_count < count_max and not connection.closing:
+        while (
+            session.can_take_more
+            and connection.given_count < count_max
+            and not connection.closing
+            and not connection.encoding
+        ):
             if connection.given and len(lane.waiting) <= len(lane.idle):
                 break  # they are served sooner by a connection that is free
             transaction = None if self._stopping else self._outbound.next_transaction(now, connection)
             if transaction is None:
+                break
+            if takes_long(transaction, session.extensions):
+                if not self._encodings:
+                    self.outputs.append(GoOn())
+                self._encodings.add(connection, transaction)
                 break
             self._handle(now, connection, session.deliver(transaction))
         self._write(now, connection)
@@ -198,6 +220,21 @@ class NextHops:
         elif connection not in lane.idle:
             connection.idle_since = now
             lane.idle.append(connection)
+
+    def go_on(self, now: float) -> None:
+        """Do one step for the message that is being encoded, and send it when it was the last one."""
+        made = self._encodings.step()
+        if self._encodings:
+            self.outputs.append(GoOn())
+        if made is None:
+            return
+        connection, message = made
+        if isinstance(message, Transaction):
+            self._handle(now, connection, connection.session.deliver(message))
+        else:
+            self._handle(now, connection, [message])
+        if not connection.closing:
+            self._fill(now, connection)
 
     def _write(self, now: float, connection: OutboundConnection) -> None:
         data = connection.session.take_output()
@@ -223,7 +260,7 @@ class NextHops:
         if self.open_count >= self._organisation.outbound_connection_count_max:
             self._limit(now, lane)
             return False
-        unfit: dict[tuple[str, int], str] = {}
+        unfit = lane.unfit_now(now)
         while True:
             choice = self.health.choose(now, hosts, unfit=unfit)
             if isinstance(choice, AllBusy):
@@ -233,6 +270,7 @@ class NextHops:
                 if not lane.connections:
                     reason = next(iter(unfit.values()), choice.reason)
                     status = "4.7.5" if unfit else "4.4.1"
+                    lane.unfit.clear()  # the next try, by schedule, is one at all of them
                     self._outbound.unreachable(now, lane, Failure(status, reason))
                 return False
             demand = self.tls.demand(now, profile, lane.key.domain, choice.host)
@@ -431,7 +469,12 @@ class NextHops:
         if optional and lane.profile is not None and connection.profile is lane.profile:
             self._connect(now, lane, connection.choice, None)
             return
-        self.health.failed(now, connection.choice, failure.text)
+        if failed.tls and not connection.choice.host.declared:
+            # Of no use for what this domain needs: another one's mail goes there all the same.
+            self.health.abandoned(connection.choice)
+            lane.unfit[connection.choice.endpoint] = now + self.health.retry_s, failure.text
+        else:
+            self.health.failed(now, connection.choice, failure.text)
         self._outbound.stir(lane)
 
     def _quit(self, connection: OutboundConnection) -> None:

@@ -109,6 +109,11 @@ class FetchPolicy:
     domain: str
 
 
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """Call ``go_on`` once everybody else was looked at: there is work that is done in steps."""
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class InFlight:
     """Note that a next hop may have a message from the next ``Send`` on (RFC 1047).
@@ -198,7 +203,7 @@ class Log:
 
 
 ConnectionOutput = Send | Close | StartTls | PauseReading | ResumeReading
-OutboundOutput = Connect | Abort | Resolve | FetchPolicy | KeptFile | InFlight | Landed
+OutboundOutput = Connect | Abort | Resolve | FetchPolicy | KeptFile | GoOn | InFlight | Landed
 TransportOutput = (
     ConnectionOutput | OutboundOutput | CallStore | CheckPassword | CommitQueue | ReadQueued | ReadKept | Log
 )
@@ -231,7 +236,7 @@ class Node(Protocol[Output]):
     def store_answered(self, now: float, number: int, answer: store.Answer) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Peer:
     """Who is at the other end of a connection, and at which door of ours.
 

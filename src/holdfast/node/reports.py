@@ -16,6 +16,8 @@ from holdfast.transport.bounce import Bouncer
 from holdfast.transport.delivery import Delivery
 from holdfast.transport.queue import AddMessage, Entry, Failure, MarkMessage, Queue, QueueWrite
 
+Delayed = tuple[tuple[str, Failure], ...]  # recipients that wait, each with why
+
 
 class Reports:
     """Writes down outcomes, with the reports that they call for.
@@ -37,7 +39,7 @@ class Reports:
         self.kept_at: Callable[[float], float] = lambda _: 0.0
         # Messages whose data is being read for a report; recipients whose sender is told that they wait.
         self._reading: set[int] = set()
-        self._waiting_to_tell: dict[int, tuple[str, ...]] = {}
+        self._waiting_to_tell: dict[int, Delayed] = {}
 
     def record(self, now: float, entry: Entry, data: bytes | None) -> None:
         """Write down what became of recipients; in the same commit come the reports on it."""
@@ -45,7 +47,7 @@ class Reports:
         if reported and data is None:
             self._read(entry)
             return
-        number = self._queue.at_work = entry.message.number
+        number = self._queue.at_work[0] = entry.message.number
         write, outcomes = self._queue.begin_write(entry, self.kept_at(now))
         self.writes.append(write)
         if reported:
@@ -74,7 +76,7 @@ class Reports:
         if entry is not None and entry.outcomes and entry.writing is None:
             self.record(now, entry, data or b"")
 
-    def tell_delayed(self, now: float, delayed: list[tuple[Entry, tuple[str, ...]]]) -> None:
+    def tell_delayed(self, now: float, delayed: list[tuple[Entry, Delayed]]) -> None:
         """Tell senders that their messages wait, once (exchange-behaviour QU-3)."""
         for entry, recipients in delayed:
             number = entry.message.number
@@ -87,9 +89,8 @@ class Reports:
 
     def _tell_delay(self, now: float, entry: Entry, data: bytes) -> None:
         recipients = self._waiting_to_tell.pop(entry.message.number)
-        self._queue.at_work = entry.message.number
-        failure = Failure("4.4.7", entry.last_error or "it could not be delivered yet")
-        report = self.bouncer.delay(now, entry.message, [(each, failure) for each in recipients], data)
+        self._queue.at_work[0] = entry.message.number
+        report = self.bouncer.delay(now, entry.message, recipients, data)
         if report is not None:
             self._queue.mark(entry, replace(entry.message.marks, delay_told=True))
             # Both in one commit: the sender is told once, and it is known that it was.

@@ -65,8 +65,6 @@ PIPELINED_BYTES_MAX = 256 << 10  # while a session waits; then its client waits 
 NOTHING_RECOVERED = RecoveredQueue((), 1, {})
 NO_ROOM = Refusal("no room to store the message, try again later", code=452, status="4.3.1")
 
-_STOPPING = "the service is stopping, try again later"
-
 
 class TransportNode:
     """Everything the transport role decides."""
@@ -83,7 +81,6 @@ class TransportNode:
         self._own = OwnWrites(luck)
         self._safety_net = SafetyNet(self._own, self._tracking)
         self._categorizer = Categorizer(organisation)
-        self._poison_count = organisation.poison_count
         self._delivery = Delivery(
             self._queue, organisation, Router(organisation, server_name), self._tracking, luck
         )
@@ -116,12 +113,11 @@ class TransportNode:
     def _take_identity(self, organisation: Organisation) -> None:
         """Take who we are from the organisation: at first start nobody has declared us yet."""
         server = organisation.own_server(self._server_name)
-        self._fqdn = server.fqdn if server is not None else "localhost"
-        self._reports.bouncer.fqdn = self._fqdn
-        address = server.addresses[0] if server is not None and server.addresses else ""
-        self._tracking.take_server(self._fqdn, address)
-        addresses = frozenset(server.addresses) if server is not None else frozenset()
-        self._next_hops.follow(organisation, Ourselves(frozenset((self._fqdn.lower(),)), addresses))
+        self._fqdn = self._reports.bouncer.fqdn = server.fqdn if server is not None else "localhost"
+        addresses = server.addresses if server is not None else ()
+        self._tracking.take_server(self._fqdn, addresses[0] if addresses else "")
+        ourselves = Ourselves(frozenset((self._fqdn.lower(),)), frozenset(addresses))
+        self._next_hops.follow(organisation, ourselves)
         self._doors.follow(organisation, server.name if server is not None else "", self._fqdn)
         self._tls_reporting.follow(organisation, self._fqdn)
 
@@ -140,7 +136,7 @@ class TransportNode:
         """Begin work: deliver what was found in the queue."""
         recovered, self._recovered = self._recovered, NOTHING_RECOVERED
         self._intake.recovered(now, recovered.uncertain)
-        doubtful_count = self._recovery.started(now, recovered, self._poison_count)
+        doubtful_count = self._recovery.started(now, recovered, self._organisation.poison_count)
         self._delivery.outbound.doubtful_count += doubtful_count
         if doubtful_count:
             # The last write is the one that names them, and their notes must not go before it is durable.
@@ -285,7 +281,7 @@ class TransportNode:
     @property
     def message_at_work(self) -> int:
         """The number of the message that is being looked at; 0 for none. Read when the process breaks."""
-        return self._queue.at_work
+        return self._queue.at_work[0]
 
     @property
     def password_of(self) -> Callable[[str], str]:
@@ -480,6 +476,11 @@ class TransportNode:
         self._next_hops.policy_fetched(now, domain, text, reason)
         self._flush(now)
 
+    def go_on(self, now: float) -> None:
+        """The answer to ``GoOn``."""
+        self._next_hops.go_on(now)
+        self._flush(now)
+
     # --- the mailbox databases -------------------------------------------------------------
 
     def store_connected(self, now: float, database: str) -> None:
@@ -555,7 +556,7 @@ class TransportNode:
         if outcomes.logs:
             outputs += [Log(event) for event in outcomes.logs]
             outcomes.logs = []
-        self._queue.at_work = 0
+        self._queue.at_work[0] = 0
 
     def _flush_doors(self, now: float) -> None:
         """Flush after an input of a client: most change nothing but its session, which has answered."""

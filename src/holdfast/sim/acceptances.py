@@ -4,10 +4,13 @@
 died, or the connection broke, after the next hop took it and before we could
 know: each copy too many needs one such acceptance (RFC 1047). They are counted.
 Nothing is taken that was not sent, or with other bytes, and nobody is given up
-whom no next hop refused.
+whom no next hop refused. Where 8BITMIME is not offered, a body with 8 bits is
+encoded, and reads as it was sent (RFC 6152 section 3).
 """
 
 from __future__ import annotations
+
+import email
 
 from holdfast.sim.elsewhere import FAR_DOMAIN_COUNT, far_domain
 from holdfast.sim.next_hops import Taken
@@ -51,7 +54,8 @@ class Acceptances:
         if letter is None:
             raise Violation(f"{taken.place} took a message that nobody sent: {taken.data[:80]!r}")
         marker = letter.marker
-        if not taken.data.endswith(b"\r\n" + letter.data):
+        as_sent = taken.data.endswith(b"\r\n" + letter.data)
+        if not (as_sent if taken.eight_bit or letter.data.isascii() else _reads_as(taken.data, letter.data)):
             raise Violation(f"{taken.place} took {marker} with other bytes than were sent")
         if taken.reverse_path != letter.reverse_path:
             raise Violation(f"{taken.place} took {marker} from {taken.reverse_path}")
@@ -92,6 +96,13 @@ class Acceptances:
             if recipient in still_queued.get(marker, ()):
                 for taken in (each for each in all_taken if each.near.place == place):
                     taken.forgotten.append(recipient)
+
+
+def _reads_as(taken: bytes, sent: bytes) -> bool:
+    """Whether a message without 8 bits has the fields and the text of another, whose text has some."""
+    fields, _, text = sent.partition(b"\r\n\r\n")
+    decoded = email.message_from_bytes(taken).get_payload(decode=True)
+    return taken.isascii() and b"\r\n" + fields + b"\r\n" in taken and decoded == text
 
 
 def is_elsewhere(recipient: str) -> bool:

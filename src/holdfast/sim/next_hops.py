@@ -56,6 +56,7 @@ class Taken:
     Attributes:
         reply_end: at which byte of what the next hop wrote on this connection its 250 ended.
         near: the sender's end of the connection.
+        eight_bit: whether the next hop offered 8BITMIME.
         forgotten: recipients for whom the sender died before it had written down that this was taken.
     """
 
@@ -65,6 +66,7 @@ class Taken:
     data: bytes
     reply_end: int
     near: Endpoint
+    eight_bit: bool = True
     forgotten: list[str] = field(default_factory=list)
 
     def excused(self, recipient: str) -> bool:
@@ -296,7 +298,8 @@ class HopSession:
             self._take_message(sender, recipients, data, self._written_bytes)
 
     def _take_message(self, sender: str, recipients: tuple[str, ...], data: bytes, reply_end: int) -> None:
-        taken = Taken(self._endpoint.place, sender, recipients, data, reply_end, self._endpoint.peer)
+        place, near = self._endpoint.place, self._endpoint.peer
+        taken = Taken(place, sender, recipients, data, reply_end, near, self._manners.extended)
         self._world.note(f"{self._endpoint.place} takes {brief(data)} for {' '.join(recipients)}")
         self._took(taken)
 

@@ -20,6 +20,7 @@ from holdfast.node.ports import (
     CommitQueue,
     Connect,
     FetchPolicy,
+    GoOn,
     InFlight,
     Landed,
     Log,
@@ -278,6 +279,10 @@ class TransportProcess(Process):
     def node_timer(self) -> None:
         self.node.timer(self.clock())
 
+    def _go_on(self) -> None:
+        self.node.go_on(self.clock())
+        self.after_input()
+
     def say_stop(self) -> None:
         self._listen(None)
         self.node.stopping(self.clock())
@@ -331,6 +336,8 @@ class TransportProcess(Process):
                 raise Violation("the transport asks for a policy, which the organisation does not want")
             case KeptFile():
                 pass  # nothing of it is read before the next start, and what it keeps may be lost
+            case GoOn():
+                self.later(0.0, "", self._go_on)
             case InFlight(number):
                 self.disk.in_flight.append(number)
             case Landed(numbers):

@@ -114,6 +114,7 @@ class ResourceState:
         pressed_count: looks in a row at which it was medium or high.
         since: since when it has this level, on the steady clock.
         refuses: whether it is a reason to refuse mail, now.
+        size_bytes: as it was read last.
     """
 
     threshold: ResourceThreshold
@@ -122,6 +123,7 @@ class ResourceState:
     pressed_count: int = 0
     since: float = 0.0
     refuses: bool = False
+    size_bytes: int = 0
 
 
 class BackPressure:
@@ -129,15 +131,12 @@ class BackPressure:
 
     def __init__(self) -> None:
         self.pressure = NO_PRESSURE
-        self._marks = dict(BUILT_IN_THRESHOLDS)
-        self._own: frozenset[Resource] = frozenset()
-        self._states = {resource: ResourceState(marks) for resource, marks in self._marks.items()}
+        self._own: dict[Resource, ResourceThreshold] = {}
+        self._states = {resource: ResourceState(marks) for resource, marks in BUILT_IN_THRESHOLDS.items()}
 
     def follow(self, thresholds: Iterable[ResourceThreshold]) -> None:
         """Go by the administrator's marks; they hold from the next look on, whatever the disk's size."""
-        own = {each.resource: each for each in thresholds}
-        self._own = frozenset(own)
-        self._marks = BUILT_IN_THRESHOLDS | own
+        self._own = {each.resource: each for each in thresholds}
 
     def states(self) -> tuple[ResourceState, ...]:
         """All resources as they are now, in the order of ``Resource``."""
@@ -156,50 +155,63 @@ class BackPressure:
         happenings: list[LogEvent] = []
         for resource, reading in readings.items():
             before = self._states[resource]
-            after = self._judge(now, before, resource, reading)
+            after = _judged(now, before, reading, self._own.get(resource))
             self._states[resource] = after
             if after.level is not before.level:
                 happenings.append(_level_changed(before, after))
         before_pressure = self.pressure
-        self.pressure = self._conclude()
+        self.pressure = conclude(self._states.values())
         happenings += _refusing_changed(before_pressure, self.pressure)
         return happenings
 
-    def _judge(
-        self, now: float, before: ResourceState, resource: Resource, reading: Reading
-    ) -> ResourceState:
-        marks = self._marks[resource]
-        if resource not in self._own:
-            marks = _for_disk_size(marks, reading.size_bytes)
-        level = _level(before.level, reading.value, marks)
-        pressed_count = before.pressed_count + 1 if level else 0
-        return ResourceState(
-            marks,
-            reading.value,
-            level,
-            pressed_count,
-            since=before.since if level is before.level and before.value is not None else now,
-            refuses=bool(level) and pressed_count >= marks.history_count and resource not in NEVER_REFUSING,
-        )
 
-    def _conclude(self) -> Pressure:
-        states = self._states
-        level = max(each.level for each in states.values())
-        if not level:
-            return NO_PRESSURE
-        refusing = [each for each in states.values() if each.refuses]
-        # The worst first, so that the reason that is given is the one to mend.
-        refusing.sort(key=lambda each: -each.level)
-        return Pressure(
-            level=level,
-            delay_s=max(_delay_s(states[resource]) for resource in DELAYING),
-            refuse_outside=bool(refusing),
-            refuse_all=any(each.level is Level.HIGH for each in refusing),
-            resubmits_paused=True,
-            shadows_refused=True,
-            outbound_stopped=states[Resource.UNCOMMITTED].level is Level.HIGH,
-            reason=_text(refusing[0]) if refusing else "",
-        )
+def conclude(states: Iterable[ResourceState]) -> Pressure:
+    """What follows from the levels of these resources."""
+    known = list(states)
+    level = max((each.level for each in known), default=Level.LOW)
+    if not level:
+        return NO_PRESSURE
+    refusing = [each for each in known if each.refuses]
+    # The worst first, so that the reason that is given is the one to mend.
+    refusing.sort(key=lambda each: -each.level)
+    delaying = [each for each in known if each.threshold.resource in DELAYING]
+    return Pressure(
+        level=level,
+        delay_s=max((_delay_s(each) for each in delaying), default=0.0),
+        refuse_outside=bool(refusing),
+        refuse_all=any(each.level is Level.HIGH for each in refusing),
+        resubmits_paused=True,
+        shadows_refused=True,
+        outbound_stopped=any(
+            each.level is Level.HIGH and each.threshold.resource is Resource.UNCOMMITTED for each in known
+        ),
+        reason=_text(refusing[0]) if refusing else "",
+    )
+
+
+def foreseen(state: ResourceState, own: ResourceThreshold | None) -> ResourceState:
+    """What the next look finds if a resource is used as now and has other marks; None: the built-in ones."""
+    if state.value is None:
+        return state
+    return _judged(state.since, state, Reading(state.value, state.size_bytes), own)
+
+
+def _judged(
+    now: float, before: ResourceState, reading: Reading, own: ResourceThreshold | None
+) -> ResourceState:
+    resource = before.threshold.resource
+    marks = own or _for_disk_size(BUILT_IN_THRESHOLDS[resource], reading.size_bytes)
+    level = _level(before.level, reading.value, marks)
+    pressed_count = before.pressed_count + 1 if level else 0
+    return ResourceState(
+        marks,
+        reading.value,
+        level,
+        pressed_count,
+        since=before.since if level is before.level and before.value is not None else now,
+        refuses=bool(level) and pressed_count >= marks.history_count and resource not in NEVER_REFUSING,
+        size_bytes=reading.size_bytes,
+    )
 
 
 def _level(before: Level, value: float, marks: ResourceThreshold) -> Level:

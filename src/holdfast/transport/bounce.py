@@ -343,7 +343,7 @@ class Bouncer:
         """
         by_text: dict[tuple[str, str], list[RecipientStatus]] = {}
         for each in statuses:
-            text = words.explanation(each.action, each.status)
+            text = words.explanation(each.action, each.status, ours=each.diagnosed_by != "smtp")
             by_text.setdefault((each.action, text), []).append(each)
         lines: list[str] = []
         for (action, text), those in by_text.items():
@@ -368,7 +368,7 @@ class Bouncer:
                 lines.append(f"Remote server: {each.remote_host}")
             if each.text:
                 lines.append(f"{'It replied' if each.diagnosed_by == 'smtp' else 'Reason'}: {each.text}")
-        return "\n".join([*lines, "", "The headers of the message are in the last part of this report.", ""])
+        return "\n".join([*lines, "", "The last part of this report has what goes back of the message.", ""])
 
 
 def _wrapped(text: str) -> list[str]:
@@ -380,6 +380,6 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _dated(status: RecipientStatus, date: str) -> RecipientStatus:
-    """Only what a next hop has answered was attempted just now (RFC 3464 section 2.3.7)."""
-    tried = status.remote_host and status.action in ("failed", "delayed")
+    """Only what a next hop refused was attempted just now, not what has waited (RFC 3464 section 2.3.7)."""
+    tried = status.remote_host and status.action == "failed" and status.status != "4.4.7"
     return replace(status, last_attempt_date=date) if tried else status

@@ -33,6 +33,7 @@ from holdfast.transport.outcomes import Outcomes
 from holdfast.transport.outcomes import facts_of as facts_of
 from holdfast.transport.queue import DeliveryType, Entry, Failure, Lane, NextHopKey, Part, PartState, Queue
 from holdfast.transport.reading import Reading
+from holdfast.transport.redirects import host_for
 from holdfast.transport.route import HopProfile, Unreachable
 from holdfast.transport.tracking import EventId, TrackingWriter
 
@@ -48,6 +49,8 @@ RECIPIENT_COUNT_MAX = 100
 # A queue that was idle may be long; the log needs to say that of some messages, not of all.
 RESUBMIT_LINE_COUNT_MAX = 100
 IDLE = Failure("", "routed anew after a long time without any delivery")
+
+WAITS = Failure("4.4.7", "it could not be delivered yet")
 
 UNREACHABLE = NextHopKey(DeliveryType.UNREACHABLE, "")
 HELD = NextHopKey(DeliveryType.HELD, "")
@@ -96,7 +99,7 @@ class Delivery:
         self._again: deque[Part] = deque()
         self._age_check_at = 0.0
         self._grace_until = 0.0
-        self.delayed: list[tuple[Entry, tuple[str, ...]]] = []
+        self.delayed: list[tuple[Entry, tuple[tuple[str, Failure], ...]]] = []
         # Nothing is routed anew for being idle: there is enough to do (back pressure).
         self.resubmits_paused = False
         self._take_organisation(organisation, router)
@@ -145,7 +148,7 @@ class Delivery:
     def route(self, now: float, entry: Entry, recipients: tuple[str, ...], *, front: bool = False) -> None:
         """Give recipients of a durable message to their lanes, or settle those that lead nowhere."""
         message = entry.message
-        self._queue.at_work = message.number
+        self._queue.at_work[0] = message.number
         if message.marks.held or message.marks.poison:
             self.shelves[POISON if message.marks.poison else HELD].put(entry, recipients)
             self._queue.forget_data(entry)
@@ -170,13 +173,14 @@ class Delivery:
     ) -> NextHopKey | None:
         """The key of a recipient; None when it is settled."""
         message = entry.message
-        target = self.router.route(recipient, message.size_bytes, message.marks.redirect)
+        redirect = message.marks.redirect
+        host = host_for(redirect, recipient) if redirect else ""
+        target = self.router.route(recipient, message.size_bytes, host)
         if isinstance(target, NextHopKey):
             return target
         if isinstance(target, Mailbox):
             return self.mailboxes.lane(target.database).key
         if isinstance(target, Unreachable):
-            entry.last_error = target.reason
             return UNREACHABLE
         if isinstance(target, DistributionGroup):
             self._expand(now, entry, recipient, target, present=present)
@@ -202,7 +206,10 @@ class Delivery:
             if not lane.connected:
                 self._queue.forget_data(entry)
         elif kind is DeliveryType.UNREACHABLE:
-            self.shelves[UNREACHABLE].put(entry, recipients)
+            part = self.shelves[UNREACHABLE].put(entry, recipients)
+            target = self.router.route(recipients[0], entry.message.size_bytes)
+            if isinstance(target, Unreachable):
+                part.failure = Failure("4.4.4", target.reason)
             self._queue.forget_data(entry)
         else:
             out = self.outbound.lanes.get(key)
@@ -341,7 +348,6 @@ class Delivery:
 
     def _expire(self, now: float) -> int:
         """Give up what waits too long where nothing moves; the queue is in the order of arrival."""
-        failure = Failure("4.4.7", "it could not be delivered for too long")
         self._queue.sort_by_age()
         expired: list[tuple[Entry, list[Part]]] = []
         for entry in self._queue:
@@ -352,10 +358,9 @@ class Delivery:
                 expired.append((entry, stuck))
         for entry, stuck in expired:
             for part in stuck:
+                last = why_it_waits(part)
                 part.lane.drop(now, part)
-                last_error = part.lane.last_error or entry.last_error
-                why = Failure("4.4.7", f"{failure.text}: {last_error}") if last_error else failure
-                self.outcomes.failed(now, entry, part.recipients, why, "QUEUE")
+                self.outcomes.failed(now, entry, part.recipients, _too_long(last), "QUEUE")
         return len(expired)
 
     def _find_delayed(self, now: float) -> int:
@@ -365,7 +370,10 @@ class Delivery:
             if entry.queued_at + self.organisation.delay_notice_s > now or found == AGED_COUNT_MAX:
                 break
             recipients = tuple(
-                recipient for part in entry.parts if _stuck(now, part) for recipient in part.recipients
+                (recipient, why_it_waits(part) or WAITS)
+                for part in entry.parts
+                if _stuck(now, part)
+                for recipient in part.recipients
             )
             if recipients:
                 found += 1
@@ -380,6 +388,21 @@ class Delivery:
             for lane in self.outbound.lanes.values()
             for connection in lane.connections.values()
         )
+
+
+def why_it_waits(part: Part) -> Failure | None:
+    """What keeps a part waiting, as far as is known: a word about it alone, else what its lane met."""
+    lane = part.lane
+    if part.failure is not None and (part.state is PartState.DEFERRED or not lane.last_error):
+        return part.failure
+    return Failure(WAITS.status, lane.last_error) if lane.last_error else None
+
+
+def _too_long(last: Failure | None) -> Failure:
+    text = "it could not be delivered for too long"
+    if last is None:
+        return Failure("4.4.7", text)
+    return Failure("4.4.7", f"{text}: {last.text}", last.remote_host, last.reply)
 
 
 def _moving(now: float, lane: Lane) -> bool:

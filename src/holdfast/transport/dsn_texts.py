@@ -107,6 +107,8 @@ _TEXTS: dict[str, dict[str, str]] = {
         "address. If it is right, send the message again later or reach the recipient by another way.",
         "5": "The recipient's server refused it, and trying again would not change that. The technical "
         "details below say more; your administrator can help with them.",
+        "5 ours": "It cannot be delivered, and trying again would not change that. The technical details "
+        "below say why; your administrator can help with them.",
         "5.1": "The address cannot be used. Check it, and send the message again.",
         "5.1.1": "There is no such address. Check it for typing errors, or choose the recipient from your "
         "address book anew, and send the message again.",
@@ -154,6 +156,8 @@ _TEXTS: dict[str, dict[str, str]] = {
         "Empfänger auf anderem Weg.",
         "5": "Der Server des Empfängers hat sie abgelehnt, und ein neuer Versuch würde daran nichts "
         "ändern. Mehr sagen die technischen Angaben unten; Ihr Administrator kann damit weiterhelfen.",
+        "5 ours": "Sie kann nicht zugestellt werden, und ein neuer Versuch würde daran nichts ändern. Warum, "
+        "sagen die technischen Angaben unten; Ihr Administrator kann damit weiterhelfen.",
         "5.1": "Die Adresse kann nicht verwendet werden. Prüfen Sie sie und senden Sie die Nachricht noch "
         "einmal.",
         "5.1.1": "Diese Adresse gibt es nicht. Prüfen Sie sie auf Tippfehler oder wählen Sie den Empfänger "
@@ -203,6 +207,8 @@ _TEXTS: dict[str, dict[str, str]] = {
         "autrement.",
         "5": "Le serveur du destinataire l'a refusé et une nouvelle tentative n'y changerait rien. Les "
         "indications techniques ci-dessous en disent plus ; votre administrateur peut vous aider.",
+        "5 ours": "Il ne peut pas être remis et une nouvelle tentative n'y changerait rien. Les indications "
+        "techniques ci-dessous disent pourquoi ; votre administrateur peut vous aider.",
         "5.1": "L'adresse ne peut pas être utilisée. Vérifiez-la et renvoyez le message.",
         "5.1.1": "Cette adresse n'existe pas. Vérifiez qu'elle ne contient pas de faute de frappe, ou "
         "choisissez de nouveau le destinataire dans votre carnet d'adresses, puis renvoyez le message.",
@@ -251,6 +257,8 @@ _TEXTS: dict[str, dict[str, str]] = {
         "por otro medio.",
         "5": "El servidor del destinatario lo rechazó y volver a intentarlo no lo cambiaría. Los datos "
         "técnicos de abajo dicen más; su administrador puede ayudarle con ellos.",
+        "5 ours": "No se puede entregar y volver a intentarlo no lo cambiaría. Los datos técnicos de abajo "
+        "dicen por qué; su administrador puede ayudarle con ellos.",
         "5.1": "La dirección no se puede usar. Compruébela y envíe el mensaje de nuevo.",
         "5.1.1": "Esta dirección no existe. Compruebe que no tenga errores de escritura, o elija de nuevo "
         "al destinatario en su libreta de direcciones, y envíe el mensaje otra vez.",
@@ -310,14 +318,17 @@ class DsnWords:
         """A label or heading: an action, ``subject`` and an action, ``until``, ``subject`` or ``sent``."""
         return (_FRAMES.get(_primary(self.language)) or _FRAMES[DEFAULT_LANGUAGE])[name]
 
-    def explanation(self, action: str, status: str) -> str:
+    def explanation(self, action: str, status: str, *, ours: bool = False) -> str:
         """What happened and what to do.
 
         Args:
             action: ``failed``, or one of ``delayed``, ``delivered``, ``relayed`` and ``expanded``.
             status: enhanced status code; counts where the action is ``failed``.
+            ours: no other server refused it: the judgement is this one's.
         """
         keys = _keys_of(status) if action == "failed" else [action]
+        if ours and keys[-1] == "5":
+            keys.insert(-1, "5 ours")
         tags = [self.language.lower(), _primary(self.language)]
         for tag in tags:
             for key in keys:

@@ -14,16 +14,18 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from holdfast.directory.model import DistributionGroup, Mailbox, Organisation, ReceiveConnector
-from holdfast.kernel.address import Address, parse_address
+from holdfast.directory.model import DistributionGroup, Mailbox, Organisation, ReceiveConnector, TlsMode
+from holdfast.kernel.address import Address
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.quantities import format_size
 from holdfast.transport.admission import Doors, parse_ip
 from holdfast.transport.queue import NextHopKey
 from holdfast.transport.rights import Client, ClientKind, Rights, groups_of, kind_of, rights_of
 from holdfast.transport.route import HopProfile, RouteExplanation, Router, words_of_target
-from holdfast.transport.session_terms import Terms
+from holdfast.transport.session_terms import Terms, check_client
+from holdfast.wire.smtp import parse_mail_from, parse_rcpt_to
 
+TOO_MANY = 452  # RFC 5321 section 4.5.3.1.10
 MEMBER_COUNT_MAX = 1000  # of all groups together; more are counted, not listed
 
 
@@ -121,7 +123,8 @@ class MessageExplained:
         groups: the permission groups that the connector knows.
         rights: what the client may do, in words.
         filters: what looks at the message, in order.
-        sender: the reply to MAIL.
+        tls: what it gets who does not begin TLS, or shows no certificate, where that is asked for.
+        sender: the reply to MAIL, with all that.
         limits: size and number of recipients against what is allowed.
         recipients: in the order given, members after their group.
         queues: the copies that it is split into here.
@@ -135,6 +138,7 @@ class MessageExplained:
     groups: tuple[str, ...] = ()
     rights: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
+    tls: tuple[Judged, ...] = ()
     sender: Judged | None = None
     limits: tuple[Judged, ...] = ()
     recipients: tuple[RecipientExplained, ...] = ()
@@ -162,7 +166,7 @@ def explain_message(organisation: Organisation, server_name: str, asked: Asked) 
     client = _client(organisation, connector, asked)
     router = Router(organisation, server_name)
     terms = Terms(connector, connector.fqdn or (server.fqdn if server is not None else ""), organisation)
-    recipients = tuple(_recipients(router, connector, client, asked))
+    recipients = tuple(_recipients(router, terms, client, asked))
     return MessageExplained(
         connector.name,
         _why_connector(connector, asked, local),
@@ -171,8 +175,9 @@ def explain_message(organisation: Organisation, server_name: str, asked: Asked) 
         groups=tuple(each.value for each in groups_of(connector)),
         rights=_words_of_rights(client.rights),
         filters=_filters(client.rights),
-        sender=_judge_sender(router, client, asked.sender),
-        limits=_limits(terms, client, asked),
+        tls=tuple(_tls(terms, client)),
+        sender=_judge_sender(router, terms, client, asked.sender),
+        limits=_limits(terms, client, asked, recipients),
         recipients=recipients,
         queues=tuple(_queues(recipients)),
         splits=tuple(_splits(recipients)),
@@ -299,30 +304,62 @@ def _filters(rights: Rights) -> tuple[str, ...]:
     )
 
 
-def _judge_sender(router: Router, client: Client, sender: str) -> Judged:
+def _tls(terms: Terms, client: Client) -> Iterator[Judged]:
+    """What the door says to who comes without what it asks for; nothing when it asks for nothing."""
+    names = ", ".join(terms.connector.client_certificate_domains)
+    for subject, tls_active in (
+        ("MAIL before TLS", False),
+        (f"MAIL under TLS without a valid certificate of {names}", True),
+    ):
+        if tls_active and not names:
+            return
+        if not tls_active and terms.connector.tls is TlsMode.IMPLICIT:
+            continue  # there is no before
+        try:
+            check_client(terms, client, tls_active=tls_active, certified=not names)
+        except Refusal as refusal:
+            if client.rights.submit:
+                yield _refused(subject, refusal)
+
+
+def _judge_sender(router: Router, terms: Terms, client: Client, sender: str) -> Judged:
     subject = f"MAIL FROM:<{sender}>"
     try:
-        address = parse_address(sender) if sender else None
-        if not client.rights.submit:
-            raise Refusal("sign in first: this client may not hand in mail", code=530, status="5.7.0")
+        word = "" if sender.isascii() else " SMTPUTF8"
+        address = parse_mail_from(f"MAIL {_path('FROM', sender)}{word}".encode()).address
+        check_client(terms, client, tls_active=True, certified=True)
         router.categorizer.judge_sender(address, client)
     except Refusal as refusal:
         return _refused(subject, refusal)
     return Judged(subject, 250, "the sender is accepted")
 
 
+def _path(word: str, text: str) -> str:
+    """A path as a client writes it, whether it was asked with brackets or without."""
+    inner = text[1:-1] if text.startswith("<") and text.endswith(">") else text
+    return f"{word}:<{inner}>".encode("utf-8", "replace").decode()
+
+
 def _refused(subject: str, refusal: Refusal) -> Judged:
     return Judged(subject, refusal.code, f"{refusal.status} {refusal.text}")
 
 
-def _limits(terms: Terms, client: Client, asked: Asked) -> tuple[Judged, ...]:
+def _limits(
+    terms: Terms, client: Client, asked: Asked, recipients: tuple[RecipientExplained, ...]
+) -> tuple[Judged, ...]:
     size_max, count_max = terms.message_bytes_max(client), terms.recipient_count_max(client)
-    count = len(asked.recipients)
-    size = f"{format_size(asked.size_bytes)} of at most {format_size(size_max)}"
+    # As the session counts: who is refused or named again takes no place.
+    count = sum(
+        not each.by_group and (each.route is not None or each.judged.code == TOO_MANY) for each in recipients
+    )
+    size, most = format_size(asked.size_bytes), format_size(size_max)
+    if size == most and asked.size_bytes != size_max:
+        size, most = f"{asked.size_bytes} bytes", f"{size_max}"
+    size = f"{size} of at most {most}"
     number = f"{count} of at most {count_max} recipients"
     return (
         Judged("size", 552, f"5.3.4 {size}") if asked.size_bytes > size_max else Judged("size", 250, size),
-        Judged("recipients", 452, f"4.5.3 {number}; the others are to be sent in another message")
+        Judged("recipients", TOO_MANY, f"4.5.3 {number}; the others are to be sent in another message")
         if count > count_max
         else Judged("recipients", 250, number),
     )
@@ -331,19 +368,27 @@ def _limits(terms: Terms, client: Client, asked: Asked) -> tuple[Judged, ...]:
 # --- where it goes --------------------------------------------------------------------------------
 
 
-def _recipients(
-    router: Router, connector: ReceiveConnector, client: Client, asked: Asked
-) -> Iterator[RecipientExplained]:
+def _recipients(router: Router, terms: Terms, client: Client, asked: Asked) -> Iterator[RecipientExplained]:
     member_count = 0
     present = asked.recipients
+    named: set[str] = set()
     for recipient in asked.recipients:
         subject = f"RCPT TO:<{recipient}>"
         try:
-            address: Address = parse_address(recipient)
-            router.categorizer.judge_recipient(connector, address, client)
+            asked_for = parse_rcpt_to(f"RCPT {_path('TO', recipient)}".encode(), smtputf8=True)
+            # As the session has it: without source route, and our own postmaster by name.
+            address = asked_for.address or Address("postmaster", terms.fqdn.lower())
+            recipient = asked_for.forward_path if asked_for.address is not None else str(address)
+            terms.check_recipient_count(client, named, address.key)
+            router.categorizer.judge_recipient(terms.connector, address, client)
         except Refusal as refusal:
             yield RecipientExplained(recipient, _refused(subject, refusal))
             continue
+        if address.key in named:
+            again = Judged(subject, 250, "named before: it gets the message once")
+            yield RecipientExplained(recipient, again)
+            continue
+        named.add(address.key)
         route = router.explain(recipient, asked.size_bytes)
         yield RecipientExplained(recipient, Judged(subject, 250, "the recipient is accepted"), route=route)
         if not isinstance(route.target, DistributionGroup):

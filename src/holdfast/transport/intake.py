@@ -74,11 +74,6 @@ UNNAMED_S = 3600.0
 SETTLE_S = 1.0
 FINGERPRINT_BYTES = 16
 TRIES_KNOWN_MAX = 3  # of one message, at servers one after the other
-# From 2048 bytes on hashlib lets go of the interpreter's lock and, beside a busy writer thread, waits
-# long to get it back: 5 KB took 60 µs at once, and take 10 in pieces. Where hashing itself takes long, the
-# other thread may as well work meanwhile.
-_PIECE_BYTES = 2047
-_PIECEWISE_BYTES_MAX = 16 * _PIECE_BYTES
 
 
 # Not frozen, as all that is made per message: each field would take 0.3 µs more. Nobody changes it.
@@ -122,12 +117,7 @@ def fingerprint_of(message: MessageReceived) -> bytes:
     # Neither can contain NUL, so no other envelope gives the same bytes.
     envelope = "\0".join((message.reverse_path, *message.recipients, ""))
     digest.update(envelope.encode("utf-8", "surrogatepass"))
-    data = message.data
-    if len(data) > _PIECEWISE_BYTES_MAX:
-        digest.update(data)
-    else:
-        for start in range(0, len(data), _PIECE_BYTES):
-            digest.update(data[start : start + _PIECE_BYTES])
+    digest.update(message.data)
     return digest.digest()
 
 

@@ -259,6 +259,7 @@ class MailboxLanes:
         parts = lane.in_flight[number]
         failure = Failure("4.3.2", answer.text)
         for part, _ in parts:
+            part.failure = failure
             self._outcomes.deferred(now, part.entry, part.recipients, failure, "STOREDRIVER")
         if answer.reason is not store.RefusalReason.UNAVAILABLE and len(parts) > 1:
             # One message of the batch may be what it does not take: find out which, the others go on.

@@ -16,6 +16,7 @@ exchange-behaviour SC-4, RT-6.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby, zip_longest
 
@@ -28,7 +29,8 @@ from holdfast.transport.queue import DeliveryType, Failure
 from holdfast.transport.special_purpose import address_of, canonical_address, special_purpose
 from holdfast.wire.dns_answers import Answer, MxRecord, Outcome, Question, RecordType
 
-# A domain may list a hundred exchangers. So many, the most preferred, are looked up and tried.
+# A domain may list a hundred exchangers. So many are tried, the most preferred that have an address; RFC 5321
+# section 5.1 allows a limit.
 EXCHANGER_COUNT_MAX = 20
 ADDRESS_COUNT_MAX = 16  # of one host
 NOTE_COUNT_MAX = 20
@@ -219,16 +221,17 @@ class _Search:
         better = self._before_us(exchangers, ourselves)
         if better is None:
             return self._loop(domain)
-        hosts = [host for each in self._cut(better) if (host := self._host(each, mx.validated))]
+        hosts = self._found(
+            better, lambda host: host if self._is_ours(host, ourselves) else self._public(host), mx.validated
+        )
         if self.waiting:
             return Pending(tuple(self.waiting))
         ours = min((host.preference for host in hosts if self._is_ours(host, ourselves)), default=None)
-        if ours is not None:
-            hosts = [host for host in hosts if host.preference < ours]
-            if not hosts:
-                return self._loop(domain)
-        public = [usable for host in hosts if (usable := self._public(host))]
+        public = hosts if ours is None else [host for host in hosts if host.preference < ours]
         if not public:
+            # Better ones that were left out are the reason then; DNS may say more of them later.
+            if ours is not None and not any(each.preference < ours for each in better):
+                return self._loop(domain)
             return self._no_host(f"no host takes mail for {domain}")
         return HostList(
             domain,
@@ -309,14 +312,34 @@ class _Search:
             self._left_out(name, mx)
             return []
         exchangers = _exchangers(mx) or [MxRecord(0, name)]
-        hosts = [
-            usable
-            for each in self._cut(exchangers)
-            if (found := self._host(each, mx.validated, declared=True)) and (usable := self._reachable(found))
-        ]
+        hosts = self._found(exchangers, self._reachable, mx.validated, declared=True)
         return [tuple(group) for _, group in groupby(hosts, lambda host: host.preference)]
 
     # --- hosts -----------------------------------------------------------------------------------
+
+    def _found(
+        self,
+        exchangers: list[MxRecord],
+        usable: Callable[[Host], Host | None],
+        name_validated: bool,
+        *,
+        declared: bool = False,
+    ) -> list[Host]:
+        """The first ones that there is use for; names that lead nowhere take nobody's place."""
+        found: list[Host] = []
+        for start in range(0, len(exchangers), EXCHANGER_COUNT_MAX):
+            # So many are asked for at a time.
+            some = exchangers[start : start + EXCHANGER_COUNT_MAX]
+            hosts = [self._host(each, name_validated, declared=declared) for each in some]
+            if self.waiting:
+                return []
+            found += [fit for host in hosts if host is not None and (fit := usable(host)) is not None]
+            if len(found) >= EXCHANGER_COUNT_MAX:
+                break
+        if len(exchangers) > EXCHANGER_COUNT_MAX <= len(found):
+            text = f"only the first {EXCHANGER_COUNT_MAX} of {len(exchangers)} MX names are used"
+            self.notes.insert(0, text)  # however many are left out for other reasons
+        return found[:EXCHANGER_COUNT_MAX]
 
     def _host(self, exchanger: MxRecord, name_validated: bool, *, declared: bool = False) -> Host | None:
         """A host with all its addresses; None when one must be waited for, or there is none."""
@@ -370,11 +393,6 @@ class _Search:
         if not fitting:
             return None
         return _with(host, fitting[:ADDRESS_COUNT_MAX])
-
-    def _cut(self, exchangers: list[MxRecord]) -> list[MxRecord]:
-        if len(exchangers) > EXCHANGER_COUNT_MAX:
-            self._note(f"only the first {EXCHANGER_COUNT_MAX} of {len(exchangers)} MX names are used")
-        return exchangers[:EXCHANGER_COUNT_MAX]
 
     def _ask(self, name: str, record_type: RecordType) -> Answer | None:
         question = Question(name, record_type)

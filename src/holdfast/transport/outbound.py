@@ -45,7 +45,10 @@ READ_AHEAD_COUNT = 4
 FORGET_EMPTY_S = 180.0  # exchange-behaviour QU-4
 # A next hop that is away defers whole queues; the log needs to say that of some messages, not of all.
 DEFER_LINE_COUNT_MAX = 25
-TOO_MANY_RECIPIENTS = "4.5.3"  # RFC 5321 section 4.5.3.1.10: the others are for another transaction
+# RFC 5321 section 4.5.3.1.10: the others are for another transaction. RFC 821 had 552 for it; who gives no
+# status may mean it too; who means something else says so again when nobody else is taken.
+TOO_MANY_RECIPIENTS = ("4.5.3", "5.5.3")
+PERHAPS_TOO_MANY = ((452, "4.0.0"), (552, "5.0.0"))
 
 NO_ORGANISATION = Organisation()
 
@@ -122,7 +125,7 @@ class Outbound:
         read_count = 0
         while not (lane.held or self.stopped or self.unwritable) and (part := lane.first()) is not None:
             message = part.entry.message
-            self._queue.at_work = message.number
+            self._queue.at_work[0] = message.number
             if message.data is None:
                 if read_count == READ_AHEAD_COUNT or not self._begin_read(part):
                     if not read_count:
@@ -164,6 +167,13 @@ class Outbound:
                 break
         return begun
 
+    def at_work(self, connection: OutboundConnection, transaction: int) -> bool:
+        """A message is looked at again before it is sent; False when its connection has it no more."""
+        part = connection.given.get(transaction)
+        if part is not None:
+            self._queue.at_work[0] = part.entry.message.number
+        return part is not None and not connection.closing
+
     # --- what it answers -----------------------------------------------------------------------
 
     def dot_sent(self, connection: OutboundConnection, transaction: int) -> int:
@@ -175,7 +185,7 @@ class Outbound:
         """Take what became of one transaction."""
         part = connection.given.pop(done.number)
         entry, lane = part.entry, connection.queue
-        self._queue.at_work = entry.message.number
+        self._queue.at_work[0] = entry.message.number
         noted = done.number in connection.doubtful
         connection.doubtful.discard(done.number)
         connection.done_count += 1
@@ -233,17 +243,24 @@ class Outbound:
         for recipient, reply in done.refused:
             by_reply.setdefault(reply, []).append(recipient)
         again: tuple[str, ...] = ()
+        put_off = False
+        # The next hop had taken some, whatever it said of the message then.
+        some_taken = bool(done.accepted) or any(reply.command in ("DATA", "message") for reply in by_reply)
         for reply, names in by_reply.items():
             recipients = tuple(names)
             failure = failure_of(connection.host, reply)
-            if reply.code >= 500:
+            too_many = some_taken and _says_too_many(reply)
+            if too_many and done.accepted:
+                again += recipients
+            elif reply.code >= 500 and not too_many:
                 self._outcomes.failed(now, entry, recipients, failure, "SMTP")
-            elif reply.status == TOO_MANY_RECIPIENTS and reply.command == "RCPT" and done.accepted:
-                again = recipients
             else:
                 self._outcomes.deferred(now, entry, recipients, failure, "SMTP")
                 waiting = part.lane.join(entry, recipients)
+                waiting.failure = failure
                 self._later(now + self.organisation.message_retry_s, waiting)
+                put_off = True
+        entry.failure_count += put_off
         return again
 
     def lost(self, now: float, connection: OutboundConnection, failure: Failure) -> None:
@@ -257,6 +274,7 @@ class Outbound:
                 self._doubtful(now, connection, part, failure)
             if transaction == first:
                 self._outcomes.deferred(now, entry, part.recipients, failure, "SMTP")
+                part.failure = failure
                 entry.failure_count += 1
                 self._queue.forget_data(entry)
                 self._later(now + retry.wait_s(self.organisation, entry.failure_count), part)
@@ -337,6 +355,7 @@ class Outbound:
     def retry_now(self, lane: OutboundQueue) -> None:
         """Try a queue at once."""
         lane.not_before = 0.0
+        lane.unfit.clear()
         self.stir(lane)
 
     # --- time -----------------------------------------------------------------------------------
@@ -371,6 +390,13 @@ def transfer_of(now: float, entry: Entry) -> Transfer:
     """What another server of ours is told of a message, so that it goes on with the same one."""
     message, marks = entry.message, entry.message.marks
     return Transfer(message.network_message_id, now - entry.queued_at, marks.delay_told or marks.resubmitted)
+
+
+def _says_too_many(reply: Reply) -> bool:
+    """Whether a recipient may be refused only because the next hop had enough of them."""
+    if reply.command != "RCPT" or reply.local:
+        return False
+    return reply.status in TOO_MANY_RECIPIENTS or (reply.code, reply.status) in PERHAPS_TOO_MANY
 
 
 def failure_of(host: str, reply: Reply) -> Failure:

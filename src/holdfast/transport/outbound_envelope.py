@@ -8,10 +8,7 @@ Invariant: no byte of an address or a parameter ends a command line, and no mess
 LF leaves us, whatever way it came in: a server further on may take one for the
 end of a line, and so a part of the message for a second one.
 
-A body of 8-bit text is sent as it is also where 8BITMIME is not offered. RFC 6152
-section 3 asks to convert or to return it; servers that cannot take eight bits are
-extinct, those that only do not say so are not, and a returned message is a lost one.
-Signatures (DKIM) survive, which a conversion would break.
+A body of 8-bit text is encoded for a next hop that does not offer 8BITMIME.
 
 Source: RFC 5321 sections 2.3.8 and 4.1.1; RFC 1870; RFC 3461 section 5; RFC 6152; RFC 6531 section 3.
 """
@@ -19,13 +16,16 @@ Source: RFC 5321 sections 2.3.8 and 4.1.1; RFC 1870; RFC 3461 section 5; RFC 615
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 
 from holdfast.kernel.address import parse_address
 from holdfast.kernel.errors import Refusal
 from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions, RecipientOptions
 from holdfast.transport.outbound_words import Transaction
 from holdfast.wire.line_ends import only_crlf
+from holdfast.wire.mime import finished
+from holdfast.wire.seven_bit import STEP_BYTES, seven_bit_steps
 from holdfast.wire.smtp_reply import Extensions
 from holdfast.wire.transfer import write_transfer
 
@@ -34,7 +34,8 @@ _PLAIN_PATH = re.compile(r"[!-;=?-~]+")
 _PARAMETER = re.compile(r"[!-<>-~]{1,500}")  # RFC 5321 section 4.1.2: esmtp-value
 
 
-class Envelope(NamedTuple):
+@dataclass(slots=True)
+class Envelope:
     """The commands of one message.
 
     Attributes:
@@ -98,6 +99,30 @@ def write_envelope(transaction: Transaction, extensions: Extensions) -> Envelope
     if extensions.holdfast and transaction.transfer is not None:
         mail += write_transfer(transaction.transfer)
     return Envelope(f"{mail}\r\n".encode(), rcpts, asked, tuple(refused))
+
+
+def for_seven_bits(transaction: Transaction) -> Transaction:
+    """Make of a message one for a next hop that does not offer 8BITMIME; the same where nothing has 8 bits.
+
+    Raises:
+        Refusal: it cannot be encoded, see ``wire.seven_bit``.
+
+    Source: RFC 6152 section 3.
+    """
+    data = transaction.data
+    return transaction if data.isascii() else finished(steps_for_seven_bits(transaction))
+
+
+def takes_long(transaction: Transaction, extensions: Extensions) -> bool:
+    """Whether it has to be encoded for this next hop, and is so large that it is done step by step."""
+    data = transaction.data
+    return not extensions.eight_bit and len(data) > STEP_BYTES and not data.isascii()
+
+
+def steps_for_seven_bits(transaction: Transaction) -> Generator[None, None, Transaction]:
+    """Do as ``for_seven_bits`` in steps of bounded work."""
+    encoded = yield from seven_bit_steps(transaction.data)
+    return replace(transaction, data=encoded)
 
 
 def check_line_ends(data: bytes) -> None:

@@ -14,7 +14,7 @@ import enum
 from dataclasses import dataclass, field
 
 from holdfast.kernel.ids import ConnectionId
-from holdfast.transport.host_health import Choice
+from holdfast.transport.host_health import Choice, Endpoint
 from holdfast.transport.outbound_session import OutboundSession
 from holdfast.transport.queue import Lane, Part
 from holdfast.transport.route import HopProfile
@@ -49,6 +49,7 @@ class OutboundConnection:
         tls: what its TLS needs; None for none at all.
         profile: what it was opened by; once its queue has another one it is given nothing more.
         closing: it is given nothing more.
+        encoding: a message is being encoded for it; it is given nothing more until that is done.
     """
 
     connection_id: ConnectionId
@@ -66,6 +67,7 @@ class OutboundConnection:
     done_count: int = 0
     idle_since: float | None = None
     closing: bool = False
+    encoding: bool = False
 
     @property
     def host(self) -> str:
@@ -86,11 +88,20 @@ class OutboundQueue(Lane):
         profile: how the next hop is reached; None until it is asked for, and after a change.
         connections: open or being opened, by number.
         idle: those with nothing to do; the last used is used first, so that others may end.
+        unfit: hosts that do not give the TLS that this queue needs: until when that counts, and why. The
+            mail of other domains may need less there, so it is no matter of the host's health.
     """
 
     profile: HopProfile | None = None
     connections: dict[ConnectionId, OutboundConnection] = field(default_factory=dict)
     idle: list[OutboundConnection] = field(default_factory=list)
+    unfit: dict[Endpoint, tuple[float, str]] = field(default_factory=dict)
+
+    def unfit_now(self, now: float) -> dict[Endpoint, str]:
+        """The hosts that are of no use to this queue now, and why."""
+        if self.unfit:
+            self.unfit = {each: said for each, said in self.unfit.items() if now < said[0]}
+        return {each: reason for each, (_, reason) in self.unfit.items()}
 
     def may_send(self, now: float) -> bool:
         """Whether it may try."""

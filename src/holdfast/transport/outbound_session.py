@@ -30,7 +30,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from holdfast.kernel.errors import Refusal
-from holdfast.transport.outbound_envelope import Envelope, write_envelope
+from holdfast.transport.outbound_envelope import Envelope, for_seven_bits, write_envelope
 from holdfast.transport.outbound_words import (
     DATA_STEP,
     MAIL,
@@ -50,6 +50,7 @@ from holdfast.transport.outbound_words import (
     TransactionDone,
     offered_by,
     own_judgement,
+    refused_by_us,
     reply_of,
 )
 from holdfast.transport.tls_policy import TlsDemand, TlsFacts, TlsLevel
@@ -218,11 +219,11 @@ class OutboundSession:
         assert self.can_take_more, "not now"
         assert transaction.recipients
         try:
+            if not self.extensions.eight_bit:
+                transaction = for_seven_bits(transaction)
             envelope = write_envelope(transaction, self.extensions)
         except Refusal as refusal:
-            reply = own_judgement(refusal, "MAIL")
-            refused = tuple((recipient, reply) for recipient in transaction.recipients)
-            return [TransactionDone(transaction.number, (), refused, reply)]
+            return [refused_by_us(transaction, refusal)]
         judged = [(recipient, own_judgement(refusal, "RCPT")) for recipient, refusal in envelope.refused]
         if not envelope.recipients:
             return [TransactionDone(transaction.number, (), tuple(judged), None)]
@@ -350,7 +351,7 @@ class OutboundSession:
                 return
             if self._tls_needed:
                 self._fail(
-                    None, f"the next hop does not offer STARTTLS, which {self._tls.why} needs", tls=True
+                    None, f"the next hop does not offer STARTTLS; needed by: {self._tls.why}", tls=True
                 )
                 return
         self._sign_in()

@@ -157,3 +157,10 @@ def offered_by(reply: ServerReply, facts: TlsFacts | None) -> Extensions:
 def own_judgement(refusal: Refusal, command: str) -> Reply:
     """What we say ourselves, by what the next hop offers."""
     return Reply(refusal.code, refusal.status, f"{refusal.status} {refusal.text}", command, local=True)
+
+
+def refused_by_us(transaction: Transaction, refusal: Refusal) -> TransactionDone:
+    """What becomes of a message that the next hop cannot be given."""
+    reply = own_judgement(refusal, "MAIL")
+    refused = tuple((recipient, reply) for recipient in transaction.recipients)
+    return TransactionDone(transaction.number, (), refused, reply)

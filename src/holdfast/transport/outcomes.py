@@ -101,7 +101,6 @@ class Outcomes:
         self, now: float, entry: Entry, recipients: tuple[str, ...], failure: Failure, source: str
     ) -> None:
         """Recipients wait for another try; the log says so once in the life of this process."""
-        entry.last_error = failure.text
         if entry.deferred:
             return
         entry.deferred = True

@@ -67,7 +67,7 @@ class Marks:
         held: an administrator stopped it (``queue hold``).
         poison: it is set aside, since the transport role crashed over it.
         delay_told: its sender was told that it waits.
-        redirect: the host that an administrator sent it to instead; empty for none.
+        redirect: where an administrator sent recipients instead (``redirects``); empty for nowhere.
         resubmitted: it comes from the Safety Net: nobody is told what becomes of it (SN-6).
     """
 
@@ -199,8 +199,8 @@ class RecoveredQueue:
         held_queues: the queues that an administrator stopped, as people type them.
         in_flight: numbers of messages that may have been handed to a next hop
             just before the last life of this process ended; some may have left the queue.
-        crash_counts: how often this process died of a fault of ours while it
-            worked on a message, by number.
+        crash_counts: how often this process died of a fault of ours over a message, by number.
+        at_work: where to keep ``Queue.at_work``, if that is to outlive the process.
         shadows: what it holds for other servers, and they for us.
     """
 
@@ -211,6 +211,7 @@ class RecoveredQueue:
     in_flight: tuple[int, ...] = ()
     crash_counts: Mapping[int, int] = field(default_factory=dict)
     shadows: RecoveredShadows = NO_SHADOWS
+    at_work: memoryview | None = None
 
 
 UNCERTAIN_COUNT_MAX = 100_000  # fingerprints of messages whose sender may not have read our 250
@@ -240,7 +241,6 @@ class Entry:
         deferred: whether a DEFER was tracked; one in the life of a process is enough.
         alone: it is sent to the store by itself, since a batch with it was refused.
         failure_count: refusals in a row that were about this message.
-        last_error: why it waits, for people; empty when nothing has failed.
         inside, outside: whether a mailbox of ours has it, or a host of others, as far as is known now.
     """
 
@@ -255,7 +255,6 @@ class Entry:
     deferred: bool = False
     alone: bool = False
     failure_count: int = 0
-    last_error: str = ""
     inside: bool = False
     outside: bool = False
 
@@ -280,12 +279,13 @@ SPARE_COUNT = 64  # parts that are gone may stay listed so long as they are no m
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """What of one message goes to one place."""
+    """What of one message goes to one place; ``failure`` is why it alone waits, None where its lane knows."""
 
     entry: Entry
     lane: Lane
     recipients: tuple[str, ...]
     state: PartState = PartState.WAITING
+    failure: Failure | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -418,14 +418,14 @@ class RecipientOutcome:
 class Queue:
     """The messages that wait, in memory, with a bound on the data that is kept with them.
 
-    ``at_work`` is the message that is being looked at, 0 for none: when the process dies of a
+    ``at_work[0]`` is the message that is being looked at, 0 for none: when the process dies of a
     fault of ours, it is the one to blame (exchange-behaviour QU-5).
     """
 
     def __init__(self, recovered: RecoveredQueue, memory_bytes_max: int = MEMORY_BYTES_MAX) -> None:
         self._memory_bytes_max = memory_bytes_max
         self.memory_bytes = 0
-        self.at_work = 0
+        self.at_work = recovered.at_work or memoryview(bytearray(8)).cast("Q")
         self._next_number = recovered.next_number
         self._entries: dict[int, Entry] = {}
         # Those whose sender was not told that they wait, in the order of arrival.

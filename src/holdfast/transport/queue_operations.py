@@ -35,6 +35,7 @@ from holdfast.transport.queue import (
     Queue,
 )
 from holdfast.transport.queue_report import find_lane
+from holdfast.transport.redirects import host_for, redirected
 from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter
 
 SOURCE = "ADMIN"
@@ -159,15 +160,20 @@ class QueueOperations:
     def redirect(self, now: float, entries: Iterable[tuple[Entry, tuple[Part, ...]]], host: str) -> Done:
         """Send messages to a host of the administrator's choice; an empty one lets them go their way again.
 
-        A message is redirected as a whole, whatever queue it was found by.
+        Of a message that was found by one of its queues only what waits there is redirected, with what
+        else it has for the same domains.
         """
         done_count = busy_count = 0
-        for entry, _ in entries:
-            if entry.message.marks.redirect == host:
+        for entry, parts in entries:
+            before = entry.message.marks.redirect
+            recipients = (recipient for part in parts for recipient in part.recipients)
+            whole = len(parts) == len(entry.parts)
+            after = host if whole else redirected(before, recipients, host)
+            if after == before:
                 continue
-            marks = replace(entry.message.marks, redirect=host)
+            marks = replace(entry.message.marks, redirect=after)
             said = f"redirected to {host}" if host else "no longer redirected"
-            busy_count += self._take_marks(now, entry, marks, EventId.REDIRECT, said)
+            busy_count += self._take_marks(now, entry, marks, EventId.REDIRECT, said, parts)
             done_count += 1
         return Done(done_count, busy_count)
 
@@ -241,7 +247,8 @@ class QueueOperations:
             entry = part.entry
             if part.lane is not lane or not _is_free(part) or entry.message.number in found:
                 continue
-            if entry.message.marks.redirect == but_redirected_to:
+            redirect = entry.message.marks.redirect
+            if all(host_for(redirect, each) == but_redirected_to for each in part.recipients):
                 continue
             if len(found) == count_max:
                 break
@@ -267,15 +274,27 @@ class QueueOperations:
             done_count += 1
         return Done(done_count, busy_count)
 
-    def _take_marks(self, now: float, entry: Entry, marks: Marks, event_id: EventId, said: str) -> bool:
-        """Mark a message, write that down and route anew what is free; whether something was not."""
+    def _take_marks(
+        self,
+        now: float,
+        entry: Entry,
+        marks: Marks,
+        event_id: EventId,
+        said: str,
+        parts: tuple[Part, ...] | None = None,
+    ) -> bool:
+        """Mark a message, write that down and route anew what is free of these parts, else of all.
+
+        Returns:
+            Whether something was not free.
+        """
         self._queue.mark(entry, marks)
-        recipients = tuple(dict.fromkeys(name for part in entry.parts for name in part.recipients))
+        parts = entry.parts if parts is None else parts
+        recipients = tuple(dict.fromkeys(name for part in parts for name in part.recipients))
         line = self._tracking.line(
             now, event_id, SOURCE, facts_of(entry.message), recipients, LineDetails(custom_data=said)
         )
         self.writes.append(MarkMessage(entry.message.number, marks, line))
-        parts = entry.parts
         for part in parts:
             if _is_free(part):
                 self._route_anew(now, part)

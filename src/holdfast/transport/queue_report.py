@@ -8,11 +8,13 @@ Source: exchange-behaviour QU-4, RT-11.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from holdfast.directory.model import Mailbox
-from holdfast.transport.delivery import Delivery, Routes
+from holdfast.transport.delivery import Delivery, Routes, why_it_waits
 from holdfast.transport.mailbox_lanes import MailboxLane
 from holdfast.transport.outbound_queue import OutboundQueue, QueueStatus
 from holdfast.transport.queue import (
@@ -25,6 +27,7 @@ from holdfast.transport.queue import (
     Queue,
     QueuedMessage,
 )
+from holdfast.transport.redirects import host_for, in_words
 from holdfast.transport.route import Unreachable
 
 SHELF_WORDS = {
@@ -45,7 +48,8 @@ class QueueState:
         connector: the send connector; empty where none is involved.
         status: ready, active, retry or suspended.
         message_count: parts of messages in it; a message with recipients in two queues is in both.
-        next_try_s: seconds until it is tried again; None when it may send now, or waits for somebody.
+        next_try_s: seconds until it is tried again, where its messages were put off one by one until the
+            first of them is; None when it may send now, or waits for somebody.
         last_error: for people; empty when nothing has failed.
         connection_count: that stand or are being opened.
         oldest_s: how long the oldest message in it waits, in seconds; None for an empty queue.
@@ -87,7 +91,7 @@ class WaitingMessage:
 
     Attributes:
         message_id: the Message-ID header.
-        redirect: the host that an administrator sent it to; empty for none.
+        redirect: the hosts that an administrator sent it to, for people; empty for none.
         waiting_s: since it was accepted.
     """
 
@@ -109,21 +113,61 @@ def queue_states(
 ) -> list[QueueState]:
     """Tell of every queue that there is, in the order of ``DeliveryType``, then by name.
 
-    The shelves (unreachable, held, poison) are left out while nothing is in them.
+    The shelves (unreachable, held, poison) are left out while nothing is in them. A queue that is held is
+    told of in any case: what comes for it would wait without a word.
     """
     oldest = _oldest(delivery, queue)
+    put_off = _put_off(delivery)
     states = [
-        _state(now, lane, oldest.get(id(lane)))
+        _state(now, lane, oldest.get(id(lane)), put_off.get(id(lane), NOTHING_PUT_OFF))
         for lane in delivery.lanes()
         if lane.part_count or with_empty_shelves or lane.key.delivery_type not in SHELF_WORDS
     ]
+    known = {each.key for each in states}
+    states += [_held_and_empty(key) for key in delivery.held_queues if key not in known]
     order = [each.value for each in DeliveryType]
     return sorted(states, key=lambda each: (order.index(each.delivery_type), each.key))
 
 
-def _state(now: float, lane: Lane, oldest: Entry | None) -> QueueState:
+def _held_and_empty(key: str) -> QueueState:
+    """A queue that was held before a restart, and for which nothing has come since."""
+    kind, _, name = key.partition(":")
+    return QueueState(key, kind, name, "", QueueStatus.SUSPENDED.value, 0, None, "", 0, None)
+
+
+class PutOff(NamedTuple):
+    """Messages of one queue that wait one by one: how many, when the next is tried, what was said last."""
+
+    part_count: int
+    next_at: float
+    last_at: float
+    last_error: str
+
+
+NOTHING_PUT_OFF = PutOff(0, math.inf, -math.inf, "")
+
+
+def _put_off(delivery: Delivery) -> dict[int, PutOff]:
+    """By the identity of the lane."""
+    found: dict[int, PutOff] = {}
+    for at, part in delivery.deferred_parts():
+        known = found.get(id(part.lane), NOTHING_PUT_OFF)
+        later = at >= known.last_at and part.failure is not None
+        found[id(part.lane)] = PutOff(
+            known.part_count + 1,
+            min(known.next_at, at),
+            max(known.last_at, at),
+            part.failure.text if later and part.failure is not None else known.last_error,
+        )
+    return found
+
+
+def _state(now: float, lane: Lane, oldest: Entry | None, put_off: PutOff) -> QueueState:
     key = lane.key
     status = status_of(now, lane)
+    next_at = lane.not_before
+    if put_off.part_count == lane.part_count > 0 and status in (QueueStatus.READY, QueueStatus.ACTIVE):
+        status, next_at = QueueStatus.RETRY, put_off.next_at
     return QueueState(
         key=str(key),
         delivery_type=key.delivery_type.value,
@@ -131,8 +175,8 @@ def _state(now: float, lane: Lane, oldest: Entry | None) -> QueueState:
         connector=key.connector,
         status=status.value,
         message_count=lane.part_count,
-        next_try_s=lane.not_before - now if status is QueueStatus.RETRY and lane.not_before > now else None,
-        last_error=_error_of(lane),
+        next_try_s=next_at - now if status is QueueStatus.RETRY and next_at > now else None,
+        last_error=_error_of(lane) or put_off.last_error,
         connection_count=_connection_count(lane),
         oldest_s=max(0.0, now - oldest.queued_at) if oldest is not None else None,
     )
@@ -154,6 +198,9 @@ def status_of(now: float, lane: Lane) -> QueueStatus:
 def _error_of(lane: Lane) -> str:
     if isinstance(lane, MailboxLane) and not lane.connected:
         return lane.last_error or "the mailbox role does not answer"
+    if lane.key.delivery_type is DeliveryType.UNREACHABLE:
+        oldest = lane.first()
+        return oldest.failure.text if oldest is not None and oldest.failure is not None else ""
     return lane.last_error
 
 
@@ -222,7 +269,7 @@ def _message(now: float, entry: Entry, parts: tuple[Part, ...], tries: dict[int,
         waiting_s=max(0.0, now - entry.queued_at),
         held=message.marks.held,
         poison=message.marks.poison,
-        redirect=message.marks.redirect,
+        redirect=in_words(message.marks.redirect),
         parts=tuple(_part(now, part, tries.get(id(part))) for part in parts),
     )
 
@@ -230,13 +277,14 @@ def _message(now: float, entry: Entry, parts: tuple[Part, ...], tries: dict[int,
 def _part(now: float, part: Part, at: float | None) -> WaitingPart:
     kind = part.lane.key.delivery_type
     shelved = kind in (DeliveryType.HELD, DeliveryType.POISON)
+    why = why_it_waits(part)
     return WaitingPart(
         queue=str(part.lane.key),
         state=kind.value if shelved else part.state.name.lower().replace("_", " "),
         recipients=part.recipients,
         failure_count=max(part.entry.failure_count, part.lane.failure_count),
         next_try_s=max(0.0, at - now) if at is not None else None,
-        last_error=part.entry.last_error or _error_of(part.lane),
+        last_error=why.text if why is not None else _error_of(part.lane),
     )
 
 
@@ -291,7 +339,8 @@ def _places(routes: Routes, message: QueuedMessage) -> Iterator[tuple[str, str]]
         yield kind.value, kind.value
         return
     for recipient in message.recipients:
-        target = routes.route(recipient, message.size_bytes, message.marks.redirect)
+        host = host_for(message.marks.redirect, recipient)
+        target = routes.route(recipient, message.size_bytes, host)
         if isinstance(target, Mailbox):
             target = NextHopKey(DeliveryType.MAILBOX, target.database)
         if isinstance(target, Unreachable):

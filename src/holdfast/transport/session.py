@@ -52,6 +52,7 @@ from holdfast.transport.session_terms import (
     Terms,
     TlsWanted,
     certificate_fits,
+    check_client,
 )
 from holdfast.transport.shadow_link import parse_hello
 from holdfast.transport.tls_policy import TlsFacts
@@ -266,7 +267,7 @@ class SmtpSession(SessionReading):
             raise Refusal("say EHLO first", code=503, status="5.5.1")
         if self._has_sender:
             raise Refusal("sender was given before", code=503, status="5.5.1")
-        self._check_client()
+        check_client(self._terms, self.client, tls_active=self._tls_active, certified=self._certificate_fits)
         mail = smtp.parse_mail_from(line)
         parameters = mail.parameters
         if (parameters.auth_given and not self._sign_in_offered) or (
@@ -293,19 +294,6 @@ class SmtpSession(SessionReading):
         self._chunks_refused = False
         self._reply += _SENDER_OK
 
-    def _check_client(self) -> None:
-        """Refuse mail of a client that may not send at all, or not yet."""
-        connector = self._connector
-        if not self._tls_active and (connector.require_tls or connector.client_certificate_domains):
-            raise Refusal("begin TLS first: say STARTTLS", code=530, status="5.7.0")  # RFC 3207 section 4
-        if not self._certificate_fits:
-            # Not for ever: a certificate that ran out is renewed.
-            raise Refusal("show the certificate that was agreed on", code=454, status="4.7.5")
-        if not self.client.rights.submit:
-            if self._terms.users_known:
-                raise Refusal("sign in first", code=530, status="5.7.0")
-            raise Refusal("this service is not for you", code=550, status="5.7.1")
-
     def _rcpt_command(self, argument: bytes, line: bytes) -> None:
         if not self._has_sender:
             raise Refusal("give the sender first", code=503, status="5.5.1")
@@ -317,8 +305,7 @@ class SmtpSession(SessionReading):
         recipients = self._recipients
         key = address.key
         try:
-            if len(recipients) >= self._terms.recipient_count_max(self.client) and key not in recipients:
-                raise Refusal("too many recipients; send to the others again", code=452, status="4.5.3")
+            self._terms.check_recipient_count(self.client, recipients, key)
             self._judge.judge_recipient(address, self.client)
         except Refusal as refusal:
             # No error of the protocol: the other recipients shall still get the message.

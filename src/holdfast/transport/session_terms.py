@@ -9,6 +9,7 @@ Source: exchange-behaviour RC-7, RC-9, RC-11; RFC 5321 section 4.1.1.1.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from holdfast.directory.model import (
     TlsMode,
 )
 from holdfast.kernel.address import Address
+from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
 from holdfast.transport.envelope import PLAIN_ENVELOPE, EnvelopeOptions
 from holdfast.transport.rights import Client, certified_addresses_of, groups_of, server_addresses_of
@@ -149,6 +151,20 @@ class Terms:
             return self.connector.recipient_count_max
         return min(self.connector.recipient_count_max, self._organisation_recipient_count_max)
 
+    def check_recipient_count(self, client: Client, taken: Collection[str], key: str) -> None:
+        """Let a client name one more recipient.
+
+        Args:
+            client: who it is, and its rights.
+            taken: the keys of the addresses that it has named.
+            key: of this one.
+
+        Raises:
+            Refusal: it has as many as it may.
+        """
+        if len(taken) >= self.recipient_count_max(client) and key not in taken:
+            raise Refusal("too many recipients; send to the others again", code=452, status="4.5.3")
+
     def tls_offered(self, *, tls_active: bool) -> bool:
         """Whether STARTTLS is offered now."""
         return self.connector.tls is TlsMode.STARTTLS and not tls_active
@@ -180,6 +196,30 @@ class Terms:
             keywords.append(f"XHOLDFAST {VERSION}")
         keywords.append("HELP")
         return keywords
+
+
+def check_client(terms: Terms, client: Client, *, tls_active: bool, certified: bool) -> None:
+    """Let a client begin a message.
+
+    Args:
+        terms: of the connector.
+        client: who it is, and its rights.
+        tls_active: whether it speaks under TLS.
+        certified: whether it showed what ``certificate_fits`` wants.
+
+    Raises:
+        Refusal: it may not send at all, or not yet.
+    """
+    connector = terms.connector
+    if not tls_active and (connector.require_tls or connector.client_certificate_domains):
+        raise Refusal("begin TLS first: say STARTTLS", code=530, status="5.7.0")  # RFC 3207 section 4
+    if not certified:
+        # Not for ever: a certificate that ran out is renewed.
+        raise Refusal("show the certificate that was agreed on", code=454, status="4.7.5")
+    if not client.rights.submit:
+        if terms.users_known:
+            raise Refusal("sign in first", code=530, status="5.7.0")
+        raise Refusal("this service is not for you", code=550, status="5.7.1")
 
 
 def certificate_fits(connector: ReceiveConnector, facts: TlsFacts | None) -> bool:

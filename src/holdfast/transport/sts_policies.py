@@ -31,6 +31,8 @@ POLICY_COUNT_MAX = 10_000
 FETCHES_AT_ONCE_MAX = 20
 FAILED_S = 300.0  # RFC 8461 section 3.3: so long a failed fetch is not tried again
 FRESH_S = 86_400.0  # RFC 8461 section 3.3: fetched again daily, before an attacker can wait for its end
+# RFC 8461 section 3.2 allows a max_age of 0; it would be over before the message that asked could go.
+HELD_S_MIN = 60.0
 
 # A name that may be one of a file, too: nothing else has MTA-STS.
 _DOMAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
@@ -55,7 +57,9 @@ class _Kept:
     failed_id: str = ""
 
     def holds(self, now: float) -> bool:
-        return self.policy is not None and now < self.fetched_at + self.policy.max_age_s
+        if self.policy is None:
+            return False
+        return now < self.fetched_at + max(HELD_S_MIN, self.policy.max_age_s)
 
 
 class StsPolicies:
@@ -170,7 +174,8 @@ class StsPolicies:
 def _stale(now: float, kept: _Kept, record_id: str) -> bool:
     """Whether a policy that holds should be fetched again."""
     assert kept.policy is not None
-    return record_id != kept.record_id or now > kept.fetched_at + min(FRESH_S, kept.policy.max_age_s / 2)
+    fresh_s = min(FRESH_S, max(HELD_S_MIN, kept.policy.max_age_s / 2))
+    return record_id != kept.record_id or now > kept.fetched_at + fresh_s
 
 
 def _path(domain: str) -> str:

@@ -61,8 +61,8 @@ class TlsDemand:
         policy: what the domain publishes, for TLS reports.
         policy_strings: the policy as it was found, for TLS reports.
         policy_mx: the hosts that an MTA-STS policy names, for TLS reports.
-        note: what is wrong although mail goes out (an MTA-STS policy in testing names other hosts), for TLS
-            reports; empty otherwise.
+        note: what is wrong although mail goes out (an MTA-STS policy in testing names other hosts, TLSA
+            records that nobody can use), for TLS reports; empty otherwise.
     """
 
     level: TlsLevel
@@ -125,11 +125,14 @@ class HostRefused:
         reason: for people and for the sender's report (status 4.7.5).
         result: for TLS reports.
         policy: which policy refuses it.
+        policy_strings, policy_mx: as in ``TlsDemand``.
     """
 
     reason: str
     result: ResultType
     policy: PolicyType
+    policy_strings: tuple[str, ...] = ()
+    policy_mx: tuple[str, ...] = ()
 
 
 TLS_PENDING = TlsPending()
@@ -217,21 +220,28 @@ class TlsPolicies:
     ) -> TlsDemand | TlsPending | HostRefused | None:
         if profile.key.delivery_type is DeliveryType.SERVER or host.is_address:
             return None
-        if not (host.addresses_validated and (host.name_validated or host.declared)):
+        if not (host.name_validated or host.declared):
             return None  # RFC 7672 section 2.2: without DNSSEC on the way there is no DANE
-        canonical = host.canonical_name or host.name
         # RFC 7672 section 2.2: where the host is an alias, the name that it leads to comes first.
-        for base in dict.fromkeys((canonical, host.name)):
+        bases = (host.canonical_name or host.name, host.name)
+        if not host.addresses_validated:
+            if bases[0] == host.name:
+                return None
+            # RFC 7672 section 2.2.2: what a signed alias leads to may be unsigned; then the alias counts.
+            alias = self._names.ask(now, Question(host.name, RecordType.CNAME))
+            if alias is None:
+                return TLS_PENDING
+            if alias.outcome is Outcome.FAILED and not host.declared:
+                return _unreadable(host.name, alias)
+            if alias.outcome is not Outcome.FOUND or not alias.validated:
+                return None
+            bases = (host.name, host.name)
+        for base in dict.fromkeys(bases):
             answer = self._names.ask(now, Question(f"_{host.port}._tcp.{base}", RecordType.TLSA))
             if answer is None:
                 return TLS_PENDING
             if answer.outcome is Outcome.FAILED:
-                # RFC 7672 section 2.1.2: an attacker could make it so.
-                return HostRefused(
-                    f"the TLSA records of {base} cannot be read: {answer.reason or 'no usable answer'}",
-                    ResultType.DNSSEC_INVALID,
-                    PolicyType.TLSA,
-                )
+                return _unreadable(base, answer)
             if answer.outcome is Outcome.FOUND and answer.validated:
                 return _by_records(answer, base, host, domain)
         return None
@@ -248,7 +258,8 @@ class TlsPolicies:
         enforced = policy.mode is StsMode.ENFORCE
         reason = "" if named else f"the MTA-STS policy of {domain} does not name {host.name}"
         if reason and enforced:
-            return HostRefused(reason, ResultType.VALIDATION_FAILURE, PolicyType.STS)
+            result = ResultType.VALIDATION_FAILURE
+            return HostRefused(reason, result, PolicyType.STS, policy.text, policy.mx)
         return _by_policy(policy, domain, host, reason)
 
 
@@ -283,6 +294,15 @@ def direct_demand(server: str, fqdn: str, certificates: tuple[bytes, ...]) -> Tl
     )
 
 
+def _unreadable(base: str, answer: Answer) -> HostRefused:
+    """RFC 7672 section 2.1.2: an attacker could make it so."""
+    return HostRefused(
+        f"the TLSA records of {base} cannot be read: {answer.reason or 'no usable answer'}",
+        ResultType.DNSSEC_INVALID,
+        PolicyType.TLSA,
+    )
+
+
 def _by_records(answer: Answer, base: str, host: Host, domain: str) -> TlsDemand:
     records = tuple(each for each in answer.records if isinstance(each, TlsaRecord))
     usable = tuple(each for each in records[:TLSA_COUNT_MAX] if _usable(each))
@@ -300,6 +320,7 @@ def _by_records(answer: Answer, base: str, host: Host, domain: str) -> TlsDemand
             why=f"DANE of {base}, whose records cannot be used",
             policy=PolicyType.TLSA,
             policy_strings=strings,
+            note=f"no TLSA record of {base} can be used",
         )
     return TlsDemand(
         TlsLevel.DANE,

@@ -40,6 +40,8 @@ REASON_CHARS_MAX = 200
 KEEP_EVERY_S = 300.0
 REPORT_SPAN_S = 4 * 3600.0  # after midnight: that not the whole world reports at once
 REPORT_EVERY_S = 60.0
+# While DNS is being asked: sooner than any answer is forgotten (``names.KEPT_S_MIN``).
+ASK_AGAIN_S = 5.0
 REPORTS_AT_ONCE_MAX = 50
 GIVE_UP_S = 86_400.0  # whose DNS does not answer for a day gets no report of the day before
 
@@ -48,6 +50,7 @@ _WORDS = (
     ("expired", ResultType.EXPIRED),
     ("the certificate is for", ResultType.HOST_MISMATCH),
     ("hostname mismatch", ResultType.HOST_MISMATCH),
+    ("no tlsa record of", ResultType.TLSA_INVALID),  # RFC 8460 section 4.3: of the records, not the host
     ("tlsa", ResultType.VALIDATION_FAILURE),
     ("not issued by", ResultType.NOT_TRUSTED),
     ("self-signed", ResultType.NOT_TRUSTED),
@@ -129,11 +132,12 @@ class TlsReports:
 
     def succeeded(self, now: float, domain: str, demand: TlsDemand) -> None:
         """Count a connection on which TLS is as it should be; called once per connection."""
+        if demand.note:  # in enforce the host would have got nothing
+            self.failed(now, domain, demand, host=demand.server_name, address="", reason=demand.note)
+            return
         counts = self._counts(now, domain, demand)
         if counts is not None:
             counts.success_count += 1
-        if demand.note:
-            self.failed(now, domain, demand, host=demand.server_name, address="", reason=demand.note)
 
     def failed(
         self, now: float, domain: str, demand: TlsDemand, *, host: str, address: str, reason: str
@@ -154,7 +158,14 @@ class TlsReports:
 
     def refused(self, now: float, domain: str, host: str, refused: HostRefused) -> None:
         """Count a host that got no mail since a policy does not let it."""
-        counts = self._counts(now, domain, TlsDemand(TlsLevel.VERIFIED, "", policy=refused.policy))
+        demand = TlsDemand(
+            TlsLevel.VERIFIED,
+            "",
+            policy=refused.policy,
+            policy_strings=refused.policy_strings,
+            policy_mx=refused.policy_mx,
+        )
+        counts = self._counts(now, domain, demand)
         if counts is not None:
             _add_failure(counts, refused.result, host, "", refused.reason)
 
@@ -222,8 +233,8 @@ class TlsReports:
             if wall < ended + self._delay_s and day <= today.isoformat():
                 continue
             late = wall > ended + self._delay_s + GIVE_UP_S or day > today.isoformat()
-            if self._sending and not late:
-                self._report_day(now, day, mails)
+            if self._sending and not late and not self._report_day(now, day, mails):
+                self._report_at = now + ASK_AGAIN_S
             if late or not self._days[day]:
                 del self._days[day]
                 self._changed = True
@@ -231,13 +242,17 @@ class TlsReports:
             self._keep_at = now
         return mails
 
-    def _report_day(self, now: float, day: str, mails: list[ReportMail]) -> None:
-        """Report on a finished day, to as many domains as DNS has answered for."""
+    def _report_day(self, now: float, day: str, mails: list[ReportMail]) -> bool:
+        """Report on a finished day, to as many domains as DNS has answered for; False while it is asked."""
+        asked_count = 0
         for domain, policies in list(self._days[day].items()):
-            if len(mails) >= REPORTS_AT_ONCE_MAX:
-                return
+            if max(len(mails), asked_count) >= REPORTS_AT_ONCE_MAX:
+                break
             answer = self._names.ask(now, Question(f"_smtp._tls.{domain}", RecordType.TXT))
-            if answer is None or answer.outcome is Outcome.FAILED:
+            if answer is None:
+                asked_count += 1
+                continue
+            if answer.outcome is Outcome.FAILED:
                 continue
             del self._days[day][domain]
             self._changed = True
@@ -248,6 +263,7 @@ class TlsReports:
                 date = format_date(now + self.clock_offset_s)
                 data = report_mail(report, recipient=recipient, date=date, message_id=message_id)
                 mails.append(ReportMail(recipient, data, domain, message_id))
+        return not asked_count
 
     def _report(self, day: str, domain: str, policies: dict[PolicyType, _Counts]) -> TlsReport:
         return TlsReport(

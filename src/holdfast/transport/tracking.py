@@ -17,7 +17,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -71,7 +71,8 @@ class EventId(enum.Enum):
     HADISCARD = "HADISCARD"  # that shadow copy let go: its primary has finished the message
 
 
-class MessageFacts(NamedTuple):
+@dataclass(slots=True)
+class MessageFacts:
     """What every line about a message repeats."""
 
     internal_message_id: int
@@ -183,7 +184,7 @@ class TrackingWriter:
                     source,
                     message,
                     recipients[start : start + LINE_RECIPIENT_COUNT_MAX],
-                    more._replace(related_recipients=related[start : start + LINE_RECIPIENT_COUNT_MAX]),
+                    replace(more, related_recipients=related[start : start + LINE_RECIPIENT_COUNT_MAX]),
                 )
                 for start in range(0, count, LINE_RECIPIENT_COUNT_MAX)
             )
@@ -221,7 +222,8 @@ class TrackingWriter:
         )
 
 
-class LineDetails(NamedTuple):
+@dataclass(slots=True)
+class LineDetails:
     """Values of the columns that few events use; see ``FIELDS``."""
 
     client_ip: str = ""
@@ -266,7 +268,7 @@ def transferred_details(sent: LineDetails, server: str) -> LineDetails:
 
     What says so stands first, where no name of a host can be taken for it.
     """
-    return sent._replace(custom_data=f"{_TRANSFERRED_TO}{server};{sent.custom_data}")
+    return replace(sent, custom_data=f"{_TRANSFERRED_TO}{server};{sent.custom_data}")
 
 
 def transferred_from(server: str) -> str:

@@ -20,6 +20,7 @@ class RecordType(enum.Enum):
     AAAA = "AAAA"
     TLSA = "TLSA"
     TXT = "TXT"
+    CNAME = "CNAME"  # only whether there is one, and whether it is validated
 
 
 class Question(NamedTuple):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -190,11 +191,26 @@ def _recipient_lines(each: RecipientStatus) -> list[str]:
         *_field("Final-Recipient", f"{kind}; {each.recipient}"),
         f"Action: {each.action}",
         f"Status: {each.status}",
-        *_field("Remote-MTA", f"dns; {each.remote_host}" if each.remote_host else ""),
+        *_field("Remote-MTA", f"dns; {_mta_name(each.remote_host)}" if each.remote_host else ""),
         *_field("Diagnostic-Code", f"{each.diagnosed_by}; {each.text}" if each.text else ""),
         *_field("Last-Attempt-Date", each.last_attempt_date),
         *_field("Will-Retry-Until", each.will_retry_until),
     ]
+
+
+def _mta_name(host: str) -> str:
+    """A host by its domain, or as a literal where it has none (RFC 3464 section 2.3.5)."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return f"[IPv6:{host}]" if address.version == 6 else f"[{host}]"
+
+
+def _mta_host(name: str) -> str:
+    """The host that ``_mta_name`` wrote."""
+    inner = name[1:-1].removeprefix("IPv6:")
+    return inner if name == _mta_name(inner) else name
 
 
 def _field(name: str, value: str) -> list[str]:
@@ -277,7 +293,7 @@ def _recipient_status(fields: dict[bytes, str]) -> RecipientStatus | None:
         status[0],
         text.strip(),
         kind.strip().lower() or _OWN_DIAGNOSIS,
-        fields.get(b"remote-mta", "").partition(";")[2].strip(),
+        _mta_host(fields.get(b"remote-mta", "").partition(";")[2].strip()),
         original,
         fields.get(b"last-attempt-date", ""),
         fields.get(b"will-retry-until", ""),

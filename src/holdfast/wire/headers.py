@@ -11,8 +11,8 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from holdfast.kernel.errors import Refusal
 from holdfast.wire.envelope import decode_header_text
@@ -153,7 +153,8 @@ def _format_second(second: int) -> str:
     return f"{day}, {moment.day} {month} {moment.year:04} {moment:%H:%M:%S} +0000"
 
 
-class Trace(NamedTuple):
+@dataclass(slots=True)
+class Trace:
     """What a Received field says.
 
     Attributes:

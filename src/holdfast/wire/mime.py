@@ -10,7 +10,9 @@ Source: RFC 2045, RFC 2046 section 5.1; RFC 3501 section 6.4.5 for sections.
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from holdfast.wire.mime_text import TEXT_BYTES_MAX, decode_body, decode_charset
 
@@ -20,7 +22,10 @@ FALSE_BOUNDARY_COUNT_MAX = 20_000  # lines that begin like a boundary and are no
 FIELD_BYTES_MAX = 64 << 10  # of a Content-… field; the rest of a longer one is not read
 FIELD_NAME_BYTES_MAX = 80  # of a Content-… field
 PARAMETER_COUNT_MAX = 200
+HEADER_BYTES_READ = 1 << 20  # of a part's header; Content-… fields beyond are not looked for
+SCAN_BYTES = 1 << 20  # looked through in one step; a few milliseconds
 
+Made = TypeVar("Made")
 ContentType = tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...]]
 
 _HEADER_END = re.compile(rb"\n\r?\n")
@@ -91,12 +96,27 @@ class MimePart:
     size: int
 
 
-def parse_message(raw: bytes) -> MimePart:
-    """Read the structure of a message; any bytes have one.
+def parse_message(raw: bytes, depth_max: int = DEPTH_MAX) -> MimePart:
+    """Read the structure of a message; any bytes have one. What lies deeper than ``depth_max`` is a leaf.
 
     Time grows with the size of the message times the depth of its parts.
     """
-    return _Reader(raw).read_part(0, len(raw), _DEFAULT_TYPE, 0)
+    return finished(parse_steps(raw, depth_max))
+
+
+def parse_steps(raw: bytes, depth_max: int = DEPTH_MAX) -> Generator[None, None, MimePart]:
+    """Read the structure of a message in steps of bounded work, for who has other things to do too."""
+    return _Reader(raw, depth_max).read_part(0, len(raw), _DEFAULT_TYPE, 0)
+
+
+def finished(steps: Generator[None, None, Made]) -> Made:
+    """Take all steps at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            made: Made = end.value
+            return made
 
 
 def find_section(raw: bytes, root: MimePart, path: tuple[int, ...]) -> MimePart | None:
@@ -225,15 +245,18 @@ def _field_end(raw: bytes, start: int, limit: int) -> int:
 class _Reader:
     """Reads one message; holds what bounds the work."""
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, depth_max: int) -> None:
         self._raw = raw
+        self._depth_max = depth_max
         self._parts_left = PART_COUNT_MAX
         self._false_boundaries_left = FALSE_BOUNDARY_COUNT_MAX
 
-    def read_part(self, start: int, end: int, default_type: ContentType, depth: int) -> MimePart:
+    def read_part(
+        self, start: int, end: int, default_type: ContentType, depth: int
+    ) -> Generator[None, None, MimePart]:
         raw = self._raw
-        header_end = self._header_end(start, end)
-        content = self._content_fields(start, header_end)
+        header_end = yield from self._header_end(start, end)
+        content = self._content_fields(start, min(header_end, start + HEADER_BYTES_READ))
         content_type = default_type
         if b"type" in content:
             content_type = parse_content_type(content[b"type"])
@@ -241,21 +264,25 @@ class _Reader:
         children: tuple[MimePart, ...] = ()
         message: MimePart | None = None
         if content_type[0] == b"multipart":
-            if depth < DEPTH_MAX:
-                children = self._read_children(header_end, end, content_type, depth)
+            if depth < self._depth_max:
+                children = yield from self._read_children(header_end, end, content_type, depth)
             if not children:
                 content_type = _DEFAULT_TYPE
         elif (
             content_type[:2] == (b"message", b"rfc822")
             and encoding not in (b"base64", b"quoted-printable")
-            and depth < DEPTH_MAX
+            and depth < self._depth_max
             and self._parts_left > 0
         ):
             self._parts_left -= 1
-            message = self.read_part(header_end, end, _DEFAULT_TYPE, depth + 1)
+            message = yield from self.read_part(header_end, end, _DEFAULT_TYPE, depth + 1)
         disposition = content.get(b"disposition")
         language = content.get(b"language")
         location = content.get(b"location")
+        line_count = 0
+        for position in range(header_end, end, SCAN_BYTES):
+            line_count += raw.count(b"\n", position, min(position + SCAN_BYTES, end))
+            yield
         return MimePart(
             header_start=start,
             header_end=header_end,
@@ -271,14 +298,22 @@ class _Reader:
             md5=content.get(b"md5"),
             children=children,
             message=message,
-            line_count=raw.count(b"\n", header_end, end),
+            line_count=line_count,
             size=end - header_end,
         )
 
-    def _header_end(self, start: int, end: int) -> int:
+    def _header_end(self, start: int, end: int) -> Generator[None, None, int]:
         """Return the offset behind the first empty line; all is header when there is none."""
-        match = _BLANK_LINE.match(self._raw, start, end) or _HEADER_END.search(self._raw, start, end)
-        return match.end() if match else end
+        match = _BLANK_LINE.match(self._raw, start, end)
+        position = start
+        while match is None:
+            window_end = min(position + SCAN_BYTES, end)
+            match = _HEADER_END.search(self._raw, position, window_end)
+            if match is None and window_end == end:
+                return end
+            position = window_end - 2  # what was looked for has three bytes
+            yield
+        return match.end()
 
     def _content_fields(self, start: int, end: int) -> dict[bytes, bytes]:
         """Return the unfolded values of the Content-… fields by the rest of their names; the first counts."""
@@ -300,20 +335,26 @@ class _Reader:
 
     def _read_children(
         self, start: int, end: int, content_type: ContentType, depth: int
-    ) -> tuple[MimePart, ...]:
+    ) -> Generator[None, None, tuple[MimePart, ...]]:
         boundary = next((value for name, value in content_type[2] if name == b"boundary"), b"")
         if not boundary:
             return ()
         default_type = _DIGEST_TYPE if content_type[1] == b"digest" else _DEFAULT_TYPE
-        spans = self._part_spans(start, end, b"--" + boundary)
-        return tuple(self.read_part(first, last, default_type, depth + 1) for first, last in spans)
+        spans = yield from self._part_spans(start, end, b"--" + boundary)
+        children: list[MimePart] = []
+        for first, last in spans:
+            child = yield from self.read_part(first, last, default_type, depth + 1)
+            children.append(child)
+        return tuple(children)
 
-    def _part_spans(self, start: int, end: int, delimiter: bytes) -> list[tuple[int, int]]:
+    def _part_spans(
+        self, start: int, end: int, delimiter: bytes
+    ) -> Generator[None, None, list[tuple[int, int]]]:
         """Return start and end of the parts between lines that are ``delimiter``."""
         raw = self._raw
         spans: list[tuple[int, int]] = []
         part_start = -1
-        found = self._next_line(delimiter, start, end)
+        found = yield from self._next_line(delimiter, start, end)
         while found != -1:
             rest = _REST_OF_BOUNDARY.match(raw, found + len(delimiter), end)
             if rest is None:
@@ -330,15 +371,24 @@ class _Reader:
                 part_start = rest.end()
                 if self._parts_left <= 0:
                     break
-            found = self._next_line(delimiter, found + len(delimiter), end)
+            found = yield from self._next_line(delimiter, found + len(delimiter), end)
         if part_start != -1:
             spans.append((part_start, end))
         return spans
 
-    def _next_line(self, delimiter: bytes, start: int, end: int) -> int:
+    def _next_line(self, delimiter: bytes, start: int, end: int) -> Generator[None, None, int]:
         """Return where the next line that begins with ``delimiter`` is, or -1; it may be at ``start``."""
-        found = self._raw.find(b"\n" + delimiter, max(start - 1, 0), end)
-        return found + 1 if found != -1 else -1
+        line = b"\n" + delimiter
+        position = max(start - 1, 0)
+        while True:
+            # Windows overlap, so that one that lies across two is found in the second.
+            found = self._raw.find(line, position, min(position + SCAN_BYTES + len(line), end))
+            if found != -1:
+                return found + 1
+            position += SCAN_BYTES
+            if position >= end:
+                return -1
+            yield
 
     def _before_line_end(self, position: int) -> int:
         """Return the offset before the line end that lies before ``position``; it belongs to the boundary."""

@@ -19,7 +19,9 @@ MAX_AGE_S_MAX = 31_557_600  # RFC 8461 section 3.2: about a year
 _VERSION = "STSv1"
 _RECORD_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _FIELD = re.compile(r"([a-z0-9][a-z0-9_.-]{0,31})=([\x21-\x3a\x3c\x3e-\x7e]+)", re.IGNORECASE)
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# With underscores, which no host has by the letter and some have: a policy of which one name is odd must
+# not count as none.
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _MX = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*\.?")
 
 

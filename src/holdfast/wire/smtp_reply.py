@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from holdfast.kernel.errors import Refusal
 
@@ -46,10 +45,9 @@ _OTHER_PROTOCOLS = (
 )
 
 
-class ServerReply(NamedTuple):
+@dataclass(slots=True)  # four are made per message that is sent
+class ServerReply:
     """A whole reply.
-
-    A plain tuple: four are made per message that is sent, on the measured path.
 
     Attributes:
         code: three digits, the first from 2 to 5.
