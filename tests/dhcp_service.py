@@ -7,6 +7,7 @@ for answers at its own port (RFC 8357), so that nobody needs port 67.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -30,12 +31,15 @@ PATIENCE_S = 60.0
 
 
 def free_udp_port() -> int:
-    """A port that is free now at the server's address and at the relay's."""
+    """A port that is free now at all addresses, by TCP too; the system gives none of these to a client."""
     while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
-            ours.bind(("0.0.0.0", 0))
-            port = int(ours.getsockname()[1])
-        if port < 65000:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket(type=socket.SOCK_DGRAM) as datagrams, socket.socket() as connections:
+            try:
+                datagrams.bind(("0.0.0.0", port))
+                connections.bind(("0.0.0.0", port))
+            except OSError:
+                continue
             return port
 
 

@@ -13,9 +13,11 @@ from tests.admin.failover_answers import PairRole, state
 from tests.admin.test_verbs_dhcp_failover import servers  # noqa: F401  # the fixture
 from tests.directory.dhcp_organisation import MAC, reserve
 
+from holdfast.directory.dhcp_options import OptionValue
+from holdfast.directory.edit import with_object
 from holdfast.directory.model import Organisation
 from holdfast.directory.plan import plan_change
-from holdfast.directory.replicate import shared_part, write_part
+from holdfast.directory.replicate import shared_part, told_part, write_part
 from holdfast.drivers.failover_requests import ASK_PARTNER, SharedQuestion, SharedTold
 from holdfast.drivers.sqlite_directory import DirectoryStore
 from holdfast.kernel.errors import Refusal, Unavailable
@@ -34,7 +36,7 @@ class PartnerRole(PairRole):
         if verb == ASK_PARTNER.name:
             assert ASK_PARTNER.read(body) == SharedQuestion("pair")
             (pair,) = self.theirs.failover_relationships
-            return msgspec.msgpack.encode(SharedTold(write_part(shared_part(self.theirs, pair))))
+            return msgspec.msgpack.encode(SharedTold(write_part(told_part(self.theirs, pair, "second"))))
         return super().__call__(verb, body)
 
 
@@ -88,6 +90,27 @@ def test_the_relationship_is_all_its_scopes_and_its_settings(
     assert call("dhcp failover replicate-relationship", name="pair").same
 
 
+def test_what_the_partner_tells_all_its_clients_is_shown_and_taken_over_on_request(
+    call: Call, store: DirectoryStore, world: World, theirs: Organisation
+) -> None:
+    option = OptionValue(6, ("192.0.2.53",))
+    their_server = dataclasses.replace(theirs.dhcp_server("second"), options=(option,))
+    world.dhcp = PartnerRole(with_object(theirs, their_server))
+    plan = call("dhcp failover replicate-relationship", name="pair", plan=True)
+    assert len(plan.changes) == 3
+    (more,) = plan.server_wide
+    assert "dhcp server" in more
+    assert "192.0.2.53" in more
+    assert "replicate-relationship pair --server-wide --plan" in world.warnings[-1]
+    call("dhcp failover replicate-relationship", name="pair", yes=True)
+    assert store.read().dhcp_server("demo").options == ()
+    done = call("dhcp failover replicate-relationship", name="pair", server_wide=True, yes=True)
+    assert done.changes == plan.server_wide
+    assert store.read().dhcp_server("demo").options == (option,)
+    again = call("dhcp failover replicate-relationship", name="pair")
+    assert (again.same, again.server_wide) == (True, [])
+
+
 def test_a_file_takes_the_place_of_a_partner_that_is_not_reached(
     call: Call, store: DirectoryStore, theirs: Organisation
 ) -> None:
@@ -111,6 +134,8 @@ def test_a_difference_is_shown_with_what_to_do(call: Call, world: World, theirs:
     shown = call("dhcp failover show", name="pair")
     assert shown.configuration == "different"
     assert shown.next_step.endswith("holdfast dhcp failover replicate-relationship pair --plan")
+    world.dhcp = PairRole(state(configuration="different", differences=('scope "lab" is shared here',)))
+    assert call("dhcp failover show", name="pair").differences == ['scope "lab" is shared here']
     world.dhcp = PairRole(state(configuration="the same"))
     assert call("dhcp failover show", name="pair").next_step == "nothing"
 

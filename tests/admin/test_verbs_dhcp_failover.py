@@ -146,6 +146,22 @@ def test_scopes_join_and_leave(call: Call, store: DirectoryStore) -> None:
     assert store.read().failover_relationships[0].scopes == ()
 
 
+@pytest.mark.parametrize("verb", ["remove-scope", "delete"])
+def test_either_partner_keeps_the_scopes(call: Call, store: DirectoryStore, verb: str) -> None:
+    call("dhcp failover create", name="pair", partner="second", scope=["office", "hall"], yes=True)
+    more = {"scope": ["office", "hall"]} if verb == "remove-scope" else {}
+    with pytest.raises(Refusal, match='there is no server "elsewhere"'):
+        call(f"dhcp failover {verb}", name="pair", keeper="elsewhere", **more)
+    with pytest.raises(Refusal, match="dangerous") as caught:
+        call(f"dhcp failover {verb}", name="pair", keeper="second", **more)
+    (problem,) = caught.value.problems
+    assert problem.text.startswith('server "second" leases scopes "hall", "office" alone from now on')
+    assert "first on demo" in problem.text
+    call(f"dhcp failover {verb}", name="pair", keeper="SECOND", yes=True, **more)
+    servers = {each.name: each.server for each in store.read().scopes}
+    assert (servers["office"], servers["hall"], servers["lab"]) == ("second", "second", "demo")
+
+
 def test_a_scope_is_in_one_relationship(call: Call) -> None:
     call("dhcp failover create", name="one", partner="second", scope=["office"], yes=True)
     with pytest.raises(Refusal) as caught:
@@ -182,8 +198,10 @@ def test_relationship_goes(call: Call, store: DirectoryStore) -> None:
     with pytest.raises(Refusal, match="dangerous") as caught:
         call("dhcp failover delete", name="pair")
     assert [each.text for each in caught.value.problems] == [
-        'server "demo" leases scopes "hall", "lab", "office" alone from now on: change it on both partners, '
-        "for one that is not told goes on leasing the same addresses",
+        'server "demo" leases scopes "hall", "lab", "office" alone from now on: clients keep their '
+        "addresses, and free addresses that were the partner's are leased after 1h (MCLT). Change it on both "
+        "partners, first on second: one that is not told goes on leasing the same addresses, also one that "
+        "is off now and comes back",
     ]
     call("dhcp failover delete", name="PAIR", yes=True)
     assert store.read().failover_relationships == ()

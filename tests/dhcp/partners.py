@@ -9,17 +9,18 @@ from dhcp.conversations import NOW, organisation, scope
 from holdfast.dhcp.desk import Arrival, Link
 from holdfast.dhcp.failover_declared import declared_settings
 from holdfast.dhcp.failover_endpoint import Endpoint
-from holdfast.dhcp.failover_record import Record
+from holdfast.dhcp.failover_record import Agreed, Departed, Record
 from holdfast.dhcp.failover_states import State
 from holdfast.dhcp.lease import Lease
 from holdfast.directory.dhcp import DhcpServer
 from holdfast.directory.failover import FailoverRelationship
 from holdfast.directory.model import Organisation
 from holdfast.kernel.events import LogEvent
-from holdfast.node.dhcp import CommitLeases, DhcpLog, DhcpNode, SendReplies
+from holdfast.node.dhcp import CommitLeases, DhcpLog, DhcpNode, SendReplies, UpdateDns
 from holdfast.node.failover import Dial, HangUp, SendToPartner
 from holdfast.wire import dhcp4
 from holdfast.wire.dhcp4 import Message, encode_message, read_message
+from holdfast.wire.dns_update import DnsUpdate, Do, UpdateAnswer, UpdateOutcome
 from holdfast.wire.failover import MessageReader
 from holdfast.wire.failover import read_message as read_failover
 from holdfast.wire.failover_messages import Content
@@ -43,6 +44,8 @@ class Server:
         self.pair, self.number, self.declared, self.secret = pair, number, declared, secret
         self.disk: dict[int, Lease] = {}
         self.records: dict[str, Record] = {}
+        self.departed: dict[int, Departed] = {}
+        self.agreed: dict[str, Agreed] = {}
         self.alive_at = 0.0
         self.ahead_s = 0.0  # of the machine's clock
         self.node: DhcpNode | None = None
@@ -50,18 +53,19 @@ class Server:
         self.log: list[LogEvent] = []
         self.said: list[Content] = []  # to the partner
         self.durable = True
+        self.updates: list[DnsUpdate] = []  # that no DNS server has answered yet
         self._readers: dict[int, MessageReader] = {}
 
     def start(self) -> None:
         name = f"ns{self.number}"
         self.node = DhcpNode(
             self.declared, name, list(self.disk.values()),
-            failover=list(self.records.values()), alive_at=self.alive_at,
+            failover=[*self.records.values(), *self.departed.values(), *self.agreed.values()],
+            alive_at=self.alive_at,
         )  # fmt: skip
         self.node.links_changed([Link(1, "eth0", int(IPv4Address("10.0.0.0")) + self.number)])
         self.node.failover.clock_offset_s = self.ahead_s
-        settings = declared_settings(self.declared, name, lambda _: self.secret)
-        self.node.failover.follow(self.pair.now, settings)
+        self._follow()
         self.drain()
 
     def stop(self) -> None:
@@ -87,7 +91,7 @@ class Server:
                 match output:
                     case CommitLeases() if self.durable:
                         self.disk.update({each.address: each for each in output.leases})
-                        self.records.update({each.relationship: each for each in output.failover})
+                        self._store(output)
                         node.leases_committed(self.pair.now)
                     case CommitLeases():
                         node.commit_failed(self.pair.now, "the disk is full")
@@ -101,6 +105,48 @@ class Server:
                         self.pair.hang_up(self.number, output.connection)
                     case DhcpLog():
                         self.log.append(output.event)
+                    case UpdateDns():
+                        self.updates.append(output.update)
+
+    def _store(self, output: CommitLeases) -> None:
+        for record in output.failover:
+            if isinstance(record, Record):
+                self.records.pop(record.relationship, None)
+                if record.state:
+                    self.records[record.relationship] = record
+            elif isinstance(record, Agreed):
+                self.agreed.pop(record.relationship, None)
+                if record.version:
+                    self.agreed[record.relationship] = record
+            else:
+                self.departed.pop(record.first, None)
+                if record.since:
+                    self.departed[record.first] = record
+
+    def change(self, declared: Organisation) -> None:
+        """An administrator changed the organisation of this server."""
+        self.declared = declared
+        if self.node is not None:
+            self.node.organisation_changed(self.pair.now, declared)
+            self._follow()
+            self.drain()
+
+    def _follow(self) -> None:
+        assert self.node is not None
+        settings = declared_settings(self.declared, f"ns{self.number}", lambda _: self.secret)
+        self.node.failover.follow(self.pair.now, settings)
+
+    def dns_answers(self) -> list[str]:
+        """A DNS server does all that is asked of it; the names that it adds, with - those that it removes."""
+        done = []
+        while self.updates:
+            update = self.updates.pop(0)
+            adds = any(each.kind is Do.ADD for each in update.changes)
+            done.append(("" if adds else "-") + update.changes[0].name)
+            assert self.node is not None
+            self.node.dns_answered(self.pair.now, update.number, UpdateAnswer(UpdateOutcome.DONE))
+            self.drain()
+        return done
 
     def note(self, data: bytes) -> None:
         if self.secret is None and len(data) >= 12:
@@ -239,4 +285,11 @@ class Pair:
         """Two that have found each other."""
         self.start().pass_s(12)
         assert self.states == ("NORMAL", "NORMAL"), self.states
+        return self
+
+    def apart(self) -> Pair:
+        """Two that were normal and do not reach each other any more."""
+        self.cut = True
+        self.pass_s(6)
+        assert self.states == ("COMMUNICATIONS-INTERRUPTED", "COMMUNICATIONS-INTERRUPTED")
         return self

@@ -20,6 +20,8 @@ from holdfast.dhcp.dns_state import (
     is_pending,
     merged,
     read_state,
+    to_go_on_with,
+    told,
     with_wish,
     write_state,
 )
@@ -139,3 +141,29 @@ def test_work_is_written_into_what_the_lease_says_meanwhile() -> None:
     # It ended meanwhile.
     ended = DnsState(None, (wish("old.test"), wish()))
     assert merged(ended, began, reached) == DnsState(None, (wish(),))
+
+
+def test_what_a_partner_registered_is_known_and_its_to_do() -> None:
+    theirs = write_state(DnsState(wish(), (wish("old.test"),)))
+    known = told(b"", theirs)
+    assert read_state(known) == DnsState(wish())  # what must go is its to remove
+    assert not is_pending(known)
+    assert is_pending(to_go_on_with(known))
+    assert told(known, write_state(DnsState(wish(flags=BOTH | DONE)))) == write_state(
+        DnsState(wish(flags=BOTH | DONE))
+    )
+    assert told(known, b"") == known
+
+
+def test_what_is_being_done_here_goes_on() -> None:
+    ours = write_state(DnsState(wish()))
+    assert told(ours, write_state(DnsState(wish(flags=BOTH | FORWARD_DONE)))) == ours
+    removing = write_state(DnsState(None, (wish("old.test"),)))
+    known = told(removing, write_state(DnsState(wish())))
+    assert read_state(known) == DnsState(wish(), (wish("old.test"),))
+    assert is_pending(known)
+
+
+@given(states, st.binary(max_size=60))
+def test_whatever_a_partner_tells_is_a_state(state: DnsState, data: bytes) -> None:
+    assert isinstance(read_state(told(write_state(state), b"\x10" + data)), DnsState)

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from holdfast.dhcp.dns_state import (
+    FORWARD,
+    FORWARD_DONE,
+    DnsState,
+    Registration,
+    is_pending,
+    read_state,
+    to_go_on_with,
+    write_state,
+)
 from holdfast.dhcp.failover_bindings import AGAIN_S, UNANSWERED_S, Bindings, Book
 from holdfast.dhcp.failover_link import Link, Peer, Phase
 from holdfast.dhcp.failover_settings import Settings
-from holdfast.dhcp.lease import ACTIVE, BACKUP, EXPIRED, FREE, NEVER, RELEASED, UNTOLD, Lease
+from holdfast.dhcp.lease import ABANDONED, ACTIVE, BACKUP, EXPIRED, FREE, NEVER, RELEASED, UNTOLD, Lease
 from holdfast.wire.failover import read_message
 from holdfast.wire.failover_messages import (
     OUTDATED,
@@ -27,12 +37,22 @@ class Side:
 
     def __init__(self, *leases: Lease, vendor: bytes = b"holdfast-1", unacked_max: int = 10) -> None:
         self.leases = {each.address: each for each in leases}
+        self.registers = False
+        self.is_closed = False  # nobody is told that a lease is durable
         self.link = Link(Settings("office", primary=True, partner="10.0.0.2"), lambda: True)
         self.link.phase = Phase.UP
         self.link.connection = 1
         self.link.peer = Peer(vendor, unacked_max, 3, True)
         self.bindings = Bindings(
-            Book(self.leases.get, lambda address: address < 1000, self._put, self._all),
+            Book(
+                self.leases.get,
+                lambda address: address < 1000,
+                self._put,
+                self._put_acknowledged,
+                self._all,
+                lambda lease: b"gone" if lease.dns else b"",
+                lambda: self.registers,
+            ),
             self.link,
             primary=True,
         )
@@ -40,7 +60,11 @@ class Side:
 
     def _put(self, lease: Lease) -> None:
         self.leases[lease.address] = lease
-        self.bindings.changed(NOW, [lease])
+        if not self.is_closed:
+            self.bindings.changed(NOW, [lease])
+
+    def _put_acknowledged(self, now: float, lease: Lease) -> None:
+        self.leases[lease.address] = lease
 
     def _all(self) -> Iterable[Lease]:
         return list(self.leases.values())
@@ -267,6 +291,20 @@ def test_of_two_words_on_who_owns_a_free_address_the_primarys_holds() -> None:
     assert side.leases[7].status == BACKUP
 
 
+def test_what_changes_after_the_partner_was_contradicted_is_told() -> None:
+    """Found by the simulator: the scope was closed, so nobody heard that the mark was durable."""
+    side = Side(lease(7, FREE, flags=0))
+    side.is_closed = True
+    side.leases[7] = lease(7, flags=0, seen_at=1_699_999_995)
+    assert heard(side, FREE) == OUTDATED
+    side.is_closed = False
+    ((xid, _),) = side.pump()
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7),)))
+    assert side.pump() == []
+    side._put(lease(7, EXPIRED))
+    assert len(side.pump()) == 1
+
+
 def test_what_a_partner_that_lost_its_disk_may_have_promised_is_kept() -> None:
     """It had extended leases as far as we had let it, and did not know of that any more."""
     known = 1_700_000_300
@@ -278,7 +316,7 @@ def test_what_a_partner_that_lost_its_disk_may_have_promised_is_kept() -> None:
     )
     side.bindings.keep_promises(NOW, 60)
     assert [(each.status, each.expires_at) for each in side.leases.values()] == [
-        (ACTIVE, known + 60), (ACTIVE, known + 60), (EXPIRED, 1_699_999_000), (EXPIRED, 1_699_999_000),
+        (ABANDONED, known + 60), (ACTIVE, known + 60), (ABANDONED, NOW + 61), (ABANDONED, known + 60),
     ]  # fmt: skip
 
 
@@ -307,3 +345,75 @@ def test_who_owns_a_free_address_is_said_once_more_when_that_crossed_the_end_of_
     assert heard(side, EXPIRED) == 0
     side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7, OUTDATED),)))
     assert any(isinstance(content, Update) for _, content in side.pump(NOW + AGAIN_S + 1))
+
+
+WITH_NAMES = b"\x01"
+
+
+def named(dns: bytes, **more: int) -> Lease:
+    return lease(7, **more)._replace(dns=dns)
+
+
+def tell(side: Side, status: int, names: bytes | None, seen_at: int = 1_700_000_500) -> Lease:
+    """The partner tells of the client's lease, and what it registered for it; the lease then."""
+    binding = Binding(
+        7, status, b"id", b"\x01mac123", 1_700_000_700, 1_700_000_900, seen_at, seen_at, vendor_options=names
+    )
+    side.link._apart_s = 0.0
+    side.bindings.told(NOW, 1, Update((binding,)))
+    return side.leases[7]
+
+
+WEB = Registration("a.example", b"id", FORWARD | FORWARD_DONE)
+OTHER_WEB = Registration("b.example", b"id", FORWARD)
+
+
+def test_what_was_registered_is_told_to_a_partner_of_ours_alone() -> None:
+    dns = write_state(DnsState(WEB))
+    for vendor, registers, wanted in (
+        (b"holdfast-1", True, WITH_NAMES + dns),
+        (b"holdfast-1", False, None),
+        (b"isc-4.4.3-P1", True, None),
+    ):
+        side = Side(named(dns), vendor=vendor)
+        side.registers = registers
+        ((_, update),) = side.pump()
+        assert isinstance(update, Update)
+        assert update.bindings[0].vendor_options == wanted
+
+
+def test_what_the_partner_registered_is_known_and_not_done_again() -> None:
+    side = Side(lease(7, flags=0))
+    taken = tell(side, ACTIVE, WITH_NAMES + write_state(DnsState(OTHER_WEB)))
+    assert read_state(taken.dns).wanted == OTHER_WEB
+    assert not is_pending(taken.dns)
+    assert is_pending(to_go_on_with(taken.dns))
+    # Nothing, or another version, says nothing.
+    for names in (None, WITH_NAMES, b"\x02whatever"):
+        assert tell(side, ACTIVE, names).dns == taken.dns
+
+
+def test_who_tells_of_an_end_removes_the_names() -> None:
+    dns = write_state(DnsState(WEB))
+    for names, left in ((WITH_NAMES + dns, b""), (None, b"gone")):
+        side = Side(named(dns, flags=0))
+        freed = tell(side, RELEASED, names, seen_at=int(NOW) - 1)
+        assert (freed.status, freed.dns) == (FREE, left)
+
+
+def test_names_go_when_the_partner_has_confirmed_the_end() -> None:
+    side = Side(named(write_state(DnsState(WEB)), status=EXPIRED))
+    ((xid, _),) = side.pump()
+    side.bindings.acknowledged(NOW, xid, Acknowledgement((Answer(7),)))
+    assert (side.leases[7].status, side.leases[7].dns) == (FREE, b"gone")
+
+
+def test_the_partner_hears_our_answer_before_what_we_say_of_the_same_address() -> None:
+    """ISC dhcpd gives up its own update for ours, and then complains of the answer: xid mismatch."""
+    side = Side(lease(7), lease(8), vendor=b"isc-4.4.3-P1")
+    tell(side, ACTIVE, None)
+    ((_, first),) = side.pump()
+    assert isinstance(first, Update)
+    assert first.bindings[0].address == 8
+    side.bindings.committed(NOW)
+    assert [type(each) for _, each in side.pump()] == [Acknowledgement, Update]

@@ -38,6 +38,18 @@ def test_each_says_whether_it_knows_the_other() -> None:
     assert primary.peer.is_ours
 
 
+def test_each_says_which_scopes_it_shares() -> None:
+    primary, secondary = up()
+    assert primary.shares_the_same
+    assert secondary.shares_the_same
+    primary, more = Link(PRIMARY, lambda: False), Link(replace(SECONDARY, spans=((1, 9),)), lambda: True)
+    primary.connected(NOW, 1)
+    more.connected(NOW, 1)
+    more.received(NOW, primary.sent.pop()[1])
+    assert more.is_up
+    assert not more.shares_the_same
+
+
 def test_what_isc_says_is_understood() -> None:
     """ISC's own CONNECT, as it was recorded; it says nothing of whether it knows us."""
     secondary = Link(SECONDARY, lambda: False)
@@ -46,6 +58,7 @@ def test_what_isc_says_is_understood() -> None:
     secondary.received(NOW, write_message(Message(int(NOW), 0, isc)))
     assert secondary.peer is not None
     assert (secondary.peer.is_ours, secondary.peer.knows_us, secondary.peer.unacked_max) == (False, True, 10)
+    assert secondary.shares_the_same  # it says nothing of that either
     answer = read_message(secondary.sent[0][1])
     assert answer.xid == 0
     assert isinstance(answer.content, ConnectAnswer)
@@ -58,7 +71,7 @@ def test_an_instant_counts_from_the_time_of_its_message() -> None:
     _, secondary = up()
     secondary.received(NOW + 1, contact(NOW + 1 + 30))  # its clock is half a minute ahead
     assert abs(secondary.from_wire(int(NOW + 130)) - (NOW + 100)) <= 1
-    assert NOW + 100 <= secondary.end_from_wire(int(NOW + 130)) <= NOW + 102
+    assert NOW + 100 <= int(NOW + 130) + secondary.end_shift_s <= NOW + 102
 
 
 def test_a_slow_message_makes_nothing_younger_and_no_lease_shorter() -> None:
@@ -66,7 +79,7 @@ def test_a_slow_message_makes_nothing_younger_and_no_lease_shorter() -> None:
     secondary.received(NOW + 1, contact(NOW + 1))
     secondary.received(NOW + 9, contact(NOW + 2, 6))
     assert abs(secondary.from_wire(int(NOW)) - NOW) <= 1
-    assert secondary.end_from_wire(int(NOW + 100)) >= NOW + 107
+    assert int(NOW + 100) + secondary.end_shift_s >= NOW + 107
 
 
 def test_a_clock_that_is_set_back_a_little_ends_no_lease_early() -> None:
@@ -74,7 +87,7 @@ def test_a_clock_that_is_set_back_a_little_ends_no_lease_early() -> None:
     _, secondary = up()
     secondary.received(NOW + 1, contact(NOW + 1))
     secondary.received(NOW + 2, contact(NOW + 2 - 30, 6))
-    assert secondary.end_from_wire(int(NOW + 100 - 30)) >= NOW + 100
+    assert int(NOW + 100 - 30) + secondary.end_shift_s >= NOW + 100
     for at in range(3, 3 + 2 * int(WINDOW_S) + 2):
         secondary.received(NOW + at, contact(NOW + at - 30, at + 10))
     assert abs(secondary.from_wire(int(NOW - 30)) - NOW) <= 1
@@ -157,4 +170,4 @@ def test_what_waited_for_a_disk_here_made_no_clock_slow() -> None:
     for xid in (5, 6):
         secondary.received(NOW + 20, contact(NOW + 1, xid), arrived_at=NOW + 1)
     assert abs(secondary.from_wire(int(NOW)) - NOW) <= 1
-    assert secondary.end_from_wire(int(NOW + 100)) <= NOW + 102
+    assert int(NOW + 100) + secondary.end_shift_s <= NOW + 102

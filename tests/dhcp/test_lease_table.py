@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from dhcp.conversations import organisation, packed, reservation, scope
-from holdfast.dhcp.lease import ABANDONED, ACTIVE, FREE, NEVER, Lease
+from holdfast.dhcp.lease import ABANDONED, ACTIVE, FREE, NEVER, RELEASED, Lease
 from holdfast.dhcp.lease_table import LeaseTable, ScopeState
 from holdfast.dhcp.served import ServedScope, make_served
 
@@ -36,8 +36,8 @@ def check(made: LeaseTable) -> None:
     }
     for key, address in state.by_client.items():
         assert made.leases[address].key == key
-    assert state.counts[ACTIVE] == len(active)
-    assert sum(state.counts) == len(made.leases)
+    assert state.counts[ACTIVE] + state.reserved_counts[ACTIVE] == len(active)
+    assert sum(state.counts) + sum(state.reserved_counts) == len(made.leases)
 
 
 def test_what_is_put_is_found_by_address_client_and_end() -> None:
@@ -145,6 +145,20 @@ def test_a_reserved_address_is_counted_apart() -> None:
     assert state.free_count == 9
     made.put(lease(1, b"b"))
     assert state.free_count == 8
+    made.put(lease(0, b"a", RELEASED))
+    assert state.free_count == 8
+
+
+def test_an_address_is_counted_by_what_is_reserved_now() -> None:
+    """It happened: an address that was reserved, and is leased still, was taken to be free."""
+    made = table(10, reservations=(reservation("10.0.0.10", "02:00:00:00:00:07"),))
+    made.put(lease(0, b"a")._replace(flags=1))
+    made.put(lease(1, b"b"))
+    made.follow(served(10))
+    assert made.scopes[0].free_count == 8
+    made.follow(served(10, reservations=(reservation("10.0.0.11", "02:00:00:00:00:08"),)))
+    assert made.scopes[0].free_count == 8
+    check(made)
 
 
 def test_what_is_loaded_is_as_if_it_had_been_put_in_the_order_of_its_changes() -> None:

@@ -15,6 +15,12 @@ from holdfast.kernel.iprange import parse_ip_range
 LAB = Scope("lab", parse_ip_range("198.51.100.0/24"), "dhcp1")
 THEIRS = dataclasses.replace(LAB, server="dhcp2")
 
+ADDRESSES = {"dhcp1": ("192.0.2.1",), "dhcp2": ("192.0.2.2",)}
+WITH_ADDRESSES = dataclasses.replace(
+    BASE,
+    servers=tuple(dataclasses.replace(each, addresses=ADDRESSES.get(each.name, ())) for each in BASE.servers),
+)
+
 
 def pair(*servers: str, **changes: typing.Any) -> FailoverRelationship:
     return FailoverRelationship("pair", servers or ("dhcp1", "dhcp2"), **changes)
@@ -44,7 +50,7 @@ CASES: dict[str, tuple[Organisation, list[str]]] = {
     ),
     "a scope of the secondary": (
         with_pairs(pair(scopes=("lab",)), base=with_scopes(THEIRS)),
-        ['scope "lab" belongs to server "dhcp2", which is the secondary; make "dhcp2" the primary'],
+        ['scope "lab" belongs to server "dhcp2", which is the secondary; its leases go on where "dhcp2"'],
     ),
     "a scope twice in one": (
         with_pairs(pair(scopes=("office", "office"))),
@@ -55,6 +61,21 @@ CASES: dict[str, tuple[Organisation, list[str]]] = {
         ['scope "office": is in failover relationships "pair" and "other"'],
     ),
     "one address": (with_pairs(pair(addresses=("192.0.2.1",))), ["has 1 addresses; give one for each"]),
+    "addresses in the order of the other": (
+        with_pairs(pair(addresses=("192.0.2.2", "192.0.2.1")), base=WITH_ADDRESSES),
+        [
+            'gives server "dhcp1" the address 192.0.2.2, which server "dhcp2" has',
+            'gives server "dhcp2" the address 192.0.2.1, which server "dhcp1" has',
+        ],
+    ),
+    "addresses of two kinds": (
+        with_pairs(pair(addresses=("192.0.2.1", "2001:db8::2"))),
+        ["192.0.2.1 and 2001:db8::2 do not reach each other"],
+    ),
+    "addresses of nobody and of many": (
+        with_pairs(pair(addresses=("0.0.0.0", "224.0.0.1"))),
+        ["0.0.0.0 is not that of one machine", "224.0.0.1 is not that of one machine"],
+    ),
     "addresses that are none, and the same": (
         with_pairs(pair(addresses=("x", "x"))),
         ['its address "x" is no IP address', 'its address "x"', "both partners have the address x"],

@@ -8,6 +8,7 @@ import pytest
 from tests.directory.dhcp_organisation import BASE
 
 from holdfast.directory.dangers import find_dangers
+from holdfast.directory.failover import FailoverMode
 from holdfast.directory.model import FailoverRelationship, Organisation
 
 ADDRESSES = {"dhcp1": ("192.0.2.1",), "dhcp2": ("192.0.2.2",)}
@@ -35,13 +36,36 @@ CASES: dict[str, tuple[Organisation, Organisation, list[str]]] = {
     "a scope leaves": (
         with_pair(PAIR),
         with_pair(EMPTY),
-        ['server "dhcp1" leases scope "office" alone from now on: change it on both partners'],
+        ['server "dhcp1" leases scope "office" alone from now on: clients keep their addresses'],
     ),
     "the relationship goes": (with_pair(PAIR), REACHED, ['server "dhcp1" leases scope "office" alone']),
     "what both must know alike": (
         with_pair(PAIR),
         with_pair(dataclasses.replace(PAIR, mclt_s=60.0, port=648)),
         ['"pair" changes its mclt and port: change it on both partners, they refuse each other'],
+    ),
+    "how they share is changed": (
+        with_pair(PAIR),
+        with_pair(dataclasses.replace(PAIR, split_percent=70)),
+        ['"pair" changes its split_percent: change it on both partners, they share addresses by different'],
+    ),
+    "the standby has nothing": (
+        with_pair(PAIR),
+        with_pair(dataclasses.replace(PAIR, mode=FailoverMode.HOT_STANDBY, reserve_percent=0)),
+        [
+            '"pair" changes its mode and reserve_percent: change it on both partners',
+            'server "dhcp2" has no free address of its own in failover relationship "pair": while "dhcp1" is',
+        ],
+    ),
+    "the first has nothing": (
+        REACHED,
+        with_pair(dataclasses.replace(EMPTY, split_percent=0)),
+        ['server "dhcp1" has no free address of its own in failover relationship "pair": while "dhcp2" is'],
+    ),
+    "an MCLT of years": (
+        REACHED,
+        with_pair(dataclasses.replace(EMPTY, mclt_s=1e9)),
+        ['"pair" has an MCLT of 1000000000s: when a partner is lost, the addresses that were its to lease'],
     ),
     "what each may have for itself": (
         with_pair(PAIR),

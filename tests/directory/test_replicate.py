@@ -9,11 +9,27 @@ from ipaddress import IPv4Address
 import pytest
 from tests.directory.dhcp_organisation import BASE, MAC, OTHER_MAC, office, reserve
 
-from holdfast.directory.dhcp import Condition, ConditionField, DhcpServer, Policy
+from holdfast.directory.dhcp import (
+    Condition,
+    ConditionField,
+    DhcpServer,
+    FilterAction,
+    MacFilter,
+    Policy,
+)
 from holdfast.directory.dhcp_options import ClassKind, DhcpClass, OptionDefinition, OptionType, OptionValue
 from holdfast.directory.model import FailoverRelationship, Organisation, Scope
 from holdfast.directory.plan import plan_change
-from holdfast.directory.replicate import digest_of, made_equal, read_part, shared_part, write_part
+from holdfast.directory.replicate import (
+    digest_of,
+    made_equal,
+    made_equal_server_wide,
+    read_part,
+    server_part,
+    shared_part,
+    told_part,
+    write_part,
+)
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.iprange import parse_ip_range
 
@@ -86,6 +102,40 @@ DIFFERENT: dict[str, tuple[Organisation, list[str]]] = {
         changed(scopes=(OTHER, dataclasses.replace(OFFICE, pool=parse_ip_range("192.0.2.10-192.0.2.20")))),
         ["change scope office"],
     ),
+    "an exclusion": (
+        changed(
+            scopes=(OTHER, dataclasses.replace(OFFICE, exclusions=(parse_ip_range("192.0.2.20-192.0.2.29"),)))
+        ),
+        ["change scope office"],
+    ),
+    "another policy": (
+        changed(
+            scopes=(OTHER, dataclasses.replace(OFFICE, policies=(dataclasses.replace(POLICY, lease_s=60.0),)))
+        ),
+        ["change scope office"],
+    ),
+    "where names are registered": (
+        changed(scopes=(OTHER, dataclasses.replace(OFFICE, dns_suffix="example.test", dns_remove=False))),
+        ["change scope office"],
+    ),
+    "an option of a reservation": (
+        changed(
+            reservations=(
+                dataclasses.replace(MINE.reservations[0], options=(OptionValue(6, ("192.0.2.53",)),)),
+                MINE.reservations[1],
+            )
+        ),
+        ["change reservation office/192.0.2.5"],
+    ),
+    "another definition of an option in use": (
+        changed(
+            option_definitions=(
+                OptionDefinition(224, "own", (OptionType.UINT16,)),
+                MINE.option_definitions[1],
+            )
+        ),
+        ["change option definition 224"],
+    ),
     "another class": (
         changed(dhcp_classes=(UNUSED, PRINTERS, dataclasses.replace(PHONES, data="telephone"))),
         ["change dhcp class Phones"],
@@ -120,6 +170,49 @@ def test_what_differs_is_told_and_made_equal(case: str) -> None:
     assert after.dhcp_servers == MINE.dhcp_servers
     assert OTHER in after.scopes
     assert MINE.reservations[1] in after.reservations
+
+
+SERVER_OPTION = OptionValue(225, ("1",), user_class="Unused")
+SERVER_POLICY = Policy("x", (Condition(ConditionField.USER_CLASS, ("Unused",)),), lease_s=60.0)
+FILTERS = (
+    MacFilter("02:00:00:00:00:*", FilterAction.DENY, servers=("dhcp2",)),
+    MacFilter("02:00:00:00:01:*", FilterAction.ALLOW),
+    MacFilter("02:00:00:00:02:*", FilterAction.ALLOW, servers=("dhcp1",)),
+)
+
+
+def test_what_a_server_tells_all_its_clients_is_taken_over_on_request_alone() -> None:
+    told = DhcpServer(
+        "dhcp2", port=1067, options=(SERVER_OPTION,), policies=(SERVER_POLICY,), deny_filter=True,
+        dns_servers=("192.0.2.53",), authoritative=False,
+    )  # fmt: skip
+    theirs = changed(dhcp_servers=(told,), mac_filters=FILTERS)
+    part_of_it = read_part(write_part(told_part(theirs, PAIR, "dhcp2")), "the partner")
+    shared = shared_part(part_of_it, part_of_it.failover_relationships[0])
+    assert plan_change(MINE, made_equal(MINE, shared)).changes == ()
+    bare = changed(dhcp_classes=MINE.dhcp_classes[1:], option_definitions=MINE.option_definitions[:1])
+    after = made_equal_server_wide(bare, part_of_it, "dhcp1")
+    entry = after.dhcp_server("dhcp1")
+    assert entry == dataclasses.replace(told, server="dhcp1", port=67, probe_count=1)
+    assert [(each.pattern, each.servers) for each in after.mac_filters] == [
+        ("02:00:00:00:00:*", ()),
+        ("02:00:00:00:01:*", ()),
+    ]
+    assert UNUSED in after.dhcp_classes
+    assert [each.code for each in after.option_definitions] == [224, 225]
+    assert made_equal_server_wide(after, part_of_it, "dhcp1") == after
+    assert digest_of(server_part(after, "dhcp1")) == digest_of(server_part(theirs, "dhcp2"))
+
+
+def test_filters_of_other_servers_stay() -> None:
+    mine = changed(mac_filters=FILTERS)
+    after = made_equal_server_wide(mine, told_part(MINE, PAIR, "dhcp1"), "dhcp1")
+    assert after.mac_filters == FILTERS[:1]
+
+
+def test_a_partner_that_does_not_tell_of_its_server_is_said_so() -> None:
+    with pytest.raises(Refusal, match="it runs another version"):
+        made_equal_server_wide(MINE, part(MINE), "dhcp1")
 
 
 def test_one_scope_alone_leaves_the_relationship_as_it_is() -> None:

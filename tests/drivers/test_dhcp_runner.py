@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from dhcp.conversations import Client
 from dhcp_service import RELAY, RELAY_OPTION, free_udp_port, organisation, relay
-from holdfast.dhcp.failover_record import Record
-from holdfast.dhcp.failover_settings import Settings
+from holdfast.dhcp.failover_record import Departed, Record
 from holdfast.dhcp.lease import Lease
 from holdfast.dhcp.lease_time import Mark
 from holdfast.directory.failover import FailoverRelationship
@@ -25,7 +24,6 @@ from holdfast.drivers.sqlite_leases import LeaseStore, read_leases
 from holdfast.kernel.errors import Unavailable
 from holdfast.kernel.iprange import parse_ip_range
 from holdfast.node.dhcp import DhcpNode
-from holdfast.node.failover import Partners
 from holdfast.wire.dhcp4 import Message, encode_message, read_message
 
 
@@ -36,7 +34,9 @@ class Disk:
         self.store = store
         self.is_full = False
 
-    def commit(self, leases: list[Lease], mark: Mark | None = None, failover: Sequence[Record] = ()) -> None:
+    def commit(
+        self, leases: list[Lease], mark: Mark | None = None, failover: Sequence[Record | Departed] = ()
+    ) -> None:
         if self.is_full:
             raise Unavailable("cannot use the lease database now: the disk is full")
         self.store.commit(leases, mark, failover)
@@ -197,21 +197,6 @@ def test_a_port_that_is_taken_is_tried_again(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-class Pair(Partners):
-    """Partners that say one thing and keep what they hear."""
-
-    def __init__(self, node: DhcpNode) -> None:
-        super().__init__(node.server, {}, (), 0.0, lambda: None)
-        self.followed: list[Settings] = []
-        self.stopped = False
-
-    def follow(self, now: float, settings: Iterable[Settings]) -> None:
-        self.followed = list(settings)
-
-    def stopping(self, now: float) -> None:
-        self.stopped = True
-
-
 def test_relationships_are_followed_with_their_secrets_once_these_can_be_read(tmp_path: Path) -> None:
     secrets: list[str] = []
 
@@ -221,21 +206,21 @@ def test_relationships_are_followed_with_their_secrets_once_these_can_be_read(tm
         return secrets[-1]
 
     async def scene(service: Service) -> None:
-        assert service.runner.node.failover.followed == []  # type: ignore[attr-defined]  # a Pair
+        partners = service.runner.node.failover
+        assert not partners.endpoints
         secrets.append("open sesame")
         service.runner.follow(service.declared, service.declared.dhcp_server("ns1"))
-        (settings,) = service.runner.node.failover.followed  # type: ignore[attr-defined]  # a Pair
+        settings = partners.endpoints["pair"].settings
         assert (settings.relationship, settings.partner, settings.primary, settings.secret) == (
             "pair", "127.0.0.3", True, b"open sesame",
         )  # fmt: skip
-        assert abs(service.runner.node.failover.clock_offset_s) < 60.0
+        assert abs(partners.clock_offset_s) < 60.0
         secrets.append("another one")
         service.runner.answers.failover.reread()
-        assert service.runner.node.failover.followed[0].secret == b"another one"  # type: ignore[attr-defined]  # a Pair
+        assert partners.endpoints["pair"].settings.secret == b"another one"
 
-    async def main() -> Pair:
+    async def main() -> bool:
         service = Service(tmp_path)
-        service.runner.node.failover = pair = Pair(service.runner.node)
         first = replace(service.declared.servers[0], addresses=("127.0.0.1",))
         second = replace(first, name="ns2", fqdn="ns2.example.test", addresses=("127.0.0.3",))
         related = FailoverRelationship("pair", ("ns1", "ns2"), ("office",), port=free_udp_port())
@@ -248,9 +233,9 @@ def test_relationships_are_followed_with_their_secrets_once_these_can_be_read(tm
             await scene(service)
         finally:
             service.runner.close()
-        return pair
+        return service.runner.node.failover.endpoints["pair"].link.enabled
 
-    assert asyncio.run(main()).stopped
+    assert not asyncio.run(main()), "a runner that is closed dials no partner"
 
 
 async def connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
-from dhcp.conversations import NOW, organisation
+from dhcp.conversations import NOW
 from holdfast.drivers.dhcp_answers import DhcpAnswers
 from holdfast.drivers.failover_requests import (
     ASK_PARTNER,
@@ -23,15 +23,18 @@ from holdfast.drivers.failover_requests import (
 )
 from holdfast.drivers.role_requests import Nothing, RequestKind
 from holdfast.kernel.errors import Refusal, Unavailable
-from holdfast.node.dhcp import DhcpNode
-from holdfast.node.failover import Command, Status
+from holdfast.node.failover import Command
+from holdfast.node.failover_status import Status
 
 OFFSET_S = 1000.0
 QUIET = Status(
     "pair", True, "COMMUNICATIONS-INTERRUPTED", 100, "NORMAL", 90, False, 95, -1.5, 3, 7.5,
     "everybody", 400.0, (("office", 40, 60, 50),), "nobody listens there",
+    tuple(range(0x0A000001, 0x0A000017)), ("10.0.0.5 is strange",),
 )  # fmt: skip
-NEVER = Status("new", False, "RECOVER", 100, "", 0, False, 0, None, 0, 0.0, "nobody", None, (), "no answer")
+NEVER = Status(
+    "new", False, "RECOVER", 100, "", 0, False, 0, None, 0, 0.0, "nobody", None, (), "no answer", (), ()
+)
 
 
 class Pair:
@@ -51,15 +54,22 @@ class Pair:
         self.ordered.append((relationship, command, force))
 
 
+class Node:
+    """What is asked of the node."""
+
+    def __init__(self) -> None:
+        self.failover = Pair()
+        self.durable = True
+
+
 class Role:
     """A role with such partners."""
 
     def __init__(self) -> None:
-        self.node = DhcpNode(organisation(), "ns1", [])
-        self.pair = Pair()
-        self.node.failover = self.pair  # type: ignore[assignment]  # what is used of it
+        self.node = Node()
+        self.pair = self.node.failover
         self.drained_count = 0
-        self.answers = DhcpAnswers(self.node, self._drain, lambda: NOW)
+        self.answers = DhcpAnswers(self.node, self._drain, lambda: NOW)  # type: ignore[arg-type]  # enough of it
 
     def _drain(self) -> None:
         self.drained_count += 1
@@ -76,6 +86,8 @@ def test_instants_are_those_of_the_machine() -> None:
     assert quiet == FailoverState(
         "pair", True, "COMMUNICATIONS-INTERRUPTED", 1100.0, "NORMAL", 1090.0, False, 1095.0, -1.5, 3, 7.5,
         "everybody", 1400.0, (SharedScope("office", 40, 60, 50),), "nobody listens there",
+        differences=("10.0.0.5 is strange",),
+        in_doubt=(*(f"10.0.0.{number}" for number in range(1, 21)), "and 2 more"),
     )  # fmt: skip
     assert (new.partner_since_at, new.spoken_at, new.waits_until_at) == (None, None, None)
 
@@ -94,7 +106,7 @@ def test_an_order_is_given_and_the_state_after_it_told() -> None:
 
 def test_nothing_is_ordered_while_nothing_can_be_written() -> None:
     role = Role()
-    role.node._retry_at = NOW  # as after a commit that failed
+    role.node.durable = False
     with pytest.raises(Unavailable, match="nothing was done"):
         role.ask(ORDER_FAILOVER, FailoverOrder("pair", "recover"))
     assert role.pair.ordered == []

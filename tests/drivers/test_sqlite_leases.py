@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.dhcp.failover_record import VERSION, Record
+from holdfast.dhcp.failover_record import VERSION, Agreed, Departed, Record, write_spans
 from holdfast.dhcp.lease import ACTIVE, FREE, NEVER, Lease
 from holdfast.dhcp.lease_time import Mark
 from holdfast.drivers.sqlite_leases import SCHEMA, LeaseStore, read_leases
@@ -49,11 +49,64 @@ def test_a_file_of_before_failover_is_brought_to_our_version(tmp_path: Path) -> 
     store.commit([LEASE])
     store.close()
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE failover")
+        for table in ("failover", "departed", "agreed"):
+            connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA user_version = 1")
     again = LeaseStore.open(path)
     assert again.read() == [LEASE]
     assert again.read_failover() == []
+    again.close()
+
+
+def test_a_record_of_before_scopes_were_remembered_is_brought_to_our_version(tmp_path: Path) -> None:
+    path = tmp_path / "leases.sqlite"
+    LeaseStore.open(path).close()
+    old = ("office", 1, 2, 1000, 2, 3, 900, 1100, 60, b"\xff" * 32, 1234, 1, 0)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE departed")
+        connection.execute("DROP TABLE agreed")
+        for column in ("is_primary", "shared", "wanted"):
+            connection.execute(f"ALTER TABLE failover DROP COLUMN {column}")
+        connection.execute(f"INSERT INTO failover VALUES ({', '.join('?' * len(old))})", old)
+        connection.execute("PRAGMA user_version = 2")
+        connection.commit()
+    again = LeaseStore.open(path)
+    assert again.read_failover() == [Record(*old)]
+    again.close()
+
+
+def test_scopes_that_left_are_read_as_they_were_written(tmp_path: Path) -> None:
+    store = LeaseStore.open(tmp_path / "leases.sqlite")
+    record = Record("office", VERSION, 2, 1000, 2, primary=1, shared=write_spans([(1, 9)]))
+    departed = [Departed(1, 9, VERSION, 1000, 60, 1), Departed(0xFFFFFF00, 0xFFFFFFFF, VERSION, 1, 60, 0)]
+    store.commit([], None, [record, *departed])
+    assert store.read_failover() == [record, *departed]
+    store.commit([], None, [record._replace(state=0), departed[0]._replace(since=0)])
+    assert store.read_failover() == departed[1:]
+    store.close()
+
+
+def test_which_reservations_both_had_is_read_as_it_was_written(tmp_path: Path) -> None:
+    store = LeaseStore.open(tmp_path / "leases.sqlite")
+    agreed = [Agreed("pair", 1, b"\x00one"), Agreed("back", 1, b"")]
+    store.commit([], None, agreed)
+    assert store.read_failover() == agreed
+    store.commit([], None, [agreed[0]._replace(data=b"two"), agreed[1]._replace(version=0)])
+    assert store.read_failover() == [agreed[0]._replace(data=b"two")]
+    store.close()
+
+
+def test_a_file_of_before_reservations_were_remembered_is_brought_to_our_version(tmp_path: Path) -> None:
+    path = tmp_path / "leases.sqlite"
+    record = Record("office", VERSION, 2, 1000, 2)
+    store = LeaseStore.open(path)
+    store.commit([LEASE], None, [record])
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE agreed")
+        connection.execute("PRAGMA user_version = 3")
+    again = LeaseStore.open(path)
+    assert (again.read(), again.read_failover()) == ([LEASE], [record])
     again.close()
 
 

@@ -76,6 +76,13 @@ def ip(*words: str, check: bool = True) -> str:
     return done.stdout
 
 
+def kill_all(namespace: str) -> None:
+    """Kill whatever runs there; some of it may end by itself meanwhile."""
+    for pid in ip("netns", "pids", namespace, check=False).split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
 class Network:
     """The namespaces, and what runs in them."""
 
@@ -244,9 +251,7 @@ class Network:
     def _remove(self, name: str) -> None:
         if name not in self._made:
             return
-        for pid in ip("netns", "pids", name, check=False).split():
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+        kill_all(name)
         ip("netns", "del", name, check=False)
         self._made.remove(name)
 
@@ -270,9 +275,7 @@ class Place:
 
     def empty(self) -> None:
         """Take all addresses away, and kill what still runs here."""
-        for pid in ip("netns", "pids", self.namespace).split():
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+        kill_all(self.namespace)
         ip("-n", self.namespace, "-4", "addr", "flush", "dev", "c0")
 
     def addresses(self) -> list[str]:

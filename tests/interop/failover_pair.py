@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from ipaddress import IPv4Address
@@ -34,7 +33,7 @@ from holdfast.drivers.sqlite_directory import DirectoryStore
 from holdfast.kernel.errors import Refusal
 from holdfast.wire.isc_leases import BindingState, LeaseFile, read_leases
 from interop.dhcp_clients import Dhclient
-from interop.dhcp_network import NEAR, SYSTEM_PATH, Network, ip
+from interop.dhcp_network import NEAR, SYSTEM_PATH, Network, ip, kill_all
 
 NAMES = ("first", "second")
 ADDRESSES = ("10.77.0.1", "10.77.0.2")
@@ -99,8 +98,7 @@ class PairServer:
 
     def kill(self) -> None:
         """Take its power away: nothing of it runs on."""
-        for pid in ip("netns", "pids", self.namespace).split():
-            os.kill(int(pid), signal.SIGKILL)
+        kill_all(self.namespace)
         self._reap()
 
     def stop(self) -> None:

@@ -22,6 +22,10 @@ from holdfast.kernel.iprange import IPRange, parse_ip_range, parse_ipv4_address
         ("0.0.0.0/0", "0.0.0.0/0", 1 << 32),
         ("2001:DB8::/32", "2001:db8::/32", 1 << 96),
         ("::1", "::1", 1),
+        ("::ffff:192.0.2.0/120", "192.0.2.0/24", 256),
+        ("::ffff:192.0.2.1-::ffff:192.0.2.9", "192.0.2.1-192.0.2.9", 9),
+        ("::ffff:0:0/96", "0.0.0.0/0", 1 << 32),
+        ("::fffe:ffff:ffff-::ffff:0:1", "::fffe:ffff:ffff-::ffff:0:1", 3),
     ],
 )
 def test_reads_and_writes(text: str, written: str, address_count: int) -> None:

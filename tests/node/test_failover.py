@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import pytest
 
 from dhcp.partners import FIRST, Pair
 from holdfast.dhcp.failover_states import State
-from holdfast.dhcp.lease import ACTIVE, BACKUP, FREE, UNTOLD, Lease, address_text
+from holdfast.dhcp.lease import ABANDONED, ACTIVE, BACKUP, FREE, RELEASED, UNTOLD, Lease, address_text
+from holdfast.directory.failover import FailoverMode
 from holdfast.kernel.errors import Refusal
 from holdfast.node.dhcp import CommitLeases, DhcpNode
 from holdfast.node.failover import Command, Partners
+from holdfast.wire import dhcp4
 from holdfast.wire.failover import write_message
 from holdfast.wire.failover_messages import Binding, Message, Update, UpdateRequest, UpdateRequestAll
 
@@ -84,6 +88,66 @@ def test_a_first_lease_lasts_mclt_and_a_renewed_one_what_is_desired(pair: Pair) 
     assert not any(each.flags & UNTOLD for each in pair.first.disk.values())
     # The partner knows of it as well, and may extend it as long.
     assert pair.second.renew(1, address) == (address, 3600)
+
+
+def leased(pair: Pair, client: int = 1) -> int:
+    """Have the first server lease an address; its number."""
+    given = pair.first.lease(client)
+    assert given is not None
+    return FIRST + int(given[0].split(".")[3]) - 10
+
+
+def known(pair: Pair, address: int) -> Lease:
+    """A lease as the first server knows it."""
+    assert pair.first.node is not None
+    return pair.first.node.server.table.leases[address]
+
+
+def test_what_the_partner_acknowledged_is_durable_a_second_later(pair: Pair) -> None:
+    pair.normal()
+    address = leased(pair)
+    pair.deliver()
+    assert not known(pair, address).flags & UNTOLD
+    assert pair.first.disk[address].flags & UNTOLD
+    pair.pass_s(1.5)
+    assert pair.first.disk[address] == known(pair, address)
+
+
+def test_what_the_partner_acknowledged_is_durable_when_the_server_is_stopped(pair: Pair) -> None:
+    pair.normal()
+    address = leased(pair)
+    pair.deliver()
+    assert pair.first.node is not None
+    pair.first.node.failover.stopping(pair.now)
+    pair.first.drain()
+    assert not pair.first.disk[address].flags & UNTOLD
+
+
+def test_what_the_partner_acknowledged_survives_a_disk_that_is_full(pair: Pair) -> None:
+    pair.normal()
+    address = leased(pair)
+    pair.deliver()
+    pair.first.durable = False
+    pair.pass_s(2)
+    assert pair.first.disk[address].flags & UNTOLD
+    pair.first.durable = True
+    pair.pass_s(20)
+    assert pair.first.disk[address] == known(pair, address)
+    assert not known(pair, address).flags & UNTOLD
+
+
+def test_who_forgets_what_the_partner_acknowledged_tells_it_again(pair: Pair) -> None:
+    pair.normal()
+    address = leased(pair)
+    pair.deliver()
+    pair.first.stop()
+    pair.first.start()
+    assert known(pair, address).flags & UNTOLD
+    pair.pass_s(15)
+    assert pair.states == ("NORMAL", "NORMAL")
+    assert not pair.first.disk[address].flags & UNTOLD
+    ends = [each.disk[address].expires_at for each in (pair.first, pair.second)]
+    assert ends[1] - ends[0] in (0, 1)  # what is told of an end is rounded up
 
 
 def test_an_ack_never_waits_for_the_partner(pair: Pair) -> None:
@@ -347,7 +411,10 @@ def test_updates_for_addresses_that_are_not_ours_change_nothing(pair: Pair) -> N
     pair.pass_s(1)
     assert pair.second.disk == before
     assert len(pair.second.texts("DHC-0406")) == 1
-    assert "is in no pool" in pair.second.texts("DHC-0406")[0]
+    assert "it is in no scope that this server leases" in pair.second.texts("DHC-0406")[0]
+    assert pair.second.node is not None
+    (status,) = pair.second.node.failover.status(pair.now)
+    assert status.refused == ("the partner tells of 11.0.0.0, which is in no scope that this server leases",)
 
 
 def test_a_message_cut_short_ends_the_connection_and_nothing_else(pair: Pair) -> None:
@@ -417,3 +484,78 @@ def test_how_it_goes_is_told(pair: Pair) -> None:
     assert status.clock_difference_s is not None
     assert abs(status.clock_difference_s) <= 1.0
     assert address_text(FIRST) == "10.0.0.10"
+
+
+def test_a_standby_that_has_used_its_reserve_says_whose_the_rest_is() -> None:
+    # It said that 2 of 10 were leased and none was free, and a moment later that 8 were free again.
+    pair = Pair(mode=FailoverMode.HOT_STANDBY, reserve_percent=20).normal()
+    pair.first.stop()
+    pair.pass_s(6)
+    assert [pair.second.lease(client) is not None for client in range(3)] == [True, True, False]
+    pair.pass_s(20)
+    (said,) = pair.second.texts("DHC-0101")
+    assert "2 leased, 0 offered, 0 declined, 8 free and the failover partner's, of 10" in said
+    assert pair.second.texts("DHC-0102") == []
+    pair.first.start()
+    pair.pass_s(20)
+    assert pair.states == ("NORMAL", "NORMAL")
+    assert pair.second.texts("DHC-0102") == ['scope "office" has free addresses again: 2']
+
+
+def test_a_release_that_waited_for_commits_of_partners_messages_ends_nothing(pair: Pair) -> None:
+    """Found by the simulator: no commit took a second, but another began before datagrams were read."""
+    pair.normal()
+    given = pair.first.lease(1)
+    assert given is not None
+    pair.pass_s(2)
+    node, address = pair.first.node, int(IPv4Address(given[0]))
+    assert node is not None
+
+    def heard(at: float) -> None:
+        pair.first.endpoint._keep(spoken_at=int(at))
+
+    node.failover._do(pair.now, heard)
+    node.failover._do(pair.now, heard)  # waits for the commit of the first
+    node.outputs.clear()
+    pair.first.release(1, given[0])
+    for elapsed_s in (0.9, 1.8):
+        assert node.server.table.leases[address].status == ACTIVE
+        node.leases_committed(pair.now + elapsed_s, 0.9)
+        node.outputs.clear()
+    assert node.server.table.leases[address].status == ACTIVE
+    pair.now += 5.0
+    pair.first.release(1, given[0])
+    assert node.server.table.leases[address].status == RELEASED
+
+
+def test_an_address_that_both_gave_up_is_not_told_to_and_fro(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the simulator: each took the other's word about its end by turns, for ever."""
+    pair.normal()
+    given = pair.first.lease(1)
+    assert given is not None
+    pair.pass_s(2)
+    pair.apart()
+    for server in (pair.first, pair.second):
+        assert server.renew(1, given[0]) is not None
+        own = IPv4Address(int(IPv4Address("10.0.0.0")) + server.number).packed
+        server.ask(1, {53: bytes((dhcp4.DECLINE,)), 50: IPv4Address(given[0]).packed, 54: own})
+        pair.pass_s(30)
+    ends = [server.disk[int(IPv4Address(given[0]))].expires_at for server in (pair.first, pair.second)]
+    assert ends[1] > ends[0] + 20
+    sent, send = [], pair.send
+
+    def counted(server: int, connection: int, data: bytes) -> None:
+        sent.append(data)
+        assert len(sent) < 200, "it goes on for ever"
+        send(server, connection, data)
+
+    monkeypatch.setattr(pair, "send", counted)
+    pair.cut = False
+    pair.pass_s(20)
+    assert pair.states == ("NORMAL", "NORMAL")
+    for server in (pair.first, pair.second):
+        lease = server.disk[int(IPv4Address(given[0]))]
+        assert (lease.status, lease.flags) == (ABANDONED, 0)
+        assert abs(lease.expires_at - ends[1]) <= 1

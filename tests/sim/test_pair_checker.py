@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.dhcp.failover_record import VERSION, Record
+from holdfast.dhcp.failover_record import VERSION, Departed, Record, first_record
 from holdfast.dhcp.failover_states import State
-from holdfast.dhcp.lease import ACTIVE, FREE, Lease
+from holdfast.dhcp.lease import ACTIVE, BACKUP, FREE, Lease
 from holdfast.sim.pair_checker import PairChecker
 from holdfast.sim.pair_run import PairSimulation
 from holdfast.sim.world import Violation
@@ -132,3 +132,35 @@ def test_free_addresses_that_one_server_keeps_for_itself(scene: Scene) -> None:
     assert machines[0].misbalance() is not None  # nothing was handed over yet
     scene.simulation._until(scene.world.now + 30, None)
     assert machines[0].misbalance() is None
+
+
+def test_who_shares_a_scope_no_more_need_not_know_its_leases(scene: Scene) -> None:
+    scene.served_by(0, 1)
+    scene.checker.begins(scene.one, 7, scene.world.now + 1000)
+    first = scene.simulation.machines[0]
+    with pytest.raises(Violation, match="does not know it"):
+        scene.checker.check_durable(first)
+    first.left_at = scene.world.now
+    scene.checker.check_durable(first)
+    scene.two._asked_at = scene.world.now = scene.world.now + 1
+    scene.served_by(1, 1)
+    scene.checker.begins(scene.two, 8, scene.world.now + 1000)
+    with pytest.raises(Violation, match="does not know it"):
+        scene.checker.check_durable(first)
+
+
+def test_a_relationship_that_begins_in_partner_down_admits_nothing(scene: Scene) -> None:
+    first = scene.simulation.machines[0]
+    scene.checker.recorded(first, first_record("pair", first.lease_now(), goes_on=True))
+    assert not scene.checker.leased_alone(first)
+
+
+def test_what_is_still_kept_back_for_a_partner_in_the_end(scene: Scene) -> None:
+    machines = scene.simulation.machines
+    scene.checker.check_alone(machines)
+    machines[1].disk[7] = Lease(7, BACKUP, 0, b"", b"", 1, 1, 1, 1)
+    with pytest.raises(Violation, match=r"0\.0\.0\.7 is neither leased nor free at ns2"):
+        scene.checker.check_alone(machines)
+    machines[0].departed[(0, 9)] = Departed(0, 9, VERSION, 1, 60, 1)
+    with pytest.raises(Violation, match="ns1 still keeps addresses back"):
+        scene.checker.check_alone(machines)

@@ -243,14 +243,33 @@ def test_the_name_is_known_before_the_digest_can_be() -> None:
 
 def test_updates_are_cut_by_number_and_by_size() -> None:
     bindings = [ACTIVE._replace(address=each) for each in range(100)]
-    assert [len(each) for each in batches(bindings[:3], 1)] == [1, 1, 1]
+    assert [count for count, _ in batches(bindings[:3], 1)] == [1, 1, 1]
     seal = Seal(HMAC_SHA256, b"secret")
     cut = list(batches(bindings, 1000, seal))
-    assert [each for batch in cut for each in batch] == bindings
-    sizes = [len(write_message(Message(0, 0, Update(each)), seal)) for each in cut]
+    written = [write_message(Message(0, 0, each), seal) for _, each in cut]
+    read = [read_message(each, seal).content for each in written]
+    assert [len(each.bindings) for each in read if isinstance(each, Update)] == [count for count, _ in cut]
+    assert [each for update in read if isinstance(update, Update) for each in update.bindings] == bindings
+    sizes = list(map(len, written))
     assert len(cut) > 2
     assert max(sizes) <= MESSAGE_BYTES_MAX
     assert min(sizes[:-1]) > MESSAGE_BYTES_MAX - 100
+
+
+def test_an_option_of_a_binding_or_an_answer_stands_once() -> None:
+    address = struct.pack(">HHI", 2, 4, 1)
+    for kind, option in (
+        (3, struct.pack(">HHB", 3, 1, 2)),
+        (4, struct.pack(">HHB", 21, 1, 2)),
+        (4, b"\0\x10\0\0"),
+    ):
+        for options in (address + option, address + option + option):
+            data = struct.pack(">HBBII", 12 + len(options), kind, 12, 0, 0) + options
+            if options.endswith(option + option):
+                with pytest.raises(BadMessage, match="twice"):
+                    read_message(data)
+            else:
+                read_message(data)
 
 
 def test_what_would_be_too_long_is_refused() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
-from holdfast.admin.context import Context
+from holdfast.admin.context import Context, change_text
 from holdfast.admin.failover_orders import NAME
 from holdfast.admin.results import Text
 from holdfast.admin.results_dhcp_failover import Replicated
@@ -22,19 +22,46 @@ from holdfast.directory.edit import find_object
 from holdfast.directory.failover import FailoverRelationship
 from holdfast.directory.model import Organisation
 from holdfast.directory.partners import partner_of, relationships_of
-from holdfast.directory.replicate import made_equal, read_part, shared_part, write_part
+from holdfast.directory.plan import plan_change
+from holdfast.directory.replicate import (
+    made_equal,
+    made_equal_server_wide,
+    read_part,
+    shared_part,
+    told_part,
+    write_part,
+)
 from holdfast.kernel.errors import Refusal
 
 
 def _write(context: Context, arguments: Arguments) -> Text:
     relationship = find_object(context.organisation, FailoverRelationship, arguments.text("name"))
-    return Text(write_part(shared_part(context.organisation, relationship)))
+    own = context.organisation.own_server(context.surroundings.server_name)
+    server = relationship.servers[0] if own is None else own.name
+    return Text(write_part(told_part(context.organisation, relationship, server)))
 
 
 def _relationship(context: Context, arguments: Arguments) -> Replicated:
     relationship = find_object(context.organisation, FailoverRelationship, arguments.text("name"))
     theirs = _theirs(context, arguments, relationship)
-    return _taken_over(context, arguments, relationship, theirs)
+    (told,) = theirs.failover_relationships
+    after = made_equal(context.organisation, shared_part(theirs, told))
+    own = context.organisation.own_server(context.surroundings.server_name)
+    if arguments.flag("server-wide"):
+        if own is None:
+            raise Refusal("this server is not declared: it has nothing that it tells its clients")
+        return _taken_over(context, arguments, relationship, made_equal_server_wide(after, theirs, own.name))
+    if own is None or not theirs.dhcp_servers:
+        return _taken_over(context, arguments, relationship, after)
+    also = made_equal_server_wide(after, theirs, own.name)
+    more = [change_text(each) for each in plan_change(after, also).changes]
+    if more:
+        context.warnings.append(
+            f"what {own.name} tells all its clients differs from what the partner tells them: "
+            f"{'; '.join(more)}. It is also for scopes that are not shared; to take it over: "
+            f"holdfast dhcp failover replicate-relationship {relationship.name} --server-wide --plan"
+        )
+    return _taken_over(context, arguments, relationship, after, server_wide=more)
 
 
 def _scope(context: Context, arguments: Arguments) -> Replicated:
@@ -42,7 +69,8 @@ def _scope(context: Context, arguments: Arguments) -> Replicated:
     theirs = _theirs(context, arguments, relationship)
     (told,) = theirs.failover_relationships
     names = [_scope_name(told, each) for each in arguments.texts("scope")]
-    return _taken_over(context, arguments, relationship, shared_part(theirs, told, names))
+    after = made_equal(context.organisation, shared_part(theirs, told, names))
+    return _taken_over(context, arguments, relationship, after)
 
 
 def _scope_name(told: FailoverRelationship, name: str) -> str:
@@ -88,9 +116,13 @@ def _asked(context: Context, relationship: FailoverRelationship) -> Organisation
 
 
 def _taken_over(
-    context: Context, arguments: Arguments, relationship: FailoverRelationship, theirs: Organisation
+    context: Context,
+    arguments: Arguments,
+    relationship: FailoverRelationship,
+    after: Organisation,
+    *,
+    server_wide: Sequence[str] = (),
 ) -> Replicated:
-    after = made_equal(context.organisation, theirs)
     changed = context.change(arguments, after)
     return Replicated(
         relationship=relationship.name,
@@ -99,12 +131,14 @@ def _taken_over(
         revision=changed.revision,
         changes=changed.changes,
         dangers=changed.dangers,
+        server_wide=list(server_wide),
     )
 
 
 _FROM_FILE = Argument(
     "from-file", Kind.FILE, "a file that `write` made at the partner, in place of asking it now"
 )
+_SERVER_WIDE = Argument("server-wide", Kind.FLAG, "take over what the partner tells all its clients as well")
 _SCOPES = Argument(
     "scope",
     Kind.TEXT,
@@ -134,9 +168,11 @@ REPLICATE_VERBS = (
         "Take over what the partner has of all scopes of a relationship, and its settings.",
         "holdfast dhcp failover replicate-relationship pair --plan",
         Replicated,
-        (NAME, _FROM_FILE, *CHANGE_ARGUMENTS),
+        (NAME, _SERVER_WIDE, _FROM_FILE, *CHANGE_ARGUMENTS),
         detail="Do it at the server that shall change; --plan shows what differs. Scopes that the partner "
-        "does not share are shared no longer.",
+        "does not share are shared no longer. What the partner tells all its clients (options, policies, "
+        "filters, DNS servers of the server itself) is shown, and taken over with --server-wide: it is also "
+        "for scopes that are not shared. Secrets are never told: set them on both.",
         changes=True,
         perform=_relationship,
     ),

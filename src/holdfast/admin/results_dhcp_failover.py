@@ -50,7 +50,9 @@ class FailoverShown(Result, frozen=True):
     answers now, ``waits_until_at`` until when the state lasts at least, ``next_step`` what has to happen
     or what can be done. ``untold`` are leases that the partner has not acknowledged yet;
     ``clock_difference_s`` is how far the partner's clock is ahead; ``configuration`` whether it has the same
-    scopes, reservations and settings, empty while that is not known.
+    scopes, reservations and settings, empty while that is not known; ``differences`` in what they differ.
+    Reservations that changed here hold as before, or for nobody, until both have the same: ``in_doubt`` has
+    their addresses.
     """
 
     name: str
@@ -75,6 +77,8 @@ class FailoverShown(Result, frozen=True):
     waits_until_at: float | None
     trouble: str
     configuration: str
+    differences: list[str]
+    in_doubt: list[str]
     meaning: str
     next_step: str
     scopes: list[FailoverScopeRow]
@@ -96,6 +100,8 @@ class Replicated(Result, frozen=True):
     """What differed from the partner, and whether it was taken over; ``same`` when nothing did.
 
     ``changes`` is what becomes of this server's configuration; ``applied`` is false with ``--plan``.
+    ``server_wide`` are changes that it would take for all its clients to be told what the partner tells its
+    own: they are made with ``--server-wide`` alone.
     """
 
     relationship: str
@@ -104,6 +110,7 @@ class Replicated(Result, frozen=True):
     revision: int
     changes: list[str]
     dangers: list[str]
+    server_wide: list[str]
 
 
 class SecretSet(Result, frozen=True):

@@ -117,12 +117,34 @@ def _remove_scope(context: Context, arguments: Arguments) -> Changed:
     for name in names - set(before.scopes):
         raise Refusal(f'scope "{name}" is not in failover relationship "{before.name}"')
     after = replace(before, scopes=tuple(each for each in before.scopes if each not in names))
-    return context.change(arguments, with_object(context.organisation, after))
+    organisation = with_object(context.organisation, after)
+    return context.change(arguments, _given_to_keeper(organisation, arguments, before, names))
 
 
 def _delete(context: Context, arguments: Arguments) -> Changed:
-    after = without_object(context.organisation, FailoverRelationship, arguments.text("name"))
-    return context.change(arguments, after)
+    before = _relationship(context, arguments)
+    organisation = without_object(context.organisation, FailoverRelationship, before.name)
+    return context.change(arguments, _given_to_keeper(organisation, arguments, before, set(before.scopes)))
+
+
+def _given_to_keeper(
+    organisation: Organisation, arguments: Arguments, relationship: FailoverRelationship, names: set[str]
+) -> Organisation:
+    """Scopes that are shared no longer belong to the partner that goes on with them."""
+    given = arguments.optional_text("keeper")
+    if given is None:
+        return organisation
+    keeper = the_dhcp_server(organisation, given)
+    if keeper not in relationship.servers:
+        raise Refusal(
+            f'server "{keeper}" is no partner in failover relationship "{relationship.name}": its scopes are '
+            f"kept by {' or '.join(relationship.servers)}"
+        )
+    for name in sorted(names):
+        scope = organisation.scopes_by_name.get(name)
+        if scope is not None and scope.server != keeper:
+            organisation = with_object(organisation, replace(scope, server=keeper))
+    return organisation
 
 
 def _set_secret(context: Context, arguments: Arguments) -> SecretSet:
@@ -201,6 +223,8 @@ def _show(context: Context, arguments: Arguments) -> FailoverShown:
         waits_until_at=None if state is None else state.waits_until_at,
         trouble="" if state is None else state.trouble,
         configuration="" if state is None else state.configuration,
+        differences=[] if state is None else list(state.differences),
+        in_doubt=[] if state is None else list(state.in_doubt),
         meaning=words.meaning,
         next_step="" if state is None else _next_step(relationship.name, state, words.next_step),
         scopes=[_scope_row(organisation, name, counts.get(name)) for name in relationship.scopes],
@@ -217,7 +241,7 @@ def _next_step(name: str, state: FailoverState, of_state: str) -> str:
     if state.configuration != "different":
         return of_state
     differs = (
-        "the partners do not have the same scopes and reservations; see what differs, and take over what the "
+        "the partners are not told the same; see what differs in detail, and take over what the "
         f"partner has, with: holdfast dhcp failover replicate-relationship {name} --plan"
     )
     return differs if of_state == "nothing" else f"{of_state}; {differs}"
@@ -242,8 +266,21 @@ _SCOPES = Argument(
     many=True,
     completes="dhcp scope.scopes.name",
 )
+_KEEPER = Argument(
+    "keeper",
+    Kind.TEXT,
+    "the partner that leases them alone from now on; the one that they belong to (the primary) if not given",
+    completes="dhcp.servers.server",
+)
 _SECRET = Argument("secret", Kind.PASSWORD, "what both partners sign their messages with")
 _SETTINGS = setting_arguments(FailoverRelationship, leave_out=_OWN_ARGUMENTS)
+
+_LEAVING = (
+    "Do the same on both servers, first on the one that shall not lease them any more. Clients keep their "
+    "addresses; those that were the partner's to lease are leased by the keeper after the MCLT, and the "
+    "log says so (DHC-0410, DHC-0411). A partner that is off or out of reach must not come back before it "
+    "was told the same, for it would go on leasing."
+)
 
 VERBS = (
     Verb(
@@ -328,11 +365,11 @@ VERBS = (
     Verb(
         "dhcp failover",
         "remove-scope",
-        "Share scopes no longer: the server that they belong to leases them alone.",
+        "Share scopes no longer: one of the partners leases them alone.",
         "holdfast dhcp failover remove-scope pair office --yes",
         Changed,
-        (NAME, _SCOPES, *CHANGE_ARGUMENTS),
-        detail="Do it on the server that shall not lease them any more first, then on the other.",
+        (NAME, _SCOPES, _KEEPER, *CHANGE_ARGUMENTS),
+        detail=_LEAVING,
         changes=True,
         perform=_remove_scope,
     ),
@@ -351,11 +388,11 @@ VERBS = (
     Verb(
         "dhcp failover",
         "delete",
-        "End a failover relationship: each scope is leased by the server that it belongs to alone.",
+        "End a failover relationship: one of the partners leases its scopes alone.",
         "holdfast dhcp failover delete pair --yes",
         Changed,
-        (NAME, *CHANGE_ARGUMENTS),
-        detail="Do it on the server that shall not lease them any more first, then on the other.",
+        (NAME, _KEEPER, *CHANGE_ARGUMENTS),
+        detail=_LEAVING,
         changes=True,
         perform=_delete,
     ),

@@ -9,11 +9,13 @@ Source: RFC 3074 section 4; RFC 3074 section 5; RFC 3074 section 6.
 
 from __future__ import annotations
 
-BUCKET_COUNT = 256
-BUCKET_BYTES = BUCKET_COUNT // 8
+from typing import Final
+
+BUCKET_COUNT: Final = 256
+BUCKET_BYTES: Final = BUCKET_COUNT // 8
 
 # RFC 3074 section 6
-TABLE = bytes((
+TABLE: Final = bytes((
     251, 175, 119, 215, 81, 14, 79, 191, 103, 49, 181, 143, 186, 157, 0, 232, 31, 32, 55, 60,
     152, 58, 17, 237, 174, 70, 160, 144, 220, 90, 57, 223, 59, 3, 18, 140, 111, 166, 203, 196,
     134, 243, 124, 95, 222, 179, 197, 65, 180, 48, 36, 15, 107, 46, 233, 130, 165, 30, 123, 161,

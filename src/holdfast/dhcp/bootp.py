@@ -59,7 +59,8 @@ def boot(desk: Desk, now: float, asking: Asking) -> None:
 def _choose(desk: Desk, asking: Asking) -> Choice | None:
     reserved = desk.chooser.reserved(asking, bootp=True)
     if reserved is not None:
-        return reserved if desk.chooser.holder(reserved, asking) is None else None
+        is_free = desk.chooser.holder(reserved, asking) is None
+        return reserved if is_free and not desk.chooser.may_be_partners(reserved) else None
     # A lease by BOOTP has no end that its client knows of: no partner can be sure (draft section 5.14).
     asking.scopes = [
         state

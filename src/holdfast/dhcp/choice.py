@@ -135,6 +135,16 @@ class Chooser:
             return None
         return lease
 
+    def may_be_partners(self, choice: Choice) -> bool:
+        """Whether our partner may lease a reserved address that nobody has: to it, it may be as any other."""
+        state, address = choice.state, choice.address
+        authority = self.authority(state)
+        if address not in authority.unsettled or not state.served.in_pool(address):
+            return False
+        lease = self._leases.get(address)
+        # One that ended here the partner may have freed already, and we have not heard its answer.
+        return (lease is None or lease.status != ACTIVE) and not authority.is_free(lease)
+
     def choose(self, asking: Asking, requested: int) -> Choice | None:
         """Choose an address without a reservation; None when none is free.
 
@@ -194,14 +204,16 @@ class Chooser:
         """
         reservation = self.reservation(state, asking)
         lease = self._leases.get(address)
-        if (
-            reservation is not None
-            and reservation.address != address
-            and self.holder(Choice(state, reservation.address, reservation), asking) is None
-        ):
-            return "another address is reserved for this client"
+        if reservation is not None:
+            reserved = Choice(state, reservation.address, reservation)
+            may_be_partners = self.may_be_partners(reserved)
+            if reservation.address == address:
+                if may_be_partners:
+                    return "the partner may not know that the address is reserved"
+            elif not may_be_partners and self.holder(reserved, asking) is None:
+                return "another address is reserved for this client"
         if reservation is None or reservation.address != address:
-            if address in state.served.reserved:
+            if address in state.served.reserved and not self._is_kept_for(state, lease, asking):
                 return "the address is reserved for another client"
             if address not in state.pools[self._pool_number(state, asking)]:
                 return "the address is not leased here"
@@ -224,6 +236,15 @@ class Chooser:
         if is_reserved and (lease.status in (FREE, BACKUP) or lease.key == asking.key):
             return ""
         return "the address is not free yet"
+
+    def _is_kept_for(self, state: ScopeState, lease: Lease | None, asking: Asking) -> bool:
+        """Whether a client has an address that is reserved for another only until our partner agrees."""
+        return (
+            lease is not None
+            and lease.status == ACTIVE
+            and lease.key == asking.key
+            and lease.address in state.served.kept
+        )
 
     def _is_machine_of(self, lease: Lease, asking: Asking, reservation: ServedReservation | None) -> bool:
         """Whether the same machine holds an address by another identity: reserved, or offered to it so."""
@@ -255,7 +276,7 @@ class Chooser:
         lease = self._leases.get(address)
         if lease is None or lease.key != asking.key or address not in state.pools[number]:
             return False
-        if address in state.served.reserved:
+        if address in state.served.reserved and not self._is_kept_for(state, lease, asking):
             return False
         offered_to = state.offers.by_address.get(address)
         if offered_to is not None and offered_to != asking.key:

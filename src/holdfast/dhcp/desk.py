@@ -2,6 +2,7 @@
 
 Every change of a lease goes through ``put``; answers that rest on changes wait
 in ``waiting`` until ``committed``, and ``commit_failed`` puts everything back.
+What a partner acknowledges is no such change (``acknowledged``).
 
 Invariant: between the first ``put`` and the end of its commit nothing is
 decided on leases that were made durable meanwhile: there are none.
@@ -16,11 +17,12 @@ from functools import partial
 from typing import Final, NamedTuple, cast
 
 from holdfast.dhcp import events
+from holdfast.dhcp.acknowledged import Acknowledged
 from holdfast.dhcp.authority import Alone, Authority
 from holdfast.dhcp.choice import Asking, Choice, Chooser
 from holdfast.dhcp.client_match import Facts
 from holdfast.dhcp.declines import Declines
-from holdfast.dhcp.lease import ABANDONED, Lease, address_text, hardware_text
+from holdfast.dhcp.lease import ABANDONED, UNTOLD, Lease, address_text, hardware_text
 from holdfast.dhcp.lease_table import LeaseTable, ScopeState
 from holdfast.dhcp.names import host_name_of
 from holdfast.dhcp.option_blocks import Block, OptionBlocks
@@ -111,6 +113,8 @@ class Desk:
         # Set by the node while nothing can be made durable: then nothing is offered that would not be given.
         self.may_offer = True
         self.late_until = 0.0  # until then what is decided may have waited for a slow disk
+        self.acknowledged = Acknowledged()
+        self._told: dict[int, tuple[Authority, list[Lease]]] = {}  # changes that a partner hears of
         self._undo: list[tuple[int, Lease | None]] = []
         self._waiting_records: list[Record] = []
         # The very dictionary: the scopes that are shared change with the organisation.
@@ -163,25 +167,26 @@ class Desk:
             address.to_bytes(4, "big") for each in links for address in (each.address, *each.others)
         )
 
+    def begin_commit(self) -> list[Lease]:
+        """What a commit that begins now makes durable."""
+        return self.writes + self.acknowledged.take()
+
     def committed(self, now: float, took_s: float = 0.0) -> None:
         """What was in ``writes`` is durable, ``took_s`` after it was given: answers that waited may go."""
         if took_s > LATE_S:
             # How much of what is read next came meanwhile is not known: it is read in as long at most.
             self.late_until = now + min(took_s, LATE_MAX_S)
-        authorities: dict[int, tuple[Authority, list[Lease]]] = {}
-        for lease in () if self.chooser.is_alone else self.writes:
-            state = self.table.scope_of(lease.address)
-            if state is not None and type(authority := self.chooser.authority(state)) is not Alone:
-                authorities.setdefault(id(authority), (authority, []))[1].append(lease)
+        told, self._told = self._told, {}
         if self.registrar.is_on:
             self.registrar.durable(now, self.writes)
         self.writes = []
         self._undo = []
+        self.acknowledged.committed()
         self.replies += self.waiting
         self.records += self._waiting_records
         self.waiting = []
         self._waiting_records = []
-        for authority, leases in authorities.values():
+        for authority, leases in told.values():
             authority.committed(now, leases)
 
     def commit_failed(self) -> int:
@@ -193,25 +198,48 @@ class Desk:
                 self.table.put(lease)
         if self.registrar.is_on:
             self.registrar.undone(lease for _, lease in self._undo if lease is not None)
+        self.acknowledged.commit_failed()
         count = len(self.waiting)
         self.writes, self._undo, self.waiting, self._waiting_records = [], [], [], []
+        self._told = {}
         return count
 
     def put(self, lease: Lease, record: Record | None = None) -> None:
         """Change a lease; it is durable, and its record written, with the next commit."""
         if not self.chooser.is_alone:
             state = self.table.scope_of(lease.address)
-            if state is not None:
-                lease = self.chooser.authority(state).changed(lease)
-        self._undo.append((lease.address, self.table.put(lease)))
-        self.writes.append(lease)
+            if state is not None and type(authority := self.chooser.authority(state)) is not Alone:
+                lease = authority.changed(lease)
+                self._tell(authority, lease)
+        self._write(lease)
         if record is not None:
             self._waiting_records.append(record)
 
     def put_told(self, lease: Lease) -> None:
-        """Change a lease as the partner said, or acknowledged: it is not told of it."""
-        self._undo.append((lease.address, self.table.put(lease)))
+        """Change a lease as the partner said, or acknowledged: it is told of what it does not know yet."""
+        if lease.flags & UNTOLD:
+            state = self.table.scope_of(lease.address)
+            if state is not None:
+                self._tell(self.chooser.authority(state), lease)
+        self._write(lease)
+
+    def put_acknowledged(self, now: float, lease: Lease) -> None:
+        """Note what the partner knows of a lease that is durable."""
+        self.table.amend(lease)
+        self.acknowledged.add(now, lease)
+
+    def _tell(self, authority: Authority, lease: Lease) -> None:
+        """Have a partner told once a lease is durable."""
+        told = self._told.get(id(authority))
+        if told is None:
+            told = self._told[id(authority)] = (authority, [])
+        told[1].append(lease)
+
+    def _write(self, lease: Lease) -> None:
+        address = lease.address
+        self._undo.append((address, self.table.put(lease)))
         self.writes.append(lease)
+        self.acknowledged.overtaken(address)
 
     def _note(self, record: Record) -> None:
         self.records.append(record)

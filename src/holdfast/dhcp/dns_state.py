@@ -151,6 +151,37 @@ def left_over(old: Registration, new: Registration | None) -> Registration | Non
     return Registration(old.name, old.dhcid, flags | (old.flags & PROTECTED))
 
 
+def to_go_on_with(dns: bytes) -> bytes:
+    """What a lease says, with whatever of it is not done to be done here."""
+    return write_state(read_state(dns))
+
+
+def told(mine: bytes, theirs: bytes) -> bytes:
+    """What a lease says once a failover partner has told what it registered for it.
+
+    The partner does what is still to be done for its client; we do it when the client renews here
+    (``to_go_on_with``), or remove it when the lease ends. What we are removing we go on removing.
+
+    Args:
+        mine: what it said here.
+        theirs: what it says there; empty for nothing.
+    """
+    if not theirs:
+        return mine
+    state, own = read_state(theirs), read_state(mine)
+    is_at_it = own.wanted is not None and own.wanted.is_pending and is_pending(mine)
+    if (
+        is_at_it
+        and own.wanted is not None
+        and state.wanted is not None
+        and state.wanted.same_wish(own.wanted)
+    ):
+        return mine
+    stale = own.stale if is_pending(mine) else ()
+    data = write_state(DnsState(state.wanted, stale))
+    return data if stale or not data else bytes((data[0] & ~_PENDING,)) + data[1:]
+
+
 def merged(now: DnsState, began: DnsState, reached: DnsState) -> DnsState:
     """What a lease says after somebody worked on it, while its client may have spoken.
 

@@ -14,11 +14,12 @@ POOL_EXHAUSTED = declare(
     "DHC-0101",
     Severity.ERROR,
     'scope "{scope}" has no free address for {client}: {leased_count} leased, {offered_count} offered, '
-    "{declined_count} declined of {size}",
+    "{declined_count} declined, {partner_count} free and the failover partner's, of {size}",
     "New clients of this scope get no address; those that have one keep it. Widen the pool, shorten the "
     "lease, remove exclusions, or look for a client that takes many addresses (`holdfast dhcp lease "
-    "list`). Declined addresses come back by themselves after a while. DHC-0102 says when there is room "
-    "again.",
+    "list`). Declined addresses come back by themselves after a while. What is free and the failover "
+    "partner's is leased here when the partner is back, or was declared down and the MCLT is over "
+    "(`holdfast dhcp failover show`). DHC-0102 says when there is room again.",
 )
 POOL_HAS_ROOM = declare(
     "DHC-0102",

@@ -25,7 +25,9 @@ Source: draft-ietf-dhc-failover-12 sections 7.1.3 to 7.1.5; spec/dhcp.md section
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple, cast
 
 from holdfast.dhcp.lease import (
     ABANDONED,
@@ -37,12 +39,15 @@ from holdfast.dhcp.lease import (
     RESET,
     UNTOLD,
     Lease,
+    new_lease,
 )
 from holdfast.wire.failover_messages import FATAL_CONFLICT, LESS_CRITICAL, MISSING_INFORMATION, OUTDATED
 
-ENDED = (EXPIRED, RELEASED, RESET)
-FREE_STATUSES = (FREE, BACKUP)
-SAME_MOMENT_S = 3
+ENDED: Final = (EXPIRED, RELEASED, RESET)
+FREE_STATUSES: Final = (FREE, BACKUP)
+SAME_MOMENT_S: Final = 3
+# Ends of one lease that differ by less, by the time that a message took, are as good as the same.
+APART_S: Final = 10
 
 
 class Rule(enum.Enum):
@@ -75,7 +80,7 @@ _TABLE = {
     RESET: (Rule.SINCE, _YES, _YES, _FREED, _FREED, _YES, _YES),
     ABANDONED: (_LESS, _LESS, _LESS, _LESS, _LESS, Rule.ENDED, _YES),
 }
-RULES = {mine: dict(zip(_COLUMNS, row, strict=True)) for mine, row in _TABLE.items()}
+RULES: Final = {mine: dict(zip(_COLUMNS, row, strict=True)) for mine, row in _TABLE.items()}
 
 
 class Told(NamedTuple):
@@ -90,6 +95,10 @@ class Told(NamedTuple):
     has_expiry: bool
     has_seen: bool
     has_changed: bool
+
+
+# A named tuple's own call takes 0.3 us more.
+new_told: Final = cast("Callable[[tuple[object, ...]], Told]", partial(tuple.__new__, Told))
 
 
 def lacks(told: Told) -> int:
@@ -117,9 +126,10 @@ def judged(mine: Lease | None, told: Told, now: float, *, primary: bool) -> int:
         return 0
     over = mine.status == ACTIVE and mine.expires_at < now
     lease = told.lease
-    match RULES[EXPIRED if over else mine.status][lease.status]:
-        case Rule.YES:
-            return 0
+    rule = RULES[EXPIRED if over else mine.status][lease.status]
+    if rule is Rule.YES:
+        return 0
+    match rule:
         case Rule.FREED:
             # What was said before the lease crossed the news of its end: the partner has the lease still.
             before = told.has_changed and lease.changed_at <= mine.started_at + SAME_MOMENT_S
@@ -167,7 +177,8 @@ def taken(mine: Lease | None, told: Told, now: float) -> Lease:
 
     What ended there is free with us: the partner frees it as well once it has our answer (draft
     section 5.2.2). A lease that both extended lasts as long as the longer of the two, for nobody knows
-    which answer its client took.
+    which answer its client took. So does an address that both gave up: else each would take the other's word
+    by turns, for ever.
     """
     lease, seconds = told.lease, int(now)
     dns = b"" if mine is None else mine.dns
@@ -181,22 +192,29 @@ def taken(mine: Lease | None, told: Told, now: float) -> Lease:
             potential_received=0,
         )
     if lease.status == ABANDONED:
+        if mine is not None and mine.status == ABANDONED and lease.expires_at <= mine.expires_at + APART_S:
+            return mine._replace(changed_at=max(mine.changed_at, lease.changed_at))
         return lease._replace(dns=dns, potential_received=0)
     same = mine is not None and mine.status == ACTIVE and mine.key == lease.key
     if not same or mine is None:
-        return lease._replace(dns=dns)
-    return lease._replace(
-        started_at=min(mine.started_at, lease.started_at),
-        expires_at=max(mine.expires_at, lease.expires_at),
-        changed_at=min(mine.changed_at, lease.changed_at) if told.has_changed else mine.changed_at,
-        seen_at=max(mine.seen_at, lease.seen_at),
-        host_name=lease.host_name or mine.host_name,
-        relay=lease.relay or mine.relay,
-        dns=dns,
-        potential_sent=mine.potential_sent,
-        potential_acked=mine.potential_acked,
-        potential_received=max(mine.potential_received, lease.potential_received),
-    )
+        return lease._replace(dns=dns) if dns else lease
+    return new_lease((
+        lease.address,
+        lease.status,
+        lease.flags,
+        lease.hardware,
+        lease.client_id,
+        min(mine.started_at, lease.started_at),
+        max(mine.expires_at, lease.expires_at),
+        min(mine.changed_at, lease.changed_at) if told.has_changed else mine.changed_at,
+        max(mine.seen_at, lease.seen_at),
+        lease.host_name or mine.host_name,
+        lease.relay or mine.relay,
+        dns,
+        mine.potential_sent,
+        mine.potential_acked,
+        max(mine.potential_received, lease.potential_received),
+    ))  # fmt: skip
 
 
 def still_used_until(lease: Lease) -> int:

@@ -17,19 +17,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Final
 
+from holdfast.dhcp.authority import Authority
 from holdfast.dhcp.balance import bucket_of, is_primarys, waited_s
 from holdfast.dhcp.failover_states import SERVES, Serves, State
-from holdfast.dhcp.lease import ACTIVE, BACKUP, FREE, NEVER, UNTOLD, Lease
+from holdfast.dhcp.lease import ACTIVE, BACKUP, FREE, NEVER, UNTOLD, Lease, flagged, promised
 from holdfast.directory.dhcp import UNLIMITED_LEASE_S
 
-ASKS_AGAIN_S = 1.0  # a client that repeats itself so much later was not answered
-FORGOTTEN_S = 120.0
-CLIENTS_MAX = 10_000
-POTENTIAL_MAX_S = 10 * 365 * 86400  # beyond that a lease is without end on the wire
+ASKS_AGAIN_S: Final = 1.0  # a client that repeats itself so much later was not answered
+FORGOTTEN_S: Final = 120.0
+CLIENTS_MAX: Final = 10_000
+POTENTIAL_MAX_S: Final = 10 * 365 * 86400  # beyond that a lease is without end on the wire
 
 
-class PairAuthority:
+class PairAuthority(Authority):
     """The authority of all scopes of one relationship."""
 
     def __init__(self, tell: Callable[[float, list[Lease]], None], *, primary: bool) -> None:
@@ -39,10 +41,12 @@ class PairAuthority:
             tell: takes leases that are durable.
             primary: whether we are the primary.
         """
+        super().__init__()
         self._tell = tell
         self._primary = primary
         self.state = State.STARTUP
-        self.mclt_s = 0
+        self.mclt_s = 0  # by how much a lease may outlast what the partner knows of
+        self.held_back_s = 0  # by how much one of the partner's may outlast what we know of
         self.buckets = b""
         self.load_balance_s = 3
         self.free_status = FREE if primary else BACKUP
@@ -96,17 +100,17 @@ class PairAuthority:
     def granted(self, now: float, lease: Lease, desired_s: int) -> Lease:
         """The lease with what the partner is told that it may last."""
         if self.state is State.PARTNER_DOWN:  # nobody hears it, and nobody else extends it
-            return lease._replace(potential_sent=max(lease.expires_at, lease.potential_sent))
+            return promised(lease, max(lease.expires_at, lease.potential_sent))
         until = NEVER
         if desired_s < min(UNLIMITED_LEASE_S, POTENTIAL_MAX_S):
             given_s = max(0, lease.expires_at - int(now))
             until = int(now) + desired_s + given_s // 2 + 1
             until = max(until, lease.expires_at)
-        return lease._replace(potential_sent=max(until, lease.potential_sent))
+        return promised(lease, max(until, lease.potential_sent))
 
     def changed(self, lease: Lease) -> Lease:
         """A lease as it is written down: the partner does not know of it."""
-        return lease._replace(flags=lease.flags | UNTOLD)
+        return flagged(lease, lease.flags | UNTOLD)
 
     def ended_status(self, status: int) -> int:
         """An address that a client had is nobody's to lease before the partner knows."""

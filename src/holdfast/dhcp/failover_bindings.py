@@ -20,11 +20,34 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from holdfast.dhcp.failover_accept import ENDED, FREE_STATUSES, Told, judged, lacks, still_used_until, taken
+from holdfast.dhcp.dns_state import told as names_told
+from holdfast.dhcp.failover_accept import (
+    APART_S,
+    ENDED,
+    FREE_STATUSES,
+    Told,
+    judged,
+    lacks,
+    new_told,
+    still_used_until,
+    taken,
+)
 from holdfast.dhcp.failover_link import Link
-from holdfast.dhcp.lease import ACTIVE, BOOTP, FREE, NEVER, RESERVED, UNTOLD, Lease
+from holdfast.dhcp.lease import (
+    ABANDONED,
+    ACTIVE,
+    BOOTP,
+    FREE,
+    NEVER,
+    RESERVED,
+    UNTOLD,
+    Lease,
+    as_acknowledged,
+    flagged,
+    new_lease,
+)
 from holdfast.wire.failover import batches
 from holdfast.wire.failover_messages import (
     BOOTP_FLAG,
@@ -36,16 +59,20 @@ from holdfast.wire.failover_messages import (
     Binding,
     Update,
     UpdateDone,
+    new_answer,
+    new_binding,
 )
 
-AGAIN_S = 5.0  # after a refusal; then doubled
-AGAIN_MAX_S = 300.0
-UNANSWERED_S = 60.0  # a partner that lives and answers no update for so long does not work
-# Ends of one lease that differ by less, by the time that a message took, are as good as the same.
-APART_S = 10
-BATCH_COUNT_MAX = 40  # bindings in one message, between two servers of ours
-_MAGIC = b"\x63\x82\x53\x63"
-_HOST_NAME, _RELAY = 12, 82
+AGAIN_S: Final = 5.0  # after a refusal; then doubled
+AGAIN_MAX_S: Final = 300.0
+UNANSWERED_S: Final = 60.0  # a partner that lives and answers no update for so long does not work
+BATCH_COUNT_MAX: Final = 40  # bindings in one message, between two servers of ours
+_MAGIC: Final = b"\x63\x82\x53\x63"
+_HOST_NAME: Final = 12
+_RELAY: Final = 82
+_OPTION_BYTES_MAX: Final = 255
+_NAMES: Final = b"\x01"  # vendor options: what was registered in DNS follows, as ``dns_state`` writes it
+_NO_END: Final = 0xFFFF_FFFF  # of a lease, on the wire
 
 
 class Flight(NamedTuple):
@@ -73,13 +100,19 @@ class Book(NamedTuple):
         lease_of: what we know of an address.
         is_ours: whether an address is in a pool, or reserved, in a scope of the relationship.
         put: change a lease that the partner knows.
+        put_acknowledged: note what the partner knows of an active lease that is durable.
         all_leases: every lease of the relationship's scopes.
+        freed: what a lease that is over says of its names in DNS: that they must go.
+        registers: whether this server registers names.
     """
 
     lease_of: Callable[[int], Lease | None]
     is_ours: Callable[[int], bool]
     put: Callable[[Lease], None]
+    put_acknowledged: Callable[[float, Lease], None]
     all_leases: Callable[[], Iterable[Lease]]
+    freed: Callable[[Lease], bytes]
+    registers: Callable[[], bool]
 
 
 class Bindings:
@@ -93,9 +126,10 @@ class Bindings:
         self._queue: OrderedDict[int, float] = OrderedDict()  # addresses to tell, and since when
         self._flying: dict[int, Flight] = {}
         self._answers: list[tuple[int, int, Acknowledgement]] = []  # (connection, xid, answer), once durable
+        self._unanswered: set[int] = set()  # what the partner told of, and hears our answer to once durable
         self._again: list[tuple[float, int]] = []
         self._tries: dict[int, int] = {}
-        self._held: set[int] = set()  # marked anew, but not to be told at once
+        self._held: dict[int, Lease] = {}  # marked anew, but not to be told at once
         self._airborne: set[int] = set()
         # What the partner asked for: the xid to answer, and what must be told before.
         self._asked: tuple[int, set[int]] | None = None
@@ -127,9 +161,8 @@ class Bindings:
         for lease in leases:
             if not lease.flags & UNTOLD:
                 continue
-            if lease.address in self._held:
-                self._held.discard(lease.address)
-                continue
+            if self._held.pop(lease.address, None) == lease:
+                continue  # what changed since is told
             self._queue.setdefault(lease.address, now)
             self._tries.pop(lease.address, None)
 
@@ -162,8 +195,10 @@ class Bindings:
         for address in self._queue:
             if len(chosen) >= count:
                 break
-            # Two updates of one address under way could be answered in any order.
-            if address in self._airborne or (asked is not None and address not in asked):
+            # Two updates of one address under way could be answered in any order; and of one that the partner
+            # has told of it hears our answer first: ISC dhcpd gives up its own update for ours.
+            is_under_way = address in self._airborne or address in self._unanswered
+            if is_under_way or (asked is not None and address not in asked):
                 continue
             lease = self._book.lease_of(address)
             if lease is None:
@@ -180,35 +215,22 @@ class Bindings:
             self._asked[1].discard(address)
 
     def _send(self, now: float, leases: list[Lease], room: int, count_max: int) -> None:
-        by_address = {each.address: each for each in leases}
-        for batch in batches(map(self._binding, leases), count_max, self._link.seal):
+        link = self._link
+        shift_s, ours = link.to_wire_shift_s, link.peer is not None and link.peer.is_ours
+        names = _NAMES if ours and self._book.registers() else b""
+        bindings = (_binding(each, shift_s, ours, names) for each in leases)
+        at = 0
+        for count, update in batches(bindings, count_max, link.seal):
             if room <= 0:
                 return
             room -= 1
-            told = tuple(by_address[each.address] for each in batch)
+            told = tuple(leases[at : at + count])
+            at += count
             for lease in told:
                 del self._queue[lease.address]
                 self._airborne.add(lease.address)
-            self._flying[self._link.next_xid] = Flight(now, told)
-            self._link.say(now, Update(batch))
-
-    def _binding(self, lease: Lease) -> Binding:
-        link, wire = self._link, self._link.to_wire
-        ours = link.peer is not None and link.peer.is_ours
-        has_client = bool(lease.hardware)
-        flags = (RESERVED_FLAG if lease.flags & RESERVED else 0) | (BOOTP_FLAG if lease.flags & BOOTP else 0)
-        return Binding(
-            lease.address,
-            lease.status,
-            lease.client_id or None if has_client else None,
-            lease.hardware if has_client else None,
-            _whole(wire, lease.expires_at),
-            _whole(wire, lease.potential_sent or lease.expires_at),
-            wire(lease.changed_at),
-            wire(lease.seen_at) if has_client and lease.seen_at else None,
-            flags,
-            _request_options(lease) if ours else None,
-        )
+            self._flying[link.next_xid] = Flight(now, told)
+            link.say(now, update)
 
     def acknowledged(self, now: float, xid: int, acknowledgement: Acknowledgement) -> None:
         """The partner answered an update."""
@@ -240,23 +262,31 @@ class Bindings:
             self._queue.pop(sent.address, None)
             self._tries.pop(sent.address, None)
             acked = max(current.potential_acked, sent.potential_sent)
-            self._book.put(current._replace(flags=current.flags & ~UNTOLD, potential_acked=acked))
+            self._book.put(as_acknowledged(current, acked))
             return
         if current != sent:
             # It changed while it was under way. What we say of it next settles what the partner made of it.
             if not current.flags & UNTOLD and not (sent.status in ENDED and current.status == FREE):
-                self._book.put(current._replace(flags=current.flags | UNTOLD))
+                self._book.put(flagged(current, current.flags | UNTOLD))
             return
         self._tries.pop(sent.address, None)
-        if sent.status in ENDED:
-            after = sent._replace(
-                status=FREE, flags=0, potential_sent=0, potential_acked=0, potential_received=0
+        if sent.status == ACTIVE:
+            acked = max(sent.potential_acked, sent.potential_sent)
+            if sent.flags & UNTOLD or sent.potential_acked != acked:
+                self._book.put_acknowledged(now, as_acknowledged(sent, acked))
+        elif sent.status in ENDED:
+            self._book.put(
+                sent._replace(
+                    status=FREE,
+                    flags=0,
+                    dns=self._book.freed(sent) if sent.dns else b"",
+                    potential_sent=0,
+                    potential_acked=0,
+                    potential_received=0,
+                )
             )
-        else:
-            acked = max(sent.potential_acked, sent.potential_sent) if sent.status == ACTIVE else 0
-            after = sent._replace(flags=sent.flags & ~UNTOLD, potential_acked=acked)
-        if after != sent:
-            self._book.put(after)
+        elif sent.flags & UNTOLD or sent.potential_acked:
+            self._book.put(as_acknowledged(sent, 0))
 
     def _say_again(self, now: float, address: int) -> None:
         tries = self._tries.get(address, 0)
@@ -269,12 +299,17 @@ class Bindings:
         """The partner knows nothing any more: what it may have promised to clients is ours to keep.
 
         It may have extended a lease by as much as MCLT beyond what either told the other, and has no word
-        about that any more when it hears that the lease ended here.
+        about that any more when it hears that the lease ended here. Where it heard of the end, and we not
+        that it did, it may also have leased the address to another client: nobody gets that for as long.
         """
         for lease in self._book.all_leases():
             until = min(NEVER, still_used_until(lease) + mclt_s)
-            if lease.hardware and lease.status in (ACTIVE, *ENDED) and until > max(now, lease.expires_at):
-                self._book.put(lease._replace(status=ACTIVE, expires_at=until, flags=lease.flags | UNTOLD))
+            if lease.status in ENDED:
+                until = max(until, int(now) + mclt_s + 1)
+                kept = lease._replace(status=ABANDONED, hardware=b"", client_id=b"", changed_at=int(now))
+                self._book.put(kept._replace(expires_at=until, flags=lease.flags | UNTOLD))
+            elif lease.status == ACTIVE and lease.hardware and until > max(now, lease.expires_at):
+                self._book.put(lease._replace(expires_at=until, flags=lease.flags | UNTOLD))
 
     def requested(self, now: float, xid: int, *, everything: bool) -> None:
         """The partner wants what it does not know, or everything."""
@@ -305,14 +340,17 @@ class Bindings:
 
     def told(self, now: float, xid: int, update: Update) -> None:
         """The partner tells of addresses; the answer waits for the commit."""
-        answers = tuple(self._judge(now, each) for each in update.bindings)
-        self._answers.append((self._link.connection, xid, Acknowledgement(answers)))
+        happened_s, ends_s = self._link.happened_shift_s, self._link.end_shift_s
+        seconds = int(now)
+        answers = [self._judge(now, _read(each, seconds, happened_s, ends_s)) for each in update.bindings]
+        self._answers.append((self._link.connection, xid, Acknowledgement(tuple(answers))))
+        self._unanswered.update([each.address for each in answers])
 
-    def _judge(self, now: float, binding: Binding) -> Answer:
-        told = self._read(now, binding)
-        if not self._book.is_ours(binding.address):
+    def _judge(self, now: float, told: Told) -> Answer:
+        address = told.lease.address
+        if not self._book.is_ours(address):
             return self._refuse(told, ILLEGAL_ADDRESS, None)
-        mine = self._book.lease_of(binding.address)
+        mine = self._book.lease_of(address)
         reason = lacks(told) or judged(mine, told, now, primary=self._primary)
         if mine is not None and self._is_primarys_word(mine, told):
             reason = OUTDATED
@@ -321,26 +359,46 @@ class Bindings:
                 self._insist(now, mine)
             return self._refuse(told, reason, mine)
         lease = taken(mine, told, now)
+        if told.lease.dns or lease.dns:
+            lease = lease._replace(dns=self._names(b"" if mine is None else mine.dns, told, lease))
         if told.lease.status in ENDED and mine is not None and self._is_open(mine):
             # What is said already may be refused, since it crossed: then it has to be said once more.
             kept = mine if mine.status != ACTIVE else lease._replace(status=told.lease.status)
-            lease = kept._replace(flags=kept.flags | UNTOLD)
+            lease = flagged(kept, kept.flags | UNTOLD)
         if (
             mine is not None
             and mine.flags & UNTOLD
             and mine.status == lease.status == ACTIVE
             and mine.key == lease.key
         ):
-            lease = lease._replace(flags=lease.flags | UNTOLD)  # both extended it: ours is still to be told
+            lease = flagged(lease, lease.flags | UNTOLD)  # both extended it: ours is still to be told
         elif (
-            lease.status == told.lease.status == ACTIVE and lease.expires_at > told.lease.expires_at + APART_S
+            lease.status == told.lease.status in (ACTIVE, ABANDONED)
+            and lease.expires_at > told.lease.expires_at + APART_S
         ):
-            lease = lease._replace(flags=lease.flags | UNTOLD)  # it lasts longer here
+            lease = flagged(lease, lease.flags | UNTOLD)  # it lasts longer here
         if not lease.flags & UNTOLD:
             self._nothing_to_tell(lease.address)
         if lease != mine:
             self._book.put(lease)
-        return Answer(binding.address)
+        return new_answer((address, 0, ""))
+
+    def _names(self, mine: bytes, told: Told, lease: Lease) -> bytes:
+        """What a lease says of DNS once the partner's word is taken; who tells of an end removes names.
+
+        Args:
+            mine: what it said before.
+            told: the partner's word; its ``dns`` is the vendor options as they came.
+            lease: as it is taken.
+        """
+        has_told = told.lease.dns[:1] == _NAMES
+        if lease.status == ACTIVE:
+            return names_told(mine, told.lease.dns[1:]) if has_told else mine
+        if not mine or lease.status not in FREE_STATUSES:
+            return mine
+        if has_told and told.lease.status in ENDED:
+            return b""
+        return self._book.freed(lease._replace(dns=mine))
 
     def _is_primarys_word(self, mine: Lease, told: Told) -> bool:
         """Whether both say who owns a free address, and it crossed on the way: the primary's word holds.
@@ -361,9 +419,8 @@ class Bindings:
         Our word of it crossed the partner's on the way, or is still to be said. Free it is once the partner
         has answered what we say last.
         """
-        return mine.status in (ACTIVE, *ENDED, *FREE_STATUSES) and bool(
-            mine.flags & UNTOLD or mine.address in self._airborne
-        )
+        is_said = bool(mine.flags & UNTOLD or mine.address in self._airborne)
+        return is_said and mine.status != ABANDONED
 
     def _insist(self, now: float, mine: Lease) -> None:
         """The partner has an address otherwise than we do: it hears what we have, now or later."""
@@ -371,8 +428,8 @@ class Bindings:
         if address in self._queue or address in self._airborne:
             return
         if not mine.flags & UNTOLD:
-            self._held.add(address)
-            self._book.put(mine._replace(flags=mine.flags | UNTOLD))
+            self._held[address] = marked = flagged(mine, mine.flags | UNTOLD)
+            self._book.put(marked)
         if address not in self._tries:
             self._tries[address] = 1
             self._queue[address] = now
@@ -383,37 +440,18 @@ class Bindings:
         self.refused.append(Refused(told.lease.address, reason, "", True, mine, told.lease))
         return Answer(told.lease.address, reason, "")
 
-    def _read(self, now: float, binding: Binding) -> Told:
-        instant = self._link.from_wire
-        expires_at = _instant(self._link.end_from_wire, binding.expires_at)
-        flags = (RESERVED if binding.ip_flags & RESERVED_FLAG else 0) | (
-            BOOTP if binding.ip_flags & BOOTP_FLAG else 0
-        )
-        host_name, relay = _read_options(binding.request_options)
-        seen_at = 0 if binding.seen_at is None else min(instant(binding.seen_at), int(now))
-        changed_at = int(now) if not binding.changed_at else min(instant(binding.changed_at), int(now))
-        active = binding.status == ACTIVE
-        lease = Lease(
-            binding.address, binding.status, flags, binding.hardware or b"", binding.client_id or b"",
-            changed_at, expires_at, changed_at, seen_at, host_name, relay,
-            potential_received=_instant(self._link.end_from_wire, binding.potential_at) if active else 0,
-        )  # fmt: skip
-        return Told(
-            lease, binding.expires_at is not None, binding.seen_at is not None, bool(binding.changed_at)
-        )
-
     # What the node reports
 
     def committed(self, now: float) -> None:
         """What was put is durable: answers go out."""
-        answers, self._answers = self._answers, []
+        answers, self._answers, self._unanswered = self._answers, [], set()
         for connection, xid, answer in answers:
             if self._link.is_up and connection == self._link.connection:
                 self._link.answer(now, xid, answer)
 
     def commit_failed(self) -> None:
         """Nothing of it is durable: nothing is acknowledged."""
-        self._answers = []
+        self._answers, self._unanswered = [], set()
 
     @property
     def has_answers(self) -> bool:
@@ -427,7 +465,7 @@ class Bindings:
                 self._queue.setdefault(lease.address, now)
         self._flying = {}
         self._airborne = set()
-        self._answers = []
+        self._answers, self._unanswered = [], set()
         self._asked = None
         for _, address in self._again:
             self._queue.setdefault(address, now)
@@ -453,33 +491,108 @@ def _is_ours_still(sent: Lease, current: Lease) -> bool:
     )
 
 
-def _whole(wire: Callable[[float], int], instant: int) -> int:
-    return 0xFFFF_FFFF if instant >= NEVER else wire(instant)
+def _binding(lease: Lease, shift_s: int, ours: bool, names: bytes) -> Binding:
+    """What is told of a lease.
+
+    Args:
+        lease: as it is durable.
+        shift_s: what is added to its instants.
+        ours: whether the partner is a server of ours.
+        names: what goes before what was registered in DNS; empty where nothing is said of it.
+    """
+    (
+        address, status, flags, hardware, client_id, _, expires_at, changed_at, seen_at, host_name, relay,
+        dns, potential_sent, _, _,
+    ) = lease  # fmt: skip
+    has_client = bool(hardware)
+    return new_binding((
+        address,
+        status,
+        client_id if client_id and has_client else None,
+        hardware if has_client else None,
+        _to_wire(expires_at, shift_s),
+        _to_wire(potential_sent or expires_at, shift_s),
+        _to_wire(changed_at, shift_s),
+        _to_wire(seen_at, shift_s) if has_client and seen_at else None,
+        (RESERVED_FLAG if flags & RESERVED else 0) | (BOOTP_FLAG if flags & BOOTP else 0),
+        _request_options(host_name, relay) if ours else None,
+        None,
+        None,
+        names + dns if names else None,
+    ))  # fmt: skip
 
 
-def _instant(convert: Callable[[int], int], value: int | None) -> int:
-    if not value:
+def _to_wire(instant: int, shift_s: int) -> int:
+    if instant >= NEVER:
+        return _NO_END
+    shifted = instant + shift_s
+    return 0 if shifted < 0 else _NO_END if shifted > _NO_END else shifted
+
+
+def _read(binding: Binding, now: int, happened_s: int, ends_s: int) -> Told:
+    """What is told of an address, by our clock.
+
+    Args:
+        binding: as it came.
+        now: by our clock; nothing has happened later.
+        happened_s: what is added to what happened.
+        ends_s: what is added to ends.
+    """
+    (
+        address, status, client_id, hardware, expires_at, potential_at, changed_at, seen_at, ip_flags,
+        request_options, _, _, names,
+    ) = binding  # fmt: skip
+    host_name, relay = _read_options(request_options)
+    since = max(0, min(changed_at + happened_s, now)) if changed_at else now
+    lease = new_lease((
+        address,
+        status,
+        (RESERVED if ip_flags & RESERVED_FLAG else 0) | (BOOTP if ip_flags & BOOTP_FLAG else 0),
+        hardware or b"",
+        client_id or b"",
+        since,
+        _end_from_wire(expires_at, ends_s),
+        since,
+        0 if seen_at is None else max(0, min(seen_at + happened_s, now)),
+        host_name,
+        relay,
+        names or b"",
+        0,
+        0,
+        _end_from_wire(potential_at, ends_s) if status == ACTIVE else 0,
+    ))  # fmt: skip
+    return new_told((lease, expires_at is not None, seen_at is not None, bool(changed_at)))
+
+
+def _end_from_wire(instant: int | None, shift_s: int) -> int:
+    if not instant:
         return 0
-    return NEVER if value == 0xFFFF_FFFF else convert(value)
+    return NEVER if instant == _NO_END else max(0, instant + shift_s)
 
 
-def _request_options(lease: Lease) -> bytes | None:
+def _request_options(host_name: bytes, relay: bytes) -> bytes | None:
     """What the partner should know of the client's request: its name and its relay (draft table 7.1.1-2)."""
-    parts = [
-        bytes((code, len(data))) + data
-        for code, data in ((_HOST_NAME, lease.host_name), (_RELAY, lease.relay))
-        if data and len(data) <= 255
-    ]
-    return _MAGIC + b"".join(parts) if parts else None
+    options = b""
+    if host_name and len(host_name) <= _OPTION_BYTES_MAX:
+        options = bytes((_HOST_NAME, len(host_name))) + host_name
+    if relay and len(relay) <= _OPTION_BYTES_MAX:
+        options += bytes((_RELAY, len(relay))) + relay
+    return _MAGIC + options if options else None
 
 
 def _read_options(data: bytes | None) -> tuple[bytes, bytes]:
     """Name and relay of a client; what cannot be read says nothing."""
-    found = {_HOST_NAME: b"", _RELAY: b""}
+    host_name = relay = b""
+    if data is None or data[:4] != _MAGIC:
+        return host_name, relay
     at = len(_MAGIC)
-    while data is not None and data[:4] == _MAGIC and at + 2 <= len(data):
+    while at + 2 <= len(data):
         code, size = data[at], data[at + 1]
-        if code in found and at + 2 + size <= len(data):
-            found[code] = data[at + 2 : at + 2 + size]
-        at += 2 + size
-    return found[_HOST_NAME], found[_RELAY]
+        at += 2
+        if at + size <= len(data):
+            if code == _HOST_NAME:
+                host_name = data[at : at + size]
+            elif code == _RELAY:
+                relay = data[at : at + size]
+        at += size
+    return host_name, relay

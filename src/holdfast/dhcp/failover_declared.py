@@ -49,12 +49,14 @@ def _settings(
 ) -> Settings:
     is_standby = relationship.mode is FailoverMode.HOT_STANDBY
     split = round(BUCKET_COUNT * relationship.split_percent / 100)
+    scopes = shared_scopes(organisation, relationship)
     return Settings(
         relationship=relationship.name,
         primary=relationship.servers[0] == server,
         partner=partner_address(organisation, relationship, partner_of(relationship, server)),
         port=relationship.port,
-        scopes=tuple(each.name for each in shared_scopes(organisation, relationship)),
+        scopes=tuple(each.name for each in scopes),
+        spans=tuple((int(each.subnet.first), int(each.subnet.last)) for each in scopes),
         mclt_s=max(1, int(relationship.mclt_s)),
         split_count=BUCKET_COUNT if is_standby else split,
         reserve_percent=relationship.reserve_percent if is_standby else 100 - relationship.split_percent,

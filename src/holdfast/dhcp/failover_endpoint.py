@@ -1,9 +1,8 @@
 """One relationship as one server runs it: its state, its connection, what it tells and is told.
 
-Inputs are what the node reports; outputs lie in ``link`` (bytes, dialling,
-hanging up), in the desk (leases to be made durable) and in ``record``. A change
-of state takes effect when its record is durable and not before: until then
-nothing more is read from the partner.
+Inputs are what the node reports; outputs lie in ``link`` (bytes, dialling, hanging up), in the desk (leases
+that become durable) and in ``record``. A change of state takes effect when its record is durable, not before:
+until then nothing more is read from the partner.
 
 The tables are in ``failover_states``.
 
@@ -19,10 +18,12 @@ from holdfast.dhcp.balance import buckets_of
 from holdfast.dhcp.desk import Desk
 from holdfast.dhcp.failover_accept import ENDED
 from holdfast.dhcp.failover_authority import PairAuthority
-from holdfast.dhcp.failover_bindings import Bindings, Book
+from holdfast.dhcp.failover_bindings import Bindings
 from holdfast.dhcp.failover_link import Link
 from holdfast.dhcp.failover_pools import STEP_S, Pools
-from holdfast.dhcp.failover_record import VERSION, Record
+from holdfast.dhcp.failover_record import Record, first_record, write_spans
+from holdfast.dhcp.failover_refused import Refusals
+from holdfast.dhcp.failover_scopes import Joining
 from holdfast.dhcp.failover_settings import Settings
 from holdfast.dhcp.failover_states import (
     DEAF,
@@ -36,13 +37,12 @@ from holdfast.dhcp.failover_states import (
     heard,
     resumed,
 )
-from holdfast.dhcp.lease import Lease, address_text, hardware_text
+from holdfast.dhcp.lease import Lease
 from holdfast.kernel.errors import Refusal
 from holdfast.wire.failover_messages import (
-    FATAL_CONFLICT,
+    ILLEGAL_ADDRESS,
     NO_TRAFFIC,
     OTHER_REASON,
-    REASON_TEXTS,
     STARTUP_FLAG,
     Acknowledgement,
     Message,
@@ -84,45 +84,42 @@ class Endpoint:
         self.authority = PairAuthority(self._leases_durable, primary=settings.primary)
         self.authority.load_balance_s = settings.load_balance_s
         self.pools = Pools(desk, self.authority, settings.scopes)
+        self.closed_before: frozenset[str] = frozenset()  # as the node has it
+        self.strange: list[int] = []  # addresses that the partner told of and that are not shared; the node's
+        self.refusals = Refusals(desk.said, settings, self._scope_of)
         self.link = Link(settings, lambda: self.record.spoken_at > 0)
-        book = Book(desk.table.leases.get, self.pools.is_ours, desk.put_told, self.pools.leases)
+        book = self.pools.book()
         self.bindings = Bindings(book, self.link, primary=settings.primary)
-        self.is_dirty = record is None
-        self.record = record or self._first_record(now)
+        has_leases = next(self.pools.leases(), None) is not None
+        known = record or first_record(settings.relationship, now, goes_on=settings.primary and has_leases)
+        self.joining = Joining(desk, settings, known)
+        self.record = self.joining.record
+        self.is_dirty = self.record != record
+        self.pools.closed = self.joining.closed(self.record)
+        # The partner is not met before the leases of new scopes are as they must be.
+        self.link.enabled = self.joining.is_done
         self.link.connect_time = self.record.connect_time
         self._alive_at = alive_at
-        # From when on what we gave without telling counts: when we went down, as far as that is known.
+        # When we went down, as far as is known: until then we gave leases without telling.
         is_new = record is None or bool(record.everything_wanted)
         self._down_at = now if is_new else min(now, alive_at + HEARTBEAT_S)
         self._first_run = False
+        self._connected_at = now
         self.partner_state = State.STARTUP
         self._partner_starts = False
         self._spoken = False  # the partner said its state on this connection
         self._inbox: deque[tuple[int, bytes, float]] = deque()  # with when they arrived
         self._request_xid: int | None = None
         self._balance_at = self._pool_request_at = now
-        self._taken_over = False
+        self.taken_over = False  # the partner is down, and so long that all addresses are ours
         self._pending: State | None = None  # a change that waits for its commit
         self._was_new = is_new
         self._start(now)
 
-    def _first_record(self, now: float) -> Record:
-        """A relationship that is new here, or a database that is.
-
-        A primary that has leases served alone until now, and goes on so until its partner is there.
-        Otherwise nobody is served before the partner was asked (draft section 9.3.2).
-        """
-        goes_on = self.settings.primary and next(self.pools.leases(), None) is not None
-        state = State.PARTNER_DOWN if goes_on else State.RECOVER
-        return Record(
-            self.settings.relationship, VERSION, state, int(now), state,
-            everything_asked=1, everything_wanted=int(not goes_on),
-        )  # fmt: skip
-
     def _start(self, now: float) -> None:
         self.state = State.STARTUP
         away_s = now - self._alive_at
-        is_long = self.record.spoken_at > 0 and away_s > self.settings.mclt_s
+        is_long = self.record.spoken_at > 0 and away_s > self._held_back_s
         self._startup_until = now + (STARTUP_LONG_S if is_long else STARTUP_S)
         self._tell_authority()
         self.bindings.load(now)
@@ -173,7 +170,12 @@ class Endpoint:
                 self.bindings.has_told_all = False
                 if self.record.everything_asked:
                     self._keep(everything_asked=0)
-        self._say_refused(now)
+        refused, self.bindings.refused = self.bindings.refused, []
+        if refused:
+            self.refusals.say(now, refused)
+            self.strange += [
+                each.address for each in refused if each.reason == ILLEGAL_ADDRESS and each.by_us
+            ]
 
     @property
     def _tells(self) -> bool:
@@ -183,6 +185,11 @@ class Endpoint:
         """What was put, and the record, are durable."""
         self.bindings.committed(now)
         self.is_dirty = False
+        if not self.joining.is_done and (after := self.joining.committed(self.record)) != self.record:
+            self.record, self.is_dirty, self.link.enabled = after, True, True
+        closed, self.pools.closed = self.pools.closed, self.joining.closed(self.record)
+        if closed - self.pools.closed:
+            self.bindings.load(now)  # nobody was told here of what became durable while a scope was closed
         if self._pending is not None:
             state, self._pending = self._pending, None
             self._entered(now, state)
@@ -191,6 +198,7 @@ class Endpoint:
     def commit_failed(self, now: float) -> None:
         """Nothing of it is durable: nothing is answered, and what the partner does not know is looked for."""
         self.bindings.commit_failed()
+        self.joining.commit_failed()
         if self.link.is_up:
             self.link.give_up(now, OTHER_REASON, "leases cannot be written now")
             self._look_at_link(now)
@@ -198,7 +206,7 @@ class Endpoint:
 
     def _leases_durable(self, now: float, leases: list[Lease]) -> None:
         self.bindings.changed(now, leases)
-        if self.state is State.PARTNER_DOWN and self._taken_over:
+        if self.taken_over:
             for lease in leases:
                 if lease.status in ENDED:
                     self.pools.ended(lease, self.record.since)
@@ -229,18 +237,21 @@ class Endpoint:
         self._keep(spoken_at=int(now))
         self._go(now, failed(self.state))
 
+    def _scope_of(self, address: int) -> str:
+        state = self._desk.table.scope_of(address)
+        return "" if state is None else state.served.name
+
     def _connected(self, now: float) -> None:
+        self.refusals.forget()
         peer = self.link.peer
         assert peer is not None
         if self.record.everything_wanted and not peer.knows_us:
             self._first_run = True
+        self._connected_at = now
+        self._keep(mclt_s=self._held_back_s)
         if not self.settings.primary and self.link.told is not None:
-            self._keep(
-                connect_time=self.link.connect_time,
-                mclt_s=self.link.told.mclt_s,
-                buckets=self.link.told.buckets,
-            )
-            self._tell_authority()
+            self._keep(connect_time=self.link.connect_time, buckets=self.link.told.buckets)
+        self._tell_authority()
         self._spoken = self._partner_starts = False
         self._request_xid = None
         self._say_state(now)
@@ -268,7 +279,8 @@ class Endpoint:
                 self.bindings.requested(now, message.xid, everything=bool(self.record.everything_asked))
             case UpdateRequestAll():
                 self._keep(everything_asked=1, spoken_at=int(now))
-                self.bindings.keep_promises(now, self.settings.mclt_s)
+                if self.partner_state is not State.NORMAL:  # there it has lost nothing: a scope is new to it
+                    self.bindings.keep_promises(now, self._held_back_s)
                 self.bindings.requested(now, message.xid, everything=True)
             case UpdateDone():
                 self._told_all(now, message.xid)
@@ -324,7 +336,9 @@ class Endpoint:
         if xid != self._request_xid:
             return
         self._request_xid = None
-        self._keep(everything_wanted=0)
+        is_all = self.settings.primary or self.link.shares_the_same
+        missed = write_spans(self.settings.spans) if self.record.everything_wanted else self.record.wanted
+        self._keep(everything_wanted=0, wanted=b"" if is_all else missed)
         if self.state is State.RECOVER:
             self._go(now, State.RECOVER_WAIT)
         elif self.state is State.POTENTIAL_CONFLICT:
@@ -352,7 +366,7 @@ class Endpoint:
         self._request_xid = None
         self._tell_authority()
         if before is State.PARTNER_DOWN:
-            self._taken_over = False
+            self.taken_over = False
             self.pools.give_up_taking()
         if before is not state:
             self._desk.said.always(
@@ -363,7 +377,9 @@ class Endpoint:
         if self.is_connected and state is State.RECOVER_DONE:
             self._settle(now)  # the partner may be there already, and does not say so again
         elif self.is_connected:
-            self._act(now)  # what the partner said before it heard of this means nothing any more
+            # A primary that had resolved one conflict begins another when it hears of our PARTNER-DOWN.
+            if before is not State.PARTNER_DOWN or self.partner_state is not State.CONFLICT_DONE:
+                self._act(now)  # what the partner said before it heard of this means nothing any more
         elif not self.link.is_up:
             self._go(now, failed(state))
 
@@ -375,7 +391,9 @@ class Endpoint:
     def _tell_authority(self) -> None:
         authority, record = self.authority, self.record
         authority.state = self.state
-        authority.mclt_s = self.settings.mclt_s
+        # A longer MCLT is nobody's before the partner has agreed to it, and holds addresses back for as long.
+        authority.mclt_s = min(record.mclt_s, self.settings.mclt_s)
+        authority.held_back_s = self._held_back_s
         authority.buckets = record.buckets or buckets_of(self.settings.split_count)
         if self.settings.primary:
             authority.buckets = buckets_of(self.settings.split_count)
@@ -391,12 +409,15 @@ class Endpoint:
             case State.RECOVER_WAIT if now >= self._wait_until:
                 self._go(now, State.RECOVER_DONE)
             case State.NORMAL if self.partner_state is State.NORMAL:
+                if self.record.wanted and self.link.shares_the_same:
+                    self._request(now)
                 self._balance(now)
 
     def _request(self, now: float) -> None:
         if self._request_xid is None:
             self._request_xid = self.link.next_xid
-            self.link.say(now, UpdateRequestAll() if self.record.everything_wanted else UpdateRequest())
+            wants_all = self.record.everything_wanted or self.record.wanted
+            self.link.say(now, UpdateRequestAll() if wants_all else UpdateRequest())
 
     @property
     def _wait_until(self) -> float:
@@ -405,7 +426,12 @@ class Endpoint:
         both_new = vendor_is_other and self.partner_state in (
             State.RECOVER, State.RECOVER_WAIT, State.RECOVER_DONE,
         )  # fmt: skip
-        return 0.0 if self._first_run or both_new else self._down_at + self.settings.mclt_s
+        return 0.0 if self._first_run or both_new else self._down_at + self._held_back_s
+
+    @property
+    def _held_back_s(self) -> int:
+        """How long what either gave without telling may last: by the MCLT that held, and the one to come."""
+        return max(self.record.mclt_s, self.settings.mclt_s)
 
     @property
     def percent(self) -> int:
@@ -416,6 +442,9 @@ class Endpoint:
     def _balance(self, now: float) -> None:
         if now < self._balance_at:
             return
+        if self.record.mclt_s > self.settings.mclt_s and now > self._connected_at + self.record.mclt_s:
+            self._keep(mclt_s=self.settings.mclt_s)  # what was given by the longer one has ended, or was told
+            self._tell_authority()
         self._balance_at = now + (STEP_S if self.pools.hands_over(now, self.percent) else BALANCE_S)
         if now >= self._pool_request_at and self.pools.lacks_addresses(self.percent):
             self._pool_request_at = now + POOL_REQUEST_S
@@ -426,6 +455,8 @@ class Endpoint:
     def deadline(self) -> float | None:
         """When ``timer`` wants to be called next."""
         instants = [self.link.deadline(), self.bindings.deadline() if self._tells else None]
+        if not self.joining.is_done:
+            instants.append(0.0)
         match self.state:
             case State.STARTUP:
                 instants.append(self._startup_until)
@@ -434,7 +465,7 @@ class Endpoint:
             case State.NORMAL:
                 instants.append(self._balance_at)
             case State.PARTNER_DOWN:
-                instants.append(self.pools.next_free_at() if self._taken_over else self._take_over_at)
+                instants.append(self.pools.next_free_at() if self.taken_over else self._take_over_at)
             case State.COMMUNICATIONS_INTERRUPTED if not self.link.is_up:
                 instants.append(self._switch_over_at)
         known = [each for each in instants if each is not None]
@@ -442,7 +473,7 @@ class Endpoint:
 
     @property
     def _take_over_at(self) -> float:
-        return self.record.since + self.settings.mclt_s + 1
+        return self.record.since + self._held_back_s + 1
 
     @property
     def _switch_over_at(self) -> float | None:
@@ -451,6 +482,9 @@ class Endpoint:
 
     def timer(self, now: float) -> None:
         """Do what is due; the link's dialling is the node's."""
+        if not self.joining.is_done:
+            self.joining.put()
+            self.is_dirty = True
         if self.is_changing:
             return
         if self.bindings.is_stuck(now) and self.link.is_up:
@@ -466,10 +500,10 @@ class Endpoint:
                 self._go(now, failed(State(self.record.resume)))
             case State.RECOVER_WAIT if now >= self._wait_until:
                 self._go(now, State.RECOVER_DONE)
-            case State.PARTNER_DOWN if not self._taken_over and now >= self._take_over_at:
-                self._taken_over = True
+            case State.PARTNER_DOWN if not self.taken_over and now >= self._take_over_at:
+                self.taken_over = True
                 self.pools.take_over(now, self.record.since)
-            case State.PARTNER_DOWN if self._taken_over:
+            case State.PARTNER_DOWN if self.taken_over:
                 self.pools.free(now, self.record.since)
             case State.COMMUNICATIONS_INTERRUPTED if not self.link.is_up:
                 if self._switch_over_at is not None and now >= self._switch_over_at:
@@ -519,9 +553,8 @@ class Endpoint:
             Refusal: we rest already, or nothing can be written now.
         """
         if self.state in (State.PAUSED, State.SHUTDOWN):
-            raise Refusal(
-                f'failover relationship "{self.settings.relationship}" is in {self.state.text} already'
-            )
+            name = self.settings.relationship
+            raise Refusal(f'failover relationship "{name}" is in {self.state.text} already')
         resume = failed(State(self.record.resume) if self.state is State.STARTUP else self.state)
         self._order(now, state)
         self._keep(resume=int(resume))
@@ -533,11 +566,9 @@ class Endpoint:
             Refusal: we do not rest.
         """
         if self.state not in (State.PAUSED, State.SHUTDOWN):
-            raise Refusal(
-                f'failover relationship "{self.settings.relationship}" is in {self.state.text}: there is '
-                "nothing to resume"
-            )
-        self._alive_at = self.record.since
+            name = self.settings.relationship
+            raise Refusal(f'failover relationship "{name}" is in {self.state.text}: nothing is to be resumed')
+        self._alive_at = float(self.record.since)
         if self.link.is_up:
             self.link.give_up(now, OTHER_REASON, "serving is resumed")
             self._look_at_link(now)
@@ -561,38 +592,8 @@ class Endpoint:
                 return self._startup_until
             case State.RECOVER_WAIT:
                 return self._wait_until
-            case State.PARTNER_DOWN if not self._taken_over:
+            case State.PARTNER_DOWN if not self.taken_over:
                 return self._take_over_at
             case State.COMMUNICATIONS_INTERRUPTED:
                 return self._switch_over_at
         return None
-
-    # For people
-
-    def _say_refused(self, now: float) -> None:
-        refused, self.bindings.refused = self.bindings.refused, []
-        said, settings = self._desk.said, self.settings
-        for each in refused:
-            mine, theirs = each.mine, each.theirs
-            kind = events.UPDATE_REFUSED if each.by_us else events.UPDATE_REFUSED_BY_PARTNER
-            if each.by_us and each.reason == FATAL_CONFLICT and mine is not None and theirs is not None:
-                said.always(
-                    events.ADDRESS_CONFLICT, relationship=settings.relationship,
-                    address=address_text(each.address), client=hardware_text(mine.hardware),
-                    other=hardware_text(theirs.hardware), partner=settings.partner,
-                    keeper=hardware_text(mine.hardware),
-                )  # fmt: skip
-                continue
-            reason = REASON_TEXTS.get(each.reason, f"reason {each.reason}")
-            said.sometimes(
-                now, kind, relationship=settings.relationship, partner=settings.partner,
-                address=address_text(each.address), reason=each.text or reason,
-            )  # fmt: skip
-
-    def serves_text(self) -> str:
-        """Whom we serve, in words."""
-        return SERVES[self.state].value
-
-    def serves_anybody(self) -> bool:
-        """Whether any client is answered."""
-        return SERVES[self.state] is not Serves.NOBODY

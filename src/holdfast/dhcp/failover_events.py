@@ -77,3 +77,31 @@ STRANGER = declare(
     "It is no partner of this server. If it should be, check the addresses of the relationship; if not, "
     "let a firewall keep it out.",
 )
+SCOPE_LEFT = declare(
+    "DHC-0410",
+    Severity.WARNING,
+    'scope "{scope}" has left failover relationship "{relationship}" and is leased by this server alone; '
+    "free addresses that were the partner's are held back for {wait_s} s",
+    "Clients keep their addresses. What the partner leased in its last moments ends within the MCLT; then "
+    "everything is ours. The partner must be told the same: until then it goes on leasing what it owned.",
+)
+SCOPE_OURS = declare(
+    "DHC-0411",
+    Severity.INFO,
+    'all addresses of scope "{scope}" are leased by this server alone',
+    "Nothing needs to be done: nobody can have a lease any more that a former partner gave without telling.",
+)
+CONFIGURATION_DIFFERS = declare(
+    "DHC-0412",
+    Severity.WARNING,
+    'failover relationship "{relationship}": the partners are not told the same: {difference}',
+    "Clients are told different things, or what one partner leases the other refuses. At the server that "
+    "shall change, see what differs and take it over with `holdfast dhcp failover replicate-relationship`, "
+    "with `--server-wide` where it is what the server tells all its clients; or add or remove the scope.",
+)
+CONFIGURATION_SAME = declare(
+    "DHC-0413",
+    Severity.INFO,
+    'failover relationship "{relationship}": the partners are told the same again',
+    "Nothing needs to be done.",
+)

@@ -18,11 +18,13 @@ Source: draft-ietf-dhc-failover-12 sections 5.10, 7.8, 7.9, 8, 11.1; spec/dhcp.m
 from __future__ import annotations
 
 import enum
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from holdfast.dhcp.balance import buckets_of
+from holdfast.dhcp.failover_record import write_spans
 from holdfast.dhcp.failover_settings import OUR_VENDOR, Settings
 from holdfast.wire.failover import VERSION, BadMessage, read_message, write_message
 from holdfast.wire.failover_digest import Seal, for_connection
@@ -75,11 +77,20 @@ class Peer:
     unacked_max: int
     receive_timer_s: int
     knows_us: bool  # whether it has a record of having spoken with us; true where it does not say
+    shared: bytes = b""  # which scopes it shares with us, as ``shared_digest`` makes it; empty where unsaid
 
     @property
     def is_ours(self) -> bool:
         """Whether it understands what only we say."""
         return self.vendor.startswith(b"holdfast-")
+
+
+SHARED_BYTES = 8
+
+
+def shared_digest(settings: Settings) -> bytes:
+    """What a server of ours says of the scopes that it shares: its partner sees whether it has the same."""
+    return hashlib.sha256(write_spans(settings.spans)).digest()[:SHARED_BYTES]
 
 
 _TWO_PRIMARIES = "both servers say that they are the primary"
@@ -119,10 +130,10 @@ class Link:
         self.refused = ""  # what we refused the partner for
         self.refused_by_partner = ""
         self.connect_time = 0  # the partner's, of the last CONNECT that was taken
+        self.said_connect_at = 0  # ours, by our wall clock
         self.told: Connect | None = None
         self.clock_offset_s = 0.0  # ours to the node's clock, kept by the node
         self.next_xid = 0
-        self._said_connect_at = 0  # by our wall clock
         self._arrived_at = 0.0  # the message at hand
         self._last_xid = -1
         self._seal_out: Seal | None = None
@@ -134,28 +145,44 @@ class Link:
         self._last_apart_s = 0.0  # as the last message alone tells it
         self._least_s = self._window_until = 0.0
         self.enabled = True
+        # Whether we dial, or the partner alone: where each of two servers is primary in a relationship, a
+        # primary could not know which of them a connection is about on which a secondary says nothing.
+        self.dials = True
 
     # Clocks
 
     def to_wire(self, instant: float) -> int:
         """An instant of ours as the partner reads it."""
-        return max(0, min(0xFFFF_FFFF, round(instant + self.clock_offset_s)))
+        return max(0, min(0xFFFF_FFFF, math.floor(instant + self.clock_offset_s + 0.5)))
 
     def from_wire(self, instant: int) -> int:
-        """Something that happened at the partner, by our clock: rather earlier than too late.
+        """Something that happened at the partner, by our clock."""
+        return max(0, instant + self.happened_shift_s)
+
+    # What is added to instants in whole seconds; of one message all are.
+
+    @property
+    def to_wire_shift_s(self) -> int:
+        """To ours, as the partner reads them."""
+        return math.floor(self.clock_offset_s + 0.5)
+
+    @property
+    def happened_shift_s(self) -> int:
+        """To what happened at the partner, by our clock: rather earlier than too late.
 
         Messages have whole seconds. Rounded up, an instant that goes to and fro would grow by a second each
         time, and what is old would seem new.
         """
-        return max(0, math.ceil(instant + (self._apart_s or 0.0) - 1.0))
+        return math.ceil((self._apart_s or 0.0) - 1.0)
 
-    def end_from_wire(self, instant: int) -> int:
-        """When something that the last message spoke of ends, by our clock: rather later than too early.
+    @property
+    def end_shift_s(self) -> int:
+        """To what the last message said of ends, by our clock: rather later than too early.
 
         How long the message took counts as if it had taken no time, so that this is right also in the moment
         in which somebody sets the partner's clock.
         """
-        return max(0, math.ceil(instant + self._last_apart_s))
+        return math.ceil(self._last_apart_s)
 
     @property
     def clock_difference_s(self) -> float | None:
@@ -185,6 +212,12 @@ class Link:
     def is_up(self) -> bool:
         """Whether the partner speaks with us."""
         return self.phase is Phase.UP
+
+    @property
+    def shares_the_same(self) -> bool:
+        """Whether all that the partner tells is all that we need: it is silent of what it leases alone."""
+        shared = b"" if self.peer is None else self.peer.shared
+        return not shared or shared == shared_digest(self.settings)
 
     @property
     def takes_connection(self) -> bool:
@@ -220,19 +253,19 @@ class Link:
         settings = self.settings
         time = int(now + self.clock_offset_s)
         # The partner takes no time twice; one that is far ahead was said by a clock that has been set right.
-        is_right = self._said_connect_at <= time + settings.clock_difference_s
-        self._said_connect_at = max(self._said_connect_at + 1, time) if is_right else time
+        is_right = self.said_connect_at <= time + settings.clock_difference_s
+        self.said_connect_at = max(self.said_connect_at + 1, time) if is_right else time
         connect = Connect(
             settings.name, settings.unacked_max, settings.receive_timer_s, OUR_VENDOR, VERSION, 0,
             settings.mclt_s, buckets_of(settings.split_count), vendor_options=self._vendor_options(),
         )  # fmt: skip
         self.next_xid = 1
-        data = write_message(Message(self._said_connect_at, 0, connect), self._seal_out)
+        data = write_message(Message(self.said_connect_at, 0, connect), self._seal_out)
         self.sent.append((self.connection, data))
         self._key_connection(data)
 
     def _vendor_options(self) -> bytes:
-        return b"\x01" if self._knows_partner() else b"\x00"
+        return (b"\x01" if self._knows_partner() else b"\x00") + shared_digest(self.settings)
 
     def _key_connection(self, connect: bytes) -> None:
         """From the CONNECT on each side has a key of its own."""
@@ -392,7 +425,10 @@ class Link:
 
     def _up(self, said: Connect | ConnectAnswer) -> None:
         knows_us = said.vendor_options is None or said.vendor_options[:1] != b"\x00"
+        shared = (said.vendor_options or b"")[1 : 1 + SHARED_BYTES]
         self.peer = Peer(said.vendor, said.unacked_max, said.receive_timer_s, knows_us)
+        if self.peer.is_ours:
+            self.peer.shared = shared
         self.phase = Phase.UP
         self.trouble = ""
         self.came_up = True
@@ -469,7 +505,7 @@ class Link:
         """When ``timer`` wants to be called next."""
         match self.phase:
             case Phase.IDLE:
-                return self._dial_at if self.enabled else None
+                return self._dial_at if self.enabled and self.dials else None
             case Phase.DIALLING | Phase.WAITING:
                 return self._until
             case Phase.UP:
@@ -485,6 +521,8 @@ class Link:
     def timer(self, now: float, next_connection: Callable[[], int]) -> None:
         """Dial, give up, or show that we live."""
         match self.phase:
+            case Phase.IDLE if not self.dials:
+                self.trouble = self.trouble or "the primary has not connected yet"
             case Phase.IDLE if self.enabled and self._dial_at is not None and now >= self._dial_at:
                 if not self.settings.partner:
                     self.trouble = "the partner has no address"

@@ -18,6 +18,7 @@ from heapq import heapify, heappop, heappush
 from holdfast.dhcp.desk import Desk
 from holdfast.dhcp.failover_accept import ENDED, still_used_until
 from holdfast.dhcp.failover_authority import PairAuthority
+from holdfast.dhcp.failover_bindings import Book
 from holdfast.dhcp.lease import ABANDONED, ACTIVE, BACKUP, EXPIRED, FREE, RELEASED, RESET, Lease
 from holdfast.dhcp.lease_table import ScopeState
 
@@ -81,6 +82,7 @@ class Pools:
         self._desk = desk
         self._authority = authority
         self.names = frozenset(names)
+        self.closed: frozenset[str] = frozenset()  # those of which we do not know what is leased
         self._is_under_way = False  # the last step was as long as one may be
         self._held: list[
             tuple[int, int]
@@ -92,12 +94,32 @@ class Pools:
         return [state for state in self._desk.table.scopes if state.served.name in self.names]
 
     @property
+    def _open(self) -> list[ScopeState]:
+        return [state for state in self.scopes if state.served.name not in self.closed]
+
+    def book(self) -> Book:
+        """What is done with the leases of these scopes when the partner speaks of them."""
+        registrar = self._desk.registrar
+
+        def registers() -> bool:
+            return registrar.is_on
+
+        desk = self._desk
+        return Book(
+            desk.table.leases.get, self.is_ours, desk.put_told, desk.put_acknowledged, self.leases,
+            registrar.ended, registers,
+        )  # fmt: skip
+
+    @property
     def _primary(self) -> bool:
         return self._authority.free_status == FREE
 
     def leases(self) -> Iterator[Lease]:
         """Every lease of the scopes."""
-        spans = [(state.served.first, state.served.last) for state in self.scopes]
+        return self._leases_of(self.scopes)
+
+    def _leases_of(self, scopes: list[ScopeState]) -> Iterator[Lease]:
+        spans = [(state.served.first, state.served.last) for state in scopes]
         for lease in list(self._desk.table.leases.values()):
             if any(first <= lease.address <= last for first, last in spans):
                 yield lease
@@ -123,7 +145,7 @@ class Pools:
     def hand_over(self, now: float, percent: int, *, at_once: bool = False) -> int:
         """Hand over what we have too much of; how many addresses."""
         moved_count = 0
-        for state in self.scopes:
+        for state in self._open:
             count = surplus(free_counts(state), percent, primary=self._primary, at_once=at_once)
             for address in self._next(state, min(count, MOVED_COUNT_MAX - moved_count)):
                 status = BACKUP if self._primary else FREE
@@ -147,7 +169,7 @@ class Pools:
 
     def lacks_addresses(self, percent: int) -> bool:
         """Whether we have none of our own in a scope where we should have some."""
-        for state in self.scopes:
+        for state in self._open:
             primarys, secondarys = free_counts(state)
             share = secondarys_share(primarys + secondarys, percent)
             if not self._primary and share > 0 and secondarys * 2 < share:
@@ -161,7 +183,7 @@ class Pools:
         authority = self._authority
         authority.fresh = True
         self._held = []
-        for lease in self.leases():
+        for lease in self._leases_of(self._open):
             if lease.status in (FREE, BACKUP) and lease.status != authority.free_status:
                 self._desk.put(owned(lease, lease.address, authority.free_status, now))
             elif lease.status in ENDED:
@@ -170,7 +192,7 @@ class Pools:
 
     def _free_at(self, lease: Lease, entered_at: float) -> int:
         """When nobody uses an address any more that the partner may have extended (draft section 9.4.2)."""
-        return int(max(still_used_until(lease), entered_at)) + self._authority.mclt_s + 1
+        return int(max(still_used_until(lease), entered_at)) + self._authority.held_back_s + 1
 
     def ended(self, lease: Lease, entered_at: float) -> None:
         """A lease ended in PARTNER-DOWN."""
@@ -192,7 +214,8 @@ class Pools:
             if (free_at := self._free_at(lease, entered_at)) > now:
                 heappush(self._held, (free_at, address))
                 continue
-            self._desk.put(owned(lease, address, self._authority.free_status, now))
+            freed = lease._replace(dns=self._desk.registrar.ended(lease))
+            self._desk.put(owned(freed, address, self._authority.free_status, now))
 
     def give_up_taking(self) -> None:
         """PARTNER-DOWN is over: from now on only what is ours is ours."""

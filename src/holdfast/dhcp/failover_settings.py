@@ -5,8 +5,10 @@ Source: spec/dhcp.md sections 1 and 2.9 to 2.12; draft-ietf-dhc-failover-12 sect
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
+from holdfast.dhcp.failover_record import Span
 from holdfast.wire.failover import PORT
 from holdfast.wire.failover_digest import HMAC_SHA256
 
@@ -23,7 +25,8 @@ class Settings:
         partner: the partner's IP address.
         port: where the partner listens.
         scopes: the names of the scopes that are shared.
-        mclt_s: maximum client lead time; the secondary goes by what the primary says.
+        spans: the first and the last address of each of their subnets, in the same order.
+        mclt_s: maximum client lead time, the same on both; a change holds once both have met with it.
         split_count: of 256 hash buckets, how many are the primary's; 256 is hot standby.
         reserve_percent: the secondary's share of the free addresses.
         load_balance_s: after how long of a client's asking the other server answers it.
@@ -40,6 +43,7 @@ class Settings:
     partner: str
     port: int = PORT
     scopes: tuple[str, ...] = ()
+    spans: tuple[Span, ...] = ()
     mclt_s: int = 3600
     split_count: int = 128
     reserve_percent: int = 50
@@ -55,3 +59,8 @@ class Settings:
     def name(self) -> bytes:
         """The name as it is on the wire."""
         return self.relationship.encode()
+
+    def without(self, spans: Collection[Span]) -> Settings:
+        """The same relationship, without the scopes that have these addresses."""
+        kept = [(name, span) for name, span in zip(self.scopes, self.spans, strict=True) if span not in spans]
+        return replace(self, scopes=tuple(each for each, _ in kept), spans=tuple(each for _, each in kept))

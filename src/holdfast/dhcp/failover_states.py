@@ -37,6 +37,7 @@ Source: draft-ietf-dhc-failover-12 section 9, figure 9.2-1; spec/dhcp.md section
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 
 class State(enum.IntEnum):
@@ -78,7 +79,7 @@ _CONFLICT, _RESOLUTION, _RESOLVED = (
 )
 _RECOVER, _WAIT, _DONE = State.RECOVER, State.RECOVER_WAIT, State.RECOVER_DONE
 
-SERVES = {
+SERVES: Final = {
     State.STARTUP: Serves.NOBODY,
     _NORMAL: Serves.BALANCED,
     _INTERRUPTED: Serves.EVERYBODY,
@@ -123,10 +124,10 @@ MAY_TAKE_OVER = (_NORMAL, _INTERRUPTED, _RESOLUTION)
 MAY_TAKE_OVER_BLINDLY = (State.STARTUP, _RECOVER, _WAIT, _DONE, _CONFLICT, _RESOLVED)
 
 # In which states of ours updates go out as they come, and not only when asked for.
-TELLS = (_NORMAL, _INTERRUPTED, _DOWN, _RESOLVED, _DONE)
+TELLS: Final = (_NORMAL, _INTERRUPTED, _DOWN, _RESOLVED, _DONE)
 # States of the partner in which it takes no updates; in RECOVER those that it asked for, for it has not said
 # before that what it lost, and so its answers would mean nothing.
-DEAF = (State.STARTUP, State.PAUSED, State.SHUTDOWN, State.RECOVER)
+DEAF: Final = (State.STARTUP, State.PAUSED, State.SHUTDOWN, State.RECOVER)
 
 
 def failed(state: State) -> State:

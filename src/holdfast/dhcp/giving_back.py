@@ -131,7 +131,8 @@ def take_away(desk: Desk, now: float, address: int) -> Lease | None:
 def _ended(desk: Desk, now: float, lease: Lease, status: int) -> Lease:
     """A lease that is over; its client is remembered, so that it gets the same address again."""
     status = _ended_status(desk, lease, status)
-    dns = desk.registrar.ended(lease) if lease.dns else b""
+    # A shared lease is over when the partner has confirmed it: until then it may have extended it.
+    dns = desk.registrar.ended(lease) if lease.dns and status == FREE else lease.dns
     return lease._replace(status=status, expires_at=int(now), changed_at=int(now), flags=0, dns=dns)
 
 

@@ -14,7 +14,9 @@ Source: RFC 2131 section 2.2; draft-ietf-dhc-failover-12 sections 5.11 and 7.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, NamedTuple, cast
 
 FREE: Final = 1  # may be leased to anybody; what it says of its last client is remembered
 ACTIVE: Final = 2  # a client has it
@@ -85,6 +87,35 @@ class Lease(NamedTuple):
         hardware address, so that a boot ROM and the system that it loads are one client.
         """
         return self.client_id or self.hardware
+
+
+# ``Lease(…)`` takes 0.3 us more, ``_replace`` 1.5, and a lease of a pair is made five times.
+new_lease: Final = cast("Callable[[Iterable[object]], Lease]", partial(tuple.__new__, Lease))
+_FLAGS: Final = Lease._fields.index("flags")
+_SENT: Final = Lease._fields.index("potential_sent")
+_ACKED: Final = Lease._fields.index("potential_acked")
+
+
+def flagged(lease: Lease, flags: int) -> Lease:
+    """A lease with other flags."""
+    fields: list[object] = list(lease)
+    fields[_FLAGS] = flags
+    return new_lease(fields)
+
+
+def promised(lease: Lease, potential_sent: int) -> Lease:
+    """A lease with another instant until when the partner is told that it may last."""
+    fields: list[object] = list(lease)
+    fields[_SENT] = potential_sent
+    return new_lease(fields)
+
+
+def as_acknowledged(lease: Lease, potential_acked: int) -> Lease:
+    """A lease as the partner has acknowledged it."""
+    fields: list[object] = list(lease)
+    fields[_FLAGS] = lease.flags & ~UNTOLD
+    fields[_ACKED] = potential_acked
+    return new_lease(fields)
 
 
 def address_text(address: int) -> str:

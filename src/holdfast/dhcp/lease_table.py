@@ -59,8 +59,9 @@ class ScopeState:
         self.by_client: dict[bytes, int] = {}
         # Where a client that has an identifier was last active, by its hardware address.
         self.by_hardware: dict[bytes, int] = {}
-        # Addresses by status; the active ones that are reserved are counted at 0.
+        # Addresses by status, those that are not reserved and those that are.
         self.counts = [0] * _STATUS_COUNT
+        self.reserved_counts = [0] * _STATUS_COUNT
         self.bootp_count = 0  # addresses of the pools that clients have by BOOTP
         # The first is for everybody, the others are those of policies with ranges of their own.
         self.pools = [
@@ -69,7 +70,14 @@ class ScopeState:
 
     def pool_of(self, address: int) -> Pool | None:
         """The pool that an address is in."""
-        return next((pool for pool in self.pools if address in pool), None)
+        for pool in self.pools:
+            if address in pool:
+                return pool
+        return None
+
+    def counts_of(self, address: int) -> list[int]:
+        """Where an address is counted: by what is reserved now, and not when it was leased."""
+        return self.reserved_counts if address in self.served.reserved else self.counts
 
     @property
     def free_count(self) -> int:
@@ -77,9 +85,15 @@ class ScopeState:
         used = sum(self.counts[status] for status in (ACTIVE, EXPIRED, RELEASED, ABANDONED, RESET))
         return max(0, self.served.unreserved_count - used - len(self.offers))
 
+    def own_free_count(self, status: int, *, fresh: bool) -> int:
+        """How many of them are ours to lease, where a partner has the others.
 
-def _counted_as(lease: Lease) -> int:
-    return 0 if lease.flags & RESERVED and lease.status == ACTIVE else lease.status
+        Args:
+            status: the status of the free addresses that are ours (FREE or BACKUP).
+            fresh: whether addresses of which nothing is known are ours as well.
+        """
+        fresh_count = max(0, self.free_count - self.counts[FREE] - self.counts[BACKUP]) if fresh else 0
+        return min(self.free_count, self.counts[status] + fresh_count)
 
 
 def _is_dynamic_bootp(lease: Lease) -> bool:
@@ -166,25 +180,30 @@ class LeaseTable:
         self._note_end(lease)
         return old
 
+    def amend(self, lease: Lease) -> None:
+        """Know more of a lease, in what no index goes by."""
+        self.leases[lease.address] = lease
+
     def remove(self, address: int) -> None:
         """Know nothing of an address any more."""
         old = self.leases.pop(address, None)  # its end stays queued, and finds nothing
         state = self.scope_of(address)
         if state is None or old is None:
             return
-        state.counts[_counted_as(old)] -= 1
+        state.counts_of(address)[old.status] -= 1
         state.bootp_count -= _is_dynamic_bootp(old)
         _forget(state, old)
         self._give_back(state, address)
 
     def _index(self, state: ScopeState, lease: Lease, old: Lease | None) -> None:
         address, status, key = lease.address, lease.status, lease.key
+        counts = state.counts_of(address)
         if old is not None:
-            state.counts[_counted_as(old)] -= 1
+            counts[old.status] -= 1
             state.bootp_count -= _is_dynamic_bootp(old)
             if old.key != key:
                 _forget(state, old)
-        state.counts[_counted_as(lease)] += 1
+        counts[status] += 1
         state.bootp_count += _is_dynamic_bootp(lease)
         if status == ACTIVE:
             state.by_client[key] = address

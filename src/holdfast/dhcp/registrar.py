@@ -31,6 +31,7 @@ from holdfast.dhcp.dns_state import (
     is_pending,
     merged,
     read_state,
+    to_go_on_with,
     with_wish,
     write_state,
 )
@@ -164,7 +165,7 @@ class Registrar:
             chosen: its name; None for none.
             old: what was known of the address.
         """
-        before = b"" if old is None else old.dns
+        before = b"" if old is None else to_go_on_with(old.dns)
         if chosen is None and not before:
             return b""
         scope = state.served.scope

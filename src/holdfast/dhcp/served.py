@@ -10,7 +10,7 @@ Source: RFC 2131 section 4.3.1; spec/dhcp.md sections 1 and 4.4.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from holdfast.dhcp.client_match import ClassTest, Filters, PolicyTest
@@ -119,6 +119,7 @@ class ServedScope:
         policies: those of the scope, then those of the server.
         policy_from_server: from which on they are the server's.
         options: what the scope tells.
+        kept: reserved addresses that are so only because of our partner, see ``keep``.
     """
 
     scope: Scope
@@ -134,6 +135,7 @@ class ServedScope:
     options: OptionLevel
     dhcp: bool
     bootp: bool
+    kept: frozenset[int] = frozenset()
     mask: bytes = field(init=False)
     broadcast: bytes = field(init=False)
 
@@ -153,6 +155,25 @@ class ServedScope:
             other.last,
             other.pool_ranges,
         ) and self.reserved.keys() == other.reserved.keys()
+
+    def keep(self, owners: Mapping[int, tuple[bytes, ...]]) -> None:
+        """Reserve addresses for others than is declared; without keys for nobody at all."""
+        for address, keys in owners.items():
+            declared = self.reserved.get(address)
+            for key in () if declared is None else declared.keys:
+                if self.by_key.get(key) is declared:
+                    del self.by_key[key]
+            kept = ServedReservation(address, keys, "", dhcp=True, bootp=False, options=_NOTHING_TOLD)
+            self.reserved[address] = kept
+            for key in keys:
+                self.by_key.setdefault(key, kept)
+        self.kept = frozenset(owners)
+        self.count_unreserved()
+
+    def count_unreserved(self) -> None:
+        """Count the addresses of the pools that are not reserved."""
+        size = sum(last - first + 1 for ranges in self.pool_ranges for first, last in ranges)
+        self.unreserved_count = size - sum(map(self.in_pool, self.reserved))
 
     def in_pool(self, address: int) -> bool:
         """Whether an address is in any pool."""
@@ -284,7 +305,6 @@ class _Maker:
             self._reservation(each) for each in self._organisation.reservations_by_scope.get(scope.name, ())
         ]
         reserved = {each.address: each for each in reservations}
-        size = sum(last - first + 1 for ranges in pool_ranges for first, last in ranges)
         dhcp, bootp = SERVED_KINDS[scope.serves]
         served = ServedScope(
             scope=scope,
@@ -301,7 +321,7 @@ class _Maker:
             dhcp=dhcp,
             bootp=bootp,
         )
-        served.unreserved_count = size - sum(map(served.in_pool, reserved))
+        served.count_unreserved()
         return served
 
     def _add_policy(

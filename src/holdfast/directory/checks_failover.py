@@ -26,6 +26,7 @@ def check_failover(organisation: Organisation, names: Names) -> Iterator[Problem
     for relationship in organisation.failover_relationships:
         counts.update(set(relationship.servers))
         yield from _partners(relationship, names)
+        yield from _addresses(relationship, organisation)
         yield from _times(relationship)
         yield from names.check("scope", relationship.scopes, subject_of(relationship))
         for name in dict.fromkeys(relationship.scopes):
@@ -58,22 +59,45 @@ def _partners(relationship: FailoverRelationship, names: Names) -> Iterator[Prob
         )
     for server in relationship.servers:
         yield from names.check_role(server, Role.DHCP, subject)
-    addresses = relationship.addresses
+
+
+def _addresses(relationship: FailoverRelationship, organisation: Organisation) -> Iterator[Problem]:
+    subject, addresses = subject_of(relationship), relationship.addresses
     if addresses and len(addresses) != 2:
         yield Problem(
             subject,
             f"has {len(addresses)} addresses",
             "give one for each server in their order, or none to use those of the servers",
         )
+    versions = set()
     for text in addresses:
         try:
-            ip_address(text)
+            address = ip_address(text)
         except ValueError:
             yield Problem(
                 subject, f'its address "{text}" is no IP address', "write it as in 192.0.2.11, without a port"
             )
+            continue
+        versions.add(address.version)
+        if address.is_unspecified or address.is_multicast or text == "255.255.255.255":
+            yield Problem(subject, f"its address {text} is not that of one machine", "write as in 192.0.2.11")
+    if len(versions) > 1:
+        yield Problem(
+            subject, f"its addresses {' and '.join(addresses)} do not reach each other", "give two of a kind"
+        )
     if len(addresses) == 2 and addresses[0] == addresses[1]:
         yield Problem(subject, f"both partners have the address {addresses[0]}", "each has one of its own")
+    elif len(addresses) == 2:
+        for text, server, other in zip(
+            addresses, relationship.servers, relationship.servers[::-1], strict=False
+        ):
+            declared = organisation.server(other)
+            if declared is not None and text in declared.addresses and server != other:
+                yield Problem(
+                    subject,
+                    f'gives server "{server}" the address {text}, which server "{other}" has',
+                    "give the addresses in the order of the servers",
+                )
 
 
 def _times(relationship: FailoverRelationship) -> Iterator[Problem]:
@@ -112,8 +136,9 @@ def _scopes(relationship: FailoverRelationship, organisation: Organisation) -> I
             yield Problem(
                 subject,
                 f'scope "{name}" belongs to server "{scope.server}", which is the secondary',
-                f'make "{scope.server}" the primary, whose leases both go on with, or give it to the primary '
-                f"before: holdfast dhcp scope set {name} --server {relationship.servers[0]}",
+                f'its leases go on where "{scope.server}" is the primary: share it in a second relationship '
+                f"of the same servers, with: holdfast dhcp failover create NAME --server {scope.server} "
+                f"--partner {relationship.servers[0]} --scope {name}",
             )
 
 

@@ -30,7 +30,7 @@ def find_dhcp_dangers(before: Organisation, after: Organisation) -> Iterator[str
         if new is None:
             yield _removed(old, before)
         else:
-            yield from _scope(old, new)
+            yield from _scope(old, new, partners=_partners_in(before, old))
     yield from _reservations(before, after)
     for server in after.dhcp_servers:
         yield from _server(before.dhcp_server(server.server), server)
@@ -47,7 +47,17 @@ def _removed(scope: Scope, before: Organisation) -> str:
     )
 
 
-def _scope(old: Scope, new: Scope) -> Iterator[str]:
+def _partners_in(organisation: Organisation, scope: Scope) -> set[str]:
+    """The servers that lease a scope together, and so know its leases."""
+    return {
+        server
+        for each in organisation.failover_relationships
+        if scope.name in each.scopes and scope.server in each.servers
+        for server in each.servers
+    }
+
+
+def _scope(old: Scope, new: Scope, *, partners: set[str]) -> Iterator[str]:
     subject = f'scope "{old.name}"'
     if old.enabled and not new.enabled:
         yield f"{subject} is disabled: its clients get no answer, and lose their addresses by and by"
@@ -56,7 +66,7 @@ def _scope(old: Scope, new: Scope) -> Iterator[str]:
             f"{subject} changes its subnet from {old.subnet} to {new.subnet}: leases outside of it are not "
             "renewed, their clients must take another address"
         )
-    if old.server != new.server:
+    if old.server != new.server and new.server not in partners:
         yield (
             f'{subject} changes from server "{old.server}" to "{new.server}": its leases stay there, '
             "and the new one may give their addresses to others"

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from holdfast.directory.failover import FailoverRelationship
+from holdfast.directory.failover import FailoverMode, FailoverRelationship
 from holdfast.directory.kinds import subject_of
 from holdfast.directory.model import Organisation
-from holdfast.directory.partners import partner_address
+from holdfast.directory.partners import partner_address, partner_of
 from holdfast.directory.values import write_text
 
-_AGREED = ("servers", "mode", "split_percent", "reserve_percent", "mclt_s", "port", "addresses")
+_AGREED = ("servers", "mclt_s", "port", "addresses")
+_SHARES = ("mode", "split_percent", "reserve_percent")
+LONG_MCLT_S = 86400.0
 SHOWN_COUNT = 5
 
 
@@ -31,6 +33,12 @@ def find_failover_dangers(before: Organisation, after: Organisation) -> Iterator
         yield from _joined(was, new, before)
         if was is not None:
             yield from _agreed(was, new)
+        yield from _owns_nothing(was, new)
+        if new.mclt_s > LONG_MCLT_S and (was is None or was.mclt_s != new.mclt_s):
+            yield (
+                f"{subject_of(new)} has an MCLT of {write_text(new.mclt_s, 'seconds')}: when a partner is "
+                "lost, the addresses that were its to lease are held back for so long; an hour is usual"
+            )
         if new.switch_over_s and (was is None or not was.switch_over_s):
             span = write_text(new.switch_over_s, "seconds")
             yield (
@@ -63,9 +71,13 @@ def _left(old: FailoverRelationship, new: FailoverRelationship | None, after: Or
             and scope.server == server
         ]
         if alone:
+            other = partner_of(old, server) if len(set(old.servers)) == 2 else "the partner"
+            mclt = write_text(old.mclt_s, "seconds")
             yield (
-                f'server "{server}" leases {_named(alone)} alone from now on: change it on both partners, '
-                "for one that is not told goes on leasing the same addresses"
+                f'server "{server}" leases {_named(alone)} alone from now on: clients keep their addresses, '
+                f"and free addresses that were the partner's are leased after {mclt} (MCLT). "
+                f"Change it on both partners, first on {other}: one that is not told goes on leasing "
+                "the same addresses, also one that is off now and comes back"
             )
 
 
@@ -84,11 +96,34 @@ def _joined(
 
 
 def _agreed(old: FailoverRelationship, new: FailoverRelationship) -> Iterator[str]:
-    changed = [each.removesuffix("_s") for each in _AGREED if getattr(old, each) != getattr(new, each)]
+    changed = _changed(_AGREED, old, new)
     if changed:
         yield (
             f"{subject_of(new)} changes its {' and '.join(changed)}: change it on both partners, they refuse "
             "each other while it differs"
+        )
+    changed = _changed(_SHARES, old, new)
+    if changed:
+        yield (
+            f"{subject_of(new)} changes its {' and '.join(changed)}: change it on both partners, they share "
+            "addresses by different rules while it differs"
+        )
+
+
+def _changed(names: Iterable[str], old: FailoverRelationship, new: FailoverRelationship) -> list[str]:
+    return [each.removesuffix("_s") for each in names if getattr(old, each) != getattr(new, each)]
+
+
+def _owns_nothing(was: FailoverRelationship | None, new: FailoverRelationship) -> Iterator[str]:
+    """A partner that has no free address of its own leases to no new client while the other one is away."""
+    if was is not None and not _changed(_SHARES, was, new):
+        return
+    share = new.reserve_percent if new.mode is FailoverMode.HOT_STANDBY else 100 - new.split_percent
+    if share in (0, 100) and len(new.servers) == 2:
+        without, other = new.servers if share else reversed(new.servers)
+        yield (
+            f'server "{without}" has no free address of its own in {subject_of(new)}: while "{other}" is '
+            "away, new clients get none, until it is declared down and the MCLT has passed"
         )
 
 

@@ -2,7 +2,8 @@
 
 That is the relationship itself, its scopes with their policies and options, the
 reservations in them, and the classes and option definitions that these use. What
-stands at a server (interfaces, its own options and policies) is each server's own.
+stands at a server and its clients see (``server_wide``) is told and compared as
+well, and taken over only on request, for it is also for scopes that are not shared.
 
 Source: spec/dhcp.md sections 1 and 4.4: Windows' replicate scope and replicate relationship.
 """
@@ -18,6 +19,7 @@ from holdfast.directory.dhcp_options import DhcpClass, OptionDefinition, OptionV
 from holdfast.directory.edit import with_object
 from holdfast.directory.failover import FailoverRelationship
 from holdfast.directory.model import Organisation
+from holdfast.directory.server_wide import filters_of, seen_of, server_options, with_server_wide
 from holdfast.directory.toml_format import read_organisation, write_organisation
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import MailboxId
@@ -38,12 +40,50 @@ def shared_part(
     names = set(relationship.scopes if scopes is None else scopes)
     found = sorted((each for each in organisation.scopes if each.name in names), key=lambda each: each.name)
     reservations = [one for scope in found for one in organisation.reservations_by_scope.get(scope.name, ())]
-    options = list(_options(found, reservations))
-    classes = list(_classes(organisation, found, options))
-    used = {(each.vendor_class, each.code) for each in options}
-    return Organisation(
+    part = Organisation(
         scopes=tuple(found),
         reservations=tuple(reservations),
+        failover_relationships=(_in_order(relationship),) if scopes is None else (),
+    )
+    options = list(_options(found, reservations))
+    return _with_what_is_used(organisation, part, [each.policies for each in found], options)
+
+
+def server_part(organisation: Organisation, server: str) -> Organisation:
+    """What a server tells clients of all its scopes, with the classes and definitions that it uses."""
+    entry = seen_of(organisation, server)
+    part = Organisation(dhcp_servers=(entry,), mac_filters=filters_of(organisation, server))
+    return _with_what_is_used(organisation, part, [entry.policies], list(server_options(entry)))
+
+
+def told_part(organisation: Organisation, relationship: FailoverRelationship, server: str) -> Organisation:
+    """All that a partner is told: what is shared, and what ``server`` tells all its clients."""
+    shared, own = shared_part(organisation, relationship), server_part(organisation, server)
+    classes = {each.name: each for each in (*shared.dhcp_classes, *own.dhcp_classes)}
+    definitions = {
+        (each.vendor_class, each.code): each for each in (*shared.option_definitions, *own.option_definitions)
+    }
+    return dataclasses.replace(
+        shared,
+        dhcp_servers=own.dhcp_servers,
+        mac_filters=own.mac_filters,
+        dhcp_classes=tuple(classes[each] for each in sorted(classes)),
+        option_definitions=tuple(definitions[each] for each in sorted(definitions)),
+    )
+
+
+def _with_what_is_used(
+    organisation: Organisation,
+    part: Organisation,
+    policies: Iterable[Iterable[Policy]],
+    options: list[OptionValue],
+) -> Organisation:
+    """A part with the classes and the option definitions that it uses."""
+    every_policy = [policy for some in policies for policy in some]
+    classes = list(_classes(organisation, every_policy, options))
+    used = {(each.vendor_class, each.code) for each in options}
+    return dataclasses.replace(
+        part,
         dhcp_classes=tuple(sorted(classes, key=lambda each: each.name)),
         option_definitions=tuple(
             sorted(
@@ -51,7 +91,6 @@ def shared_part(
                 key=lambda each: (each.vendor_class, each.code),
             )
         ),
-        failover_relationships=(_in_order(relationship),) if scopes is None else (),
     )
 
 
@@ -76,15 +115,11 @@ def _options(scopes: Iterable[Scope], reservations: Iterable[Reservation]) -> It
 
 
 def _classes(
-    organisation: Organisation, scopes: Iterable[Scope], options: Iterable[OptionValue]
+    organisation: Organisation, policies: Iterable[Policy], options: Iterable[OptionValue]
 ) -> Iterator[DhcpClass]:
     exact = {name for each in options for name in (each.vendor_class, each.user_class) if name}
     values = [
-        value
-        for scope in scopes
-        for policy in scope.policies
-        for condition in _class_conditions(policy)
-        for value in condition.values
+        value for policy in policies for condition in _class_conditions(policy) for value in condition.values
     ]
     exact |= {each for each in values if not each.endswith("*")}
     beginnings = tuple(each[:-1].casefold() for each in values if each.endswith("*"))
@@ -122,13 +157,36 @@ def read_part(text: str, whose: str) -> Organisation:
     return read_organisation(text, whose, existing=Organisation(), new_id=no_mailbox)
 
 
+def made_equal_server_wide(mine: Organisation, theirs: Organisation, server: str) -> Organisation:
+    """Our organisation with what the partner tells all its clients in the place of what our server does.
+
+    Args:
+        mine: ours.
+        theirs: the partner's ``told_part``.
+        server: ours.
+
+    Raises:
+        Refusal: the partner did not tell of it.
+    """
+    if len(theirs.dhcp_servers) != 1:
+        raise Refusal("the partner does not tell what it tells all its clients: it runs another version")
+    (entry,) = theirs.dhcp_servers
+    after = mine
+    part = server_part(theirs, entry.server)
+    kinds: tuple[tuple[DhcpClass | OptionDefinition, ...], ...] = (part.dhcp_classes, part.option_definitions)
+    for objects in kinds:
+        for each in objects:
+            after = with_object(after, each)
+    return with_server_wide(after, server, entry, part.mac_filters)
+
+
 def made_equal(mine: Organisation, theirs: Organisation) -> Organisation:
     """Our organisation with what a partner shares in the place of ours.
 
     Args:
         mine: ours.
         theirs: the partner's ``shared_part``: what is in it takes the place of what is ours; reservations of
-            its scopes that it does not have are gone.
+            its scopes that it does not have are gone. What it tells all its clients is left alone.
     """
     names = {each.name for each in theirs.scopes}
     after = mine

@@ -189,9 +189,9 @@ class DhcpAnswers:
             tuple(
                 ScopeCounts(
                     state.served.name,
-                    state.counts[ACTIVE] + state.counts[0],
+                    state.counts[ACTIVE] + state.reserved_counts[ACTIVE],
                     len(state.offers),
-                    state.counts[ABANDONED],
+                    state.counts[ABANDONED] + state.reserved_counts[ABANDONED],
                     state.free_count,
                 )
                 for state in self._node.server.table.scopes

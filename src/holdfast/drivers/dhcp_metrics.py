@@ -56,8 +56,10 @@ class DhcpCollector(Collector):
         for state in server.table.scopes:
             name = state.served.name
             addresses.add_metric([name, "free"], state.free_count)
-            addresses.add_metric([name, "active"], state.counts[ACTIVE] + state.counts[0])
-            addresses.add_metric([name, "declined"], state.counts[ABANDONED])
+            addresses.add_metric([name, "active"], state.counts[ACTIVE] + state.reserved_counts[ACTIVE])
+            addresses.add_metric(
+                [name, "declined"], state.counts[ABANDONED] + state.reserved_counts[ABANDONED]
+            )
             addresses.add_metric([name, "offered"], len(state.offers))
         yield addresses
         yield from _dns_metrics(server.registrar)

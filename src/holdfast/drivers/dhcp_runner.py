@@ -94,7 +94,8 @@ class DhcpRunner:
         self._declared = DhcpServer("")
         self._organisation = Organisation()
         self._links = FailoverLinks(node.failover, clock.now, self.drain, log.write)
-        self._replica = Replica(self._say_privately)
+        self._replica = Replica(self._say_privately, log.write)
+        self._replica.shares = self._partner_shares
         self._relationships_due = False
         # Gives the shared secret of a relationship; set by whoever knows where they are kept.
         self.secret_of: Callable[[str], str | None] = lambda name: None
@@ -102,6 +103,7 @@ class DhcpRunner:
         self.answers.failover.reread = self.follow_relationships
         self.answers.failover.fetch = self._replica.fetch
         self.answers.failover.compared = self._replica.compared
+        self.answers.failover.differences = self._replica.differences
         self.metrics: DhcpCollector | None = None
         self.port = port
 
@@ -147,7 +149,7 @@ class DhcpRunner:
             self._relationships_due = True  # without its secret a partner must not be spoken to
             return
         self._relationships_due = False
-        self._replica.follow(self._organisation)
+        self._replica.follow(self._organisation, name)
         relationships = relationships_of(self._organisation, name)
         own = [partner_address(self._organisation, each, name) for each in relationships]
         self._links.follow(
@@ -161,6 +163,10 @@ class DhcpRunner:
         is_said = self.node.failover.say_privately(self._clock.now(), relationship, kind, data)
         self.drain()
         return is_said
+
+    def _partner_shares(self, relationship: str, spans: list[tuple[int, int]]) -> None:
+        self.node.failover.partner_shares(self._clock.now(), relationship, spans)
+        self.drain()
 
     def _compare_with_partners(self) -> None:
         states = self.node.failover.status(self._clock.now())

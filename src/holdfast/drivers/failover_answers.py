@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from holdfast.dhcp.lease import address_text
 from holdfast.drivers.failover_requests import (
     ASK_PARTNER,
     ORDER_FAILOVER,
@@ -20,8 +21,10 @@ from holdfast.drivers.failover_requests import (
 from holdfast.drivers.role_requests import Nothing
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.node.dhcp import DhcpNode
-from holdfast.node.failover import Command, Status
+from holdfast.node.failover import Command
+from holdfast.node.failover_status import Status
 
+IN_DOUBT_SHOWN_MAX = 20
 REQUESTS = frozenset(each.name for each in (SHOW_FAILOVER, ORDER_FAILOVER, ASK_PARTNER, REREAD_SECRETS))
 
 
@@ -38,6 +41,8 @@ class FailoverAnswers:
         # Ask a partner for what it shares, and say whether it is the same; set by the runner likewise.
         self.fetch: Callable[[str], Awaitable[str]] = _nobody
         self.compared: Callable[[str], str] = lambda relationship: ""
+        # In what a partner differs; set by the runner likewise.
+        self.differences: Callable[[str], list[str]] = lambda relationship: []
 
     async def answer(self, verb: str, body: bytes) -> bytes:
         """Do one request of ``REQUESTS``.
@@ -63,7 +68,12 @@ class FailoverAnswers:
         """How every relationship is."""
         offset_s = self._node.failover.clock_offset_s
         return [
-            _state(each, offset_s, self.compared(each.relationship))
+            _state(
+                each,
+                offset_s,
+                self.compared(each.relationship),
+                (*self.differences(each.relationship), *each.refused),
+            )
             for each in self._node.failover.status(self._now())
         ]
 
@@ -86,7 +96,9 @@ async def _nobody(relationship: str) -> str:
     raise Unavailable("the partner cannot be asked here")
 
 
-def _state(status: Status, offset_s: float, configuration: str) -> FailoverState:
+def _state(
+    status: Status, offset_s: float, configuration: str, differences: tuple[str, ...]
+) -> FailoverState:
     return FailoverState(
         relationship=status.relationship,
         primary=status.primary,
@@ -104,4 +116,12 @@ def _state(status: Status, offset_s: float, configuration: str) -> FailoverState
         scopes=tuple(SharedScope(*each) for each in status.free_counts),
         trouble=status.trouble,
         configuration=configuration,
+        differences=differences,
+        in_doubt=_in_words(status.in_doubt),
     )
+
+
+def _in_words(addresses: tuple[int, ...]) -> tuple[str, ...]:
+    shown = tuple(map(address_text, addresses[:IN_DOUBT_SHOWN_MAX]))
+    more = len(addresses) - len(shown)
+    return (*shown, f"and {more} more") if more else shown

@@ -40,6 +40,9 @@ class FailoverState(msgspec.Struct, frozen=True):
         scopes: their free addresses.
         trouble: why there is no connection, or why updates are refused; empty when all is well.
         configuration: whether the partner's is the same: ``the same``, ``different``, or empty for not known.
+        differences: in what the partners differ, in words: each a scope, the relationship, the server, or an
+            address of which one told and that the other does not share.
+        in_doubt: addresses whose reservation changed here, and that the partner may have otherwise.
     """
 
     relationship: str
@@ -58,6 +61,8 @@ class FailoverState(msgspec.Struct, frozen=True):
     scopes: tuple[SharedScope, ...]
     trouble: str
     configuration: str = ""
+    differences: tuple[str, ...] = ()
+    in_doubt: tuple[str, ...] = ()
 
 
 class FailoverStates(msgspec.Struct, frozen=True):

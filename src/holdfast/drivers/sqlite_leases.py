@@ -14,13 +14,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
-from holdfast.dhcp.failover_record import Record
-from holdfast.dhcp.lease import Lease
+from holdfast.dhcp.failover_record import Agreed, Departed, Record, Remembered
+from holdfast.dhcp.lease import Lease, new_lease
 from holdfast.dhcp.lease_time import Mark
 from holdfast.drivers.sqlite_bulk import insert_rows
 from holdfast.drivers.sqlite_schema import Schema, damaged, open_for_reading, open_for_writing, translated
@@ -54,6 +52,21 @@ SCHEMA = Schema(
                 everything_wanted INTEGER NOT NULL
             )""",
         ),
+        (
+            "ALTER TABLE failover ADD COLUMN is_primary INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE failover ADD COLUMN shared BLOB NOT NULL DEFAULT x''",
+            "ALTER TABLE failover ADD COLUMN wanted BLOB NOT NULL DEFAULT x''",
+            """CREATE TABLE departed (
+                first INTEGER NOT NULL, last INTEGER NOT NULL, version INTEGER NOT NULL,
+                since INTEGER NOT NULL, mclt_s INTEGER NOT NULL, is_primary INTEGER NOT NULL,
+                PRIMARY KEY (first, last)
+            )""",
+        ),
+        (
+            """CREATE TABLE agreed (
+                relationship TEXT PRIMARY KEY, version INTEGER NOT NULL, data BLOB NOT NULL
+            )""",
+        ),
     ),
     when_damaged="move it away with its -wal file and keep both; clients then get their addresses anew, "
     "which they keep where nobody else asks for them first",
@@ -71,9 +84,12 @@ _PUT = "INSERT OR REPLACE INTO lease VALUES "
 # Most leases: no relay agent information, no name in DNS, no partner.
 _USUAL_END = (b"", b"", 0, 0, 0)
 _USUAL_END_SQL = "x'',x'',0,0,0"
-_PUT_RECORD = "INSERT OR REPLACE INTO failover VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-# ``Lease._make`` takes 1.5 us more, and a start makes a hundred thousand.
-_new_lease = cast("Callable[[object], Lease]", partial(tuple.__new__, Lease))
+_PUT_RECORD = "INSERT OR REPLACE INTO failover VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FORGET_RECORD = "DELETE FROM failover WHERE relationship = ?"
+_PUT_DEPARTED = "INSERT OR REPLACE INTO departed VALUES (?, ?, ?, ?, ?, ?)"
+_FORGET_DEPARTED = "DELETE FROM departed WHERE first = ? AND last = ?"
+_PUT_AGREED = "INSERT OR REPLACE INTO agreed VALUES (?, ?, ?)"
+_FORGET_AGREED = "DELETE FROM agreed WHERE relationship = ?"
 _MARK = "INSERT OR REPLACE INTO mark VALUES (1, ?, ?, ?, ?)"
 
 
@@ -122,7 +138,7 @@ class LeaseStore:
         """
         with translated(self._path, SCHEMA):
             # Row by row: a second list of all of them would be memory that never comes back.
-            leases = list(map(_new_lease, self._connection.execute("SELECT * FROM lease")))
+            leases = list(map(new_lease, self._connection.execute("SELECT * FROM lease")))
         for lease in leases:
             if not (isinstance(lease.hardware, bytes) and isinstance(lease.expires_at, int)):
                 raise damaged(self._path, SCHEMA, f"lease of address {lease.address}")
@@ -140,19 +156,25 @@ class LeaseStore:
             ).fetchone()
         return None if row is None else Mark(*row)
 
-    def read_failover(self) -> list[Record]:
-        """Read what must be known of failover relationships.
+    def read_failover(self) -> list[Remembered]:
+        """Read what must be known of failover relationships, and of scopes that were shared before.
 
         Raises:
             Unavailable: the database is damaged or cannot be read.
         """
         with translated(self._path, SCHEMA):
-            return list(map(Record._make, self._connection.execute("SELECT * FROM failover")))
+            return [
+                *map(Record._make, self._connection.execute("SELECT * FROM failover")),
+                *map(Departed._make, self._connection.execute("SELECT * FROM departed")),
+                *map(Agreed._make, self._connection.execute("SELECT * FROM agreed")),
+            ]
 
     def commit(
-        self, leases: Sequence[Lease], mark: Mark | None = None, failover: Sequence[Record] = ()
+        self, leases: Sequence[Lease], mark: Mark | None = None, failover: Sequence[Remembered] = ()
     ) -> None:
         """Make leases durable, all or none; later ones of an address take the place of earlier ones.
+
+        A record whose state is 0, or whose ``since`` or ``version`` is, is removed.
 
         Raises:
             Unavailable: the disk does not let us; nothing was changed.
@@ -163,7 +185,18 @@ class LeaseStore:
             if leases:
                 insert_rows(connection, _PUT, leases, _USUAL_END, _USUAL_END_SQL)
             if failover:
-                connection.executemany(_PUT_RECORD, failover)
+                records = [each for each in failover if isinstance(each, Record)]
+                gone = [(each.relationship,) for each in records if not each.state]
+                connection.executemany(_FORGET_RECORD, gone)
+                connection.executemany(_PUT_RECORD, [each for each in records if each.state])
+                departed = [each for each in failover if isinstance(each, Departed)]
+                over = [(each.first, each.last) for each in departed if not each.since]
+                connection.executemany(_FORGET_DEPARTED, over)
+                connection.executemany(_PUT_DEPARTED, [each for each in departed if each.since])
+                agreed = [each for each in failover if isinstance(each, Agreed)]
+                ended = [(each.relationship,) for each in agreed if not each.version]
+                connection.executemany(_FORGET_AGREED, ended)
+                connection.executemany(_PUT_AGREED, [each for each in agreed if each.version])
             if mark is not None:
                 connection.execute(_MARK, mark)
             connection.execute("COMMIT")

@@ -51,6 +51,8 @@ class IPRange:
 def parse_ip_range(text: str) -> IPRange:
     """Read ``192.0.2.7``, ``192.0.2.0/24``, ``192.0.2.1-192.0.2.9`` or the same in IPv6.
 
+    IPv4 written as IPv6 (``::ffff:192.0.2.0/120``) is IPv4: no client would ever be in the other range.
+
     Raises:
         Refusal: the text is none of these; it says why.
     """
@@ -59,13 +61,20 @@ def parse_ip_range(text: str) -> IPRange:
             first, last = (ipaddress.ip_address(part.strip()) for part in text.split("-", 1))
             if first.version != last.version or int(first) > int(last):
                 raise Refusal(f'"{text}" is not an IP range: the first address must not lie above the last')
-            return IPRange(first, last)
+            return _as_it_comes(first, last)
         network = ipaddress.ip_network(text.strip())
-        return IPRange(network[0], network[-1])
+        return _as_it_comes(network[0], network[-1])
     except ValueError as error:
         raise Refusal(
             f'"{text}" is not an IP range: {error}; write 192.0.2.0/24 or 192.0.2.1-192.0.2.9'
         ) from None
+
+
+def _as_it_comes(first: IPAddress, last: IPAddress) -> IPRange:
+    mapped = [each.ipv4_mapped for each in (first, last) if isinstance(each, ipaddress.IPv6Address)]
+    if len(mapped) == 2 and mapped[0] is not None and mapped[1] is not None:
+        return IPRange(mapped[0], mapped[1])
+    return IPRange(first, last)
 
 
 def parse_ipv4_address(text: str) -> ipaddress.IPv4Address:

@@ -13,7 +13,7 @@ can be made durable nothing is offered, and it is tried again every second.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -22,7 +22,8 @@ from holdfast.dhcp.arriving import arrive
 from holdfast.dhcp.authority import Authority
 from holdfast.dhcp.desk import Arrival, Link
 from holdfast.dhcp.failover_declared import shared_scopes
-from holdfast.dhcp.failover_record import Record as FailoverRecord
+from holdfast.dhcp.failover_record import Departed, Remembered, Span
+from holdfast.dhcp.failover_scopes import Departures
 from holdfast.dhcp.giving_back import take_away
 from holdfast.dhcp.lease import Lease
 from holdfast.dhcp.moving import MovedLease
@@ -31,6 +32,7 @@ from holdfast.dhcp.records import Record
 from holdfast.dhcp.replies import Reply
 from holdfast.dhcp.served import Served, make_served
 from holdfast.dhcp.server import LeaseServer
+from holdfast.directory.dhcp import Scope
 from holdfast.directory.model import Organisation
 from holdfast.directory.partners import relationships_of
 from holdfast.kernel.events import LogEvent, happened
@@ -38,6 +40,7 @@ from holdfast.node.failover import FailoverOutput, Partners, PartnerSaid
 from holdfast.wire.dns_update import DnsUpdate, UpdateAnswer
 
 RETRY_S = 1.0
+IDLE_S = 0.2  # after so long between two commits whatever had come was read
 INBOX_COUNT_MAX = 4096
 
 
@@ -51,7 +54,7 @@ class CommitLeases:
     """
 
     leases: list[Lease]
-    failover: list[FailoverRecord] = field(default_factory=list)
+    failover: list[Remembered] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -101,6 +104,10 @@ DhcpOutput = (
 )
 
 
+def _span(scope: Scope) -> Span:
+    return int(scope.subnet.first), int(scope.subnet.last)
+
+
 class DhcpNode:
     """Everything that the dhcp role of one server decides."""
 
@@ -111,7 +118,7 @@ class DhcpNode:
         leases: list[Lease],
         *,
         authorities: dict[str, Authority] | None = None,
-        failover: list[FailoverRecord] | None = None,
+        failover: Sequence[Remembered] = (),
         alive_at: float = 0.0,
     ) -> None:
         """Make the node of a server.
@@ -121,11 +128,13 @@ class DhcpNode:
             server_name: its name there.
             leases: what its lease database has.
             authorities: by scope, for those that are shared with a partner.
-            failover: what its lease database has of its relationships; ``failover.follow`` starts them.
+            failover: what its lease database has of its relationships, and of scopes that were shared until a
+                while ago; ``failover.follow`` starts them.
             alive_at: the last mark of that database; 0 for a new one.
         """
         self.outputs: list[DhcpOutput] = []
         self._server_name = server_name
+        self._organisation = organisation
         served = make_served(organisation, server_name)
         shared = {} if authorities is None else authorities
         self.server = LeaseServer(served, authorities=shared)
@@ -138,8 +147,14 @@ class DhcpNode:
         self._dns_inbox: list[tuple[int, UpdateAnswer]] = []  # likewise, than the updates
         self._next_served: Served | None = None
         self._retry_at: float | None = None
-        self.failover = Partners(self.server, shared, failover or (), alive_at, self._pass_on)
-        self.failover.close_scopes(self._shared(organisation))
+        # Since when the disk keeps us from reading, and when it did last.
+        self._busy_since = self._committed_at = 0.0
+        self._has_read = True
+        departures = Departures(self.server, [each for each in failover if isinstance(each, Departed)])
+        records = [each for each in failover if not isinstance(each, Departed)]
+        self.failover = Partners(self.server, shared, records, departures, alive_at, self._pass_on)
+        self.failover.reservations.declare(served.scopes)
+        self._close_scopes(organisation)
 
     @property
     def durable(self) -> bool:
@@ -169,6 +184,7 @@ class DhcpNode:
             if len(arrivals) > room:
                 self.server.dropped["overload"] += len(arrivals) - room
             return
+        self._has_read = True
         self.server.receive(now, arrivals)
         self._pass_on()
 
@@ -181,7 +197,12 @@ class DhcpNode:
         """
         assert self._committing
         self._committing = False
-        self.server.committed(now, took_s)
+        began = now - took_s
+        if self._has_read or began > self._committed_at + IDLE_S:
+            self._busy_since = began
+        self._has_read, self._committed_at = False, now
+        # What clients sent waits for all commits that partners' messages have made one after the other.
+        self.server.committed(now, now - self._busy_since)
         if self.failover:
             self.failover.committed(now)
         if self._retry_at is not None:
@@ -232,20 +253,29 @@ class DhcpNode:
 
     def organisation_changed(self, now: float, organisation: Organisation) -> None:
         """Go by another organisation, from the next message on."""
-        served = make_served(organisation, self._server_name)
+        self._organisation = organisation
+        served = self._make_served()
         self._say_problems(served)
-        self.failover.close_scopes(self._shared(organisation))
+        self._close_scopes(organisation)
         if self._committing:
             self._next_served = served
         else:
             self.server.follow(served)
 
-    def _shared(self, organisation: Organisation) -> list[str]:
-        return [
+    def _make_served(self) -> Served:
+        """What is declared, but for what a partner may still go by."""
+        served = make_served(self._organisation, self._server_name)
+        self.failover.reservations.declare(served.scopes)
+        return served
+
+    def _close_scopes(self, organisation: Organisation) -> None:
+        shared = [
             scope.name
             for each in relationships_of(organisation, self._server_name)
             for scope in shared_scopes(organisation, each)
         ]
+        own = [_span(each) for each in organisation.scopes if each.server == self._server_name]
+        self.failover.close_scopes(shared, own)
 
     def links_changed(self, links: list[Link]) -> None:
         """Serve on these interfaces."""
@@ -290,9 +320,10 @@ class DhcpNode:
         if self._retry_at is not None:
             if self._retry_at > now:
                 return  # nothing can be written now; what is due is still due then
-            self._committing = True
-            self.outputs.append(CommitLeases([], self.failover.begin_commit()))
+            self._begin_commit()
             return
+        if self.failover.reservations.is_due:
+            self.server.follow(self._make_served())
         self.server.timer(now)
         if self.failover:
             self.failover.timer(now)
@@ -321,6 +352,7 @@ class DhcpNode:
             self._pass_on()
         if self._inbox and not self._committing:
             arrivals, self._inbox = self._inbox, []
+            self._has_read = True
             self.server.receive(now, arrivals)
             self._pass_on()
 
@@ -349,9 +381,15 @@ class DhcpNode:
         if self._committing or self._is_gathering:
             return
         # What failover must remember waits for the disk as everything does, and is no reason to try it again.
-        if server.writes or (partners and self._retry_at is None and partners.is_dirty):
-            self._committing = True
-            outputs.append(CommitLeases(server.writes, partners.begin_commit() if partners else []))
+        also = server.acknowledged.is_due or (partners and partners.is_dirty)
+        if server.writes or (also and self._retry_at is None):
+            self._begin_commit()
+
+    def _begin_commit(self) -> None:
+        self._committing = True
+        # Who has nothing to do with failover does not hear either that the commit is done.
+        records = self.failover.begin_commit() if self.failover else []
+        self.outputs.append(CommitLeases(self.server.begin_commit(), records))
 
     def _say_problems(self, served: Served) -> None:
         for problem in served.problems:

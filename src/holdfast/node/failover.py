@@ -29,12 +29,15 @@ from holdfast.dhcp.desk import Desk
 from holdfast.dhcp.failover_authority import PairAuthority
 from holdfast.dhcp.failover_endpoint import Endpoint
 from holdfast.dhcp.failover_link import CONNECT_S
-from holdfast.dhcp.failover_pools import free_counts, secondarys_share
-from holdfast.dhcp.failover_record import Record
+from holdfast.dhcp.failover_record import VERSION as RECORD_VERSION
+from holdfast.dhcp.failover_record import Agreed, Record, Remembered, Span, first_record, read_spans
+from holdfast.dhcp.failover_reserved import RESERVATIONS, Reservations
+from holdfast.dhcp.failover_scopes import Departures
 from holdfast.dhcp.failover_settings import Settings
 from holdfast.dhcp.failover_states import State
 from holdfast.dhcp.lease import Lease
 from holdfast.kernel.errors import Refusal
+from holdfast.node.failover_status import Status, status_of
 from holdfast.wire.failover import VERSION, BadMessage, MessageReader, relationship_of, write_message
 from holdfast.wire.failover_messages import INVALID_PARTNER, ConnectAnswer, Message, Unknown
 
@@ -88,45 +91,6 @@ class Command(enum.Enum):
     RESUME = "resume"  # after PAUSE or SHUTDOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a relationship is, for people. Instants are those of the node's clock.
-
-    Attributes:
-        relationship: its name.
-        primary: whether we are the primary.
-        state: ours, as a word of the draft (``PARTNER-DOWN``).
-        since: since when.
-        partner_state: the partner's, as it said last; empty when it never spoke.
-        partner_since: since when.
-        connected: whether the partner speaks with us.
-        spoken_at: when it last did; 0 for never.
-        clock_difference_s: by how much the partner's clock is ahead of ours; None while nobody knows.
-        untold_count: leases that the partner has not acknowledged yet.
-        oldest_untold_s: for how long the oldest of them waits.
-        serves: in words, whom we serve now.
-        waits_until: until when the state lasts at least (MCLT, switch-over); None when for nothing.
-        free_counts: by scope: addresses that are ours to lease, the partner's, and the share it should have.
-        trouble: why there is no connection, or why updates are refused; empty when all is well.
-    """
-
-    relationship: str
-    primary: bool
-    state: str
-    since: int
-    partner_state: str
-    partner_since: int
-    connected: bool
-    spoken_at: int
-    clock_difference_s: float | None
-    untold_count: int
-    oldest_untold_s: float
-    serves: str
-    waits_until: float | None
-    free_counts: tuple[tuple[str, int, int, int], ...]
-    trouble: str
-
-
 @dataclass(slots=True)
 class _Unclaimed:
     """A connection of a partner's address that is not a relationship's yet: a CONNECT must name one."""
@@ -143,7 +107,8 @@ class Partners:
         self,
         desk: Desk,
         authorities: dict[str, Authority],
-        records: Iterable[Record],
+        records: Iterable[Record | Agreed],
+        departures: Departures,
         alive_at: float,
         pass_on: Callable[[], None],
     ) -> None:
@@ -153,6 +118,7 @@ class Partners:
             desk: the leases.
             authorities: by scope; those of shared scopes are put in here.
             records: what the lease database has.
+            departures: the scopes that were shared until a while ago.
             alive_at: when this server ran last, by its node's clock: the last mark of the database.
             pass_on: called after each input; outputs, and what must be durable, are taken then.
         """
@@ -162,9 +128,17 @@ class Partners:
         self.clock_offset_s = 0.0
         self._desk = desk
         self._authorities = authorities
-        self._records = {each.relationship: each for each in records}
+        known = list(records)
+        self._records = {each.relationship: each for each in known if isinstance(each, Record)}
+        self.departures = departures
+        self._ended: list[Record] = []  # records of relationships that there are no more
+        self._own: list[Span] = []
+        self._declared: list[Settings] = []
+        self._is_due = False  # a scope may join now that had to wait
         self._alive_at = alive_at
         self.endpoints: dict[str, Endpoint] = {}
+        agreed = [each for each in known if isinstance(each, Agreed)]
+        self.reservations = Reservations(self.endpoints, desk.table.leases, departures.authorities, agreed)
         self._readers: dict[int, tuple[Endpoint, MessageReader]] = {}
         self._unclaimed: dict[int, _Unclaimed] = {}
         self._next_connection = 1
@@ -173,34 +147,97 @@ class Partners:
         self._waiting: list[Callable[[float], None]] = []
 
     def __bool__(self) -> bool:
-        return bool(self.endpoints)
+        is_due = self._is_due or self.reservations.is_due
+        return bool(self.endpoints or self.departures.deadline() or self.is_dirty or is_due)
 
-    def close_scopes(self, names: Iterable[str]) -> None:
-        """Scopes are shared from now on: nobody is served in them before ``follow`` says with whom."""
-        for name in names:
+    def close_scopes(self, names: Iterable[str], own: Iterable[Span] = ()) -> None:
+        """Scopes are shared from now on: nobody is served in them before ``follow`` says with whom.
+
+        Likewise in those that were shared when this server ran last.
+
+        Args:
+            names: of the scopes.
+            own: the scopes that belong to this server, shared or not.
+        """
+        self._own = list(own)
+        was = [span for each in self._records.values() for span in read_spans(each.shared)]
+        served = {
+            state.served.name
+            for state in self._desk.table.scopes
+            if any(state.served.first <= last and first <= state.served.last for first, last in was)
+        }
+        for name in (*names, *served, *self.departures.authorities()):
             if name not in self._authorities:
-                self._authorities[name] = PairAuthority(lambda now, leases: None, primary=False)
+                self._authorities[name] = _closed()
 
     def follow(self, now: float, settings: Iterable[Settings]) -> None:
         """Go by other relationships, while no commit is under way; one that is as before goes on as it is."""
         assert not self._is_committing
-        wanted = {each.relationship: each for each in settings}
+        self._declared = list(settings)
+        self._is_due = False
+        wanted = self._wanted()
+        before: dict[str, Endpoint] = {}
         for name, endpoint in list(self.endpoints.items()):
             if wanted.get(name) != endpoint.settings:
                 self._records[name] = endpoint.record
                 endpoint.link.stop()
                 self._take_outputs(now, endpoint)
-                del self.endpoints[name]
-        self._authorities.clear()
+                before[name] = self.endpoints.pop(name)
+        for name, record in list(self._records.items()):
+            # Where we have the other role from now on, the scope left and joined while nobody looked.
+            alike = [each for each in self._declared if each.primary == bool(record.primary)]
+            self.departures.left(now, record, [span for each in alike for span in each.spans], self._own)
+            if name not in wanted:
+                self._ended.append(self._records.pop(name)._replace(state=0))
+            elif record.version == RECORD_VERSION and wanted[name].primary != bool(record.primary):
+                del self._records[name]
+        wanted = self._wanted()
+        begun = []
+        rejoined = self.departures.joined([span for each in wanted.values() for span in each.spans])
         for name, each in wanted.items():
             if name not in self.endpoints:
-                record = self._records.pop(name, None)
-                alive_at = max(self._alive_at, self._seen_at(each))
-                self.endpoints[name] = Endpoint(each, self._desk, record, now, alive_at)
-            self._authorities.update(dict.fromkeys(each.scopes, self.endpoints[name].authority))
+                known = self._records.pop(name, None)
+                begun += [name] if known is None else []
+                # Whose scopes have to wait leases them alone, and asks nobody for what it might have lost.
+                goes_on = known is None and each not in self._declared
+                # What the partner of before leased untold the new one waits for: to it we are no beginner.
+                is_other = known is None and each.primary and bool(rejoined.intersection(each.spans))
+                if goes_on or is_other:
+                    known = first_record(name, now, goes_on=True)._replace(spoken_at=int(now) * is_other)
+                alive_at = now if is_other or name in before else max(self._alive_at, self._seen_at(each))
+                self.endpoints[name] = made = Endpoint(each, self._desk, known, now, alive_at)
+                made.is_dirty |= goes_on or is_other or (name in before and before[name].is_dirty)
+                if name in before:  # the partner takes no CONNECT of the same second
+                    made.link.said_connect_at = before[name].link.said_connect_at
+        self.reservations.follow(begun)
+        primary_of = {each.partner for each in wanted.values() if each.primary}
+        for endpoint in self.endpoints.values():
+            endpoint.link.dials = endpoint.settings.primary or endpoint.settings.partner not in primary_of
+        self._share()
         self._alive_at = now
         self._take_all(now)
         self._pass_on()
+
+    def _wanted(self) -> dict[str, Settings]:
+        """The relationships as they can be now: a scope whose secondary we were joins once it is all ours.
+
+        Else we would lease at once, as its primary, what the primary of before may have leased untold.
+        """
+        holds = self.departures.holds
+        return {
+            each.relationship: each.without([span for span in each.spans if each.primary and holds(span)])
+            for each in self._declared
+        }
+
+    def _share(self) -> None:
+        """Say who is asked in which scope."""
+        self._authorities.clear()
+        self._authorities.update(self.departures.authorities())
+        for endpoint in self.endpoints.values():
+            for name in endpoint.settings.scopes:
+                is_closed = name in endpoint.pools.closed
+                self._authorities[name] = _closed() if is_closed else endpoint.authority
+            endpoint.closed_before = endpoint.pools.closed
 
     def _seen_at(self, settings: Settings) -> float:
         """When we last did something for a client of the relationship: we lived then."""
@@ -223,8 +260,9 @@ class Partners:
             return None
         connection = self._new_connection()
         self._unclaimed[connection] = _Unclaimed(source, now + CONNECT_S, MessageReader())
-        # A primary speaks first, on whichever connection there is.
-        for endpoint in candidates:
+        # A primary speaks first, on whichever connection there is; where the partner is one as well it may be
+        # about to.
+        for endpoint in candidates if len({each.settings.primary for each in candidates}) == 1 else ():
             if endpoint.settings.primary and endpoint.link.takes_connection:
                 self._claim(connection, endpoint)
                 self._do(now, partial(endpoint.link.connected, connection=connection))
@@ -318,30 +356,44 @@ class Partners:
         for endpoint in self.endpoints.values():
             endpoint.stopping(now)
             self._take_outputs(now, endpoint)
+        self._desk.acknowledged.hurry()
         self._pass_on()
 
     # Commits: the node's
 
-    def begin_commit(self) -> list[Record]:
+    def begin_commit(self) -> list[Remembered]:
         """A commit begins: what must be in it; what comes in waits until it ends."""
         self._is_committing = True
-        return [each.record for each in self.endpoints.values() if each.is_dirty]
+        records = [each.record for each in self.endpoints.values() if each.is_dirty]
+        reserved = self.reservations.begin_commit()
+        return [*self._ended, *records, *self.departures.changed.values(), *reserved]
 
     @property
     def is_dirty(self) -> bool:
         """Whether something has to be made durable, or an answer to a partner waits for it."""
+        if self._ended or self.departures.is_dirty or self.reservations.is_dirty:
+            return True
         return any(each.is_dirty or each.bindings.has_answers for each in self.endpoints.values())
 
     def committed(self, now: float) -> None:
         """The commit is done."""
         self._is_committing = False
+        self._ended = []
+        self.reservations.committed()
+        is_shared_otherwise = self.departures.committed()
+        if is_shared_otherwise:
+            self._is_due = True
         for endpoint in self.endpoints.values():
             endpoint.committed(now)
+            is_shared_otherwise |= endpoint.pools.closed != endpoint.closed_before
+        if is_shared_otherwise:
+            self._share()
         self._take_all(now)
 
     def commit_failed(self, now: float) -> None:
         """The commit changed nothing."""
         self._is_committing = False
+        self.reservations.commit_failed()
         for endpoint in self.endpoints.values():
             endpoint.commit_failed(now)
         self._take_all(now)
@@ -378,6 +430,22 @@ class Partners:
         self._pass_on()
         return True
 
+    def partner_shares(self, now: float, relationship: str, spans: Iterable[Span]) -> None:
+        """What a partner of ours shares: where a scope has left here, it goes on leasing.
+
+        Args:
+            now: by the node's clock.
+            relationship: its name.
+            spans: the first and the last address of each scope's subnet.
+        """
+        endpoint = self.endpoints.get(relationship)
+        if endpoint is None or self._is_committing:
+            return  # it is told again in a few seconds
+        for span in spans:
+            if span not in endpoint.settings.spans:
+                self.departures.heard(now, span[0], primary=endpoint.settings.primary)
+        self._pass_on()
+
     # What an administrator wants
 
     def command(self, now: float, relationship: str, command: Command, *, force: bool = False) -> None:
@@ -409,7 +477,7 @@ class Partners:
 
     def status(self, now: float) -> list[Status]:
         """How every relationship is."""
-        return [_status(now, each) for each in self.endpoints.values()]
+        return [status_of(now, each) for each in self.endpoints.values()]
 
     # Time
 
@@ -417,6 +485,7 @@ class Partners:
         """When ``timer`` wants to be called next."""
         instants = [each.deadline() for each in self.endpoints.values()]
         instants += [each.until for each in self._unclaimed.values()]
+        instants += [self.departures.deadline(), self.reservations.deadline(), 0.0 if self._is_due else None]
         known = [each for each in instants if each is not None]
         return min(known) if known else None
 
@@ -429,6 +498,11 @@ class Partners:
             endpoint.link.clock_offset_s = self.clock_offset_s
             endpoint.link.timer(now, self._new_connection)
             endpoint.timer(now)
+        self.departures.timer(now)
+        if self._is_due:
+            self.follow(now, self._declared)
+        for name, data in self.reservations.take_messages(now):
+            self.endpoints[name].link.say(now, Unknown(RESERVATIONS, data))
         self._take_all(now)
 
     def _take_all(self, now: float) -> None:
@@ -445,8 +519,17 @@ class Partners:
         for connection in link.hung_up:
             self._readers.pop(connection, None)
             self.outputs.append(HangUp(connection))
-        self.outputs += [PartnerSaid(settings.relationship, *each) for each in link.private]
+        asked = bool(endpoint.record.everything_asked)
+        self.reservations.asked(settings.relationship, for_everything=asked)
+        for kind, data in link.private:
+            if kind == RESERVATIONS:
+                self.reservations.heard(settings.relationship, data)
+            else:
+                self.outputs.append(PartnerSaid(settings.relationship, kind, data))
         link.dialled, link.sent, link.hung_up, link.private = [], [], [], []
+        for address in endpoint.strange:
+            self.departures.heard(now, address, primary=settings.primary)
+        endpoint.strange = []
 
     def _known(self, relationship: str) -> Endpoint:
         try:
@@ -458,29 +541,6 @@ class Partners:
             ) from None
 
 
-def _status(now: float, endpoint: Endpoint) -> Status:
-    record, link = endpoint.record, endpoint.link
-    primary = endpoint.settings.primary
-    free = []
-    for state in endpoint.pools.scopes:
-        primarys, secondarys = free_counts(state)
-        share = secondarys_share(primarys + secondarys, endpoint.percent)
-        ours, theirs = (primarys, secondarys) if primary else (secondarys, primarys)
-        free.append((state.served.name, ours, theirs, share if primary else primarys + secondarys - share))
-    return Status(
-        relationship=record.relationship,
-        primary=primary,
-        state=endpoint.state.text,
-        since=record.since,
-        partner_state=State(record.partner_state).text if record.partner_state else "",
-        partner_since=record.partner_since,
-        connected=endpoint.is_connected,
-        spoken_at=int(now) if endpoint.is_connected else record.spoken_at,
-        clock_difference_s=link.clock_difference_s,
-        untold_count=endpoint.bindings.untold_count,
-        oldest_untold_s=endpoint.bindings.oldest_untold_s(now),
-        serves=endpoint.serves_text(),
-        waits_until=endpoint.waits_until(),
-        free_counts=tuple(free),
-        trouble=link.trouble,
-    )
+def _closed() -> Authority:
+    """Who is asked where nobody is served."""
+    return PairAuthority(lambda now, leases: None, primary=False)

@@ -44,6 +44,11 @@ class Watcher(Protocol):
     def ends(self, client: Client, address: int) -> None: ...
 
 
+def hardware_of(number: int) -> bytes:
+    """The hardware address of a client."""
+    return b"\x02\x00" + number.to_bytes(4, "big")
+
+
 class Client:
     """One machine on the wire."""
 
@@ -65,7 +70,7 @@ class Client:
             watcher: sees what it uses.
         """
         self.number = number
-        self.hardware = b"\x02\x00" + number.to_bytes(4, "big")
+        self.hardware = hardware_of(number)
         self.where = Where.OFF
         self.address = 0
         self.calm = False

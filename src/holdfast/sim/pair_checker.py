@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from holdfast.dhcp.failover_record import Record
 from holdfast.dhcp.failover_states import State
-from holdfast.dhcp.lease import ACTIVE, FREE, Lease, address_text
+from holdfast.dhcp.lease import ABANDONED, ACTIVE, FREE, Lease, address_text
 from holdfast.sim.dhcp_clients import Client
 from holdfast.sim.pair_machine import PairMachine
 from holdfast.sim.world import Violation, World
@@ -55,7 +55,11 @@ class Use:
 
 
 class PairChecker:
-    """Sees what clients use, and in which states servers are."""
+    """Sees what clients use, and in which states servers are.
+
+    Attributes:
+        mclt_s: the maximum client lead time, the least of them where it is changed.
+    """
 
     def __init__(self, world: World, mclt_s: float, message_s: float = 0.0) -> None:
         """See a world.
@@ -66,7 +70,7 @@ class PairChecker:
             message_s: how long a message of a partner may take.
         """
         self._world = world
-        self._mclt_s = mclt_s
+        self.mclt_s = mclt_s
         self._apart_s = APART_S + message_s
         self._users: dict[int, dict[Client, Use]] = {}
         self._down_since: dict[int, float] = {}  # servers in PARTNER-DOWN, and until both are in NORMAL again
@@ -80,8 +84,13 @@ class PairChecker:
     def recorded(self, machine: PairMachine, record: Record) -> None:
         """A server's state is durable."""
         before = self._states.get(machine.number)
+        if not record.state:
+            self._states.pop(machine.number, None)
+            return  # the relationship is deleted
         self._states[machine.number] = record.state
-        if record.state == State.PARTNER_DOWN and before != State.PARTNER_DOWN:
+        # One that begins so has a partner that leases nothing yet, and admits nothing.
+        begins = before is None and record.everything_asked and not record.spoken_at
+        if record.state == State.PARTNER_DOWN and before != State.PARTNER_DOWN and not begins:
             # The order counts, not when it was on a slow disk: the other one was down before.
             self._down_since[machine.number] = machine.in_world(record.since)
         if record.state == State.POTENTIAL_CONFLICT:
@@ -146,7 +155,7 @@ class PairChecker:
                 continue
             # Who is in PARTNER-DOWN as well gives more than MCLT, and nobody hears of it.
             alone_since = self._down_since.get(alive.server, since)
-            if down.granted_at >= since + self._mclt_s * 0.99 and alive.granted_at > min(since, alone_since):
+            if down.granted_at >= since + self.mclt_s * 0.99 and alive.granted_at > min(since, alone_since):
                 return True
         return False
 
@@ -173,6 +182,8 @@ class PairChecker:
             for client, use in users.items():
                 if use.until <= now or use.server != machine.number or use.asked_at < machine.lost_disk_at:
                     continue
+                if use.asked_at <= machine.left_at:
+                    continue  # it is its keeper's to know now
                 if self._down_since or use.granted_at <= self._cleared_at:
                     continue  # the partner's word about an address may be taken when both were alone
                 lease = machine.disk.get(address)
@@ -214,6 +225,22 @@ class PairChecker:
             one, two = first.disk.get(address), second.disk.get(address)
             if (fault := self._difference(first, one, second, two)) is not None:
                 raise Violation(f"the databases differ on {address_text(address)}: {fault}")
+
+    def check_alone(self, machines: Iterable[PairMachine]) -> None:
+        """Faults have stopped, and the scope has left: whatever was kept back for a partner is free again.
+
+        Raises:
+            Violation: it is not.
+        """
+        for machine in machines:
+            if machine.departed:
+                raise Violation(f"{machine.name} still keeps addresses back, since the scope left")
+            kept = [each for each in machine.disk.values() if each.status not in (ACTIVE, FREE, ABANDONED)]
+            if kept:
+                raise Violation(
+                    f"{address_text(kept[0].address)} is neither leased nor free at {machine.name}, which "
+                    "shares nothing"
+                )
 
     def _difference(
         self, first: PairMachine, one: Lease | None, second: PairMachine, two: Lease | None

@@ -8,9 +8,9 @@ from functools import partial
 from holdfast.dhcp.desk import Link
 from holdfast.dhcp.failover_declared import declared_settings
 from holdfast.dhcp.failover_pools import free_counts, surplus
-from holdfast.dhcp.failover_record import Record
-from holdfast.dhcp.failover_states import SERVES, Serves, State
-from holdfast.dhcp.lease import Lease
+from holdfast.dhcp.failover_record import Agreed, Departed, Record, Remembered, Span, read_spans
+from holdfast.dhcp.failover_states import State
+from holdfast.dhcp.lease import BACKUP, Lease
 from holdfast.dhcp.replies import Reply
 from holdfast.directory.model import Organisation
 from holdfast.kernel.errors import Refusal
@@ -21,14 +21,18 @@ from holdfast.sim.dhcp_rates import DhcpRates
 from holdfast.sim.pair_wire import PairWire
 from holdfast.sim.world import World
 
-MakePairNode = Callable[[Organisation, str, list[Lease], list[Record], float], DhcpNode]
+MakePairNode = Callable[[Organisation, str, list[Lease], list[Remembered], float], DhcpNode]
 WORD = "known to both"
 RELATIONSHIP = "pair"
 APART_S = 20.0  # how far the two wall clocks are apart from the start, at most
 
 
 def make_pair_node(
-    organisation: Organisation, name: str, leases: list[Lease], records: list[Record], alive_at: float
+    organisation: Organisation,
+    name: str,
+    leases: list[Lease],
+    records: list[Remembered],
+    alive_at: float,
 ) -> DhcpNode:
     """A server as it is."""
     return DhcpNode(organisation, name, leases, failover=records, alive_at=alive_at)
@@ -39,6 +43,9 @@ class PairMachine(Machine):
 
     Attributes:
         records: what is durable of the relationship, by name.
+        departed: what is durable of a scope that has left, by its addresses.
+        agreed: what is durable of the reservations that both had.
+        is_behind: whether the process has still to go by what an administrator changed.
         state: the state that is durable; 0 for none.
     """
 
@@ -60,6 +67,9 @@ class PairMachine(Machine):
         self.name = f"ns{number}"
         self.link = Link(1, "eth0", 0x0A000000 + number)
         self.records: dict[str, Record] = {}
+        self.departed: dict[Span, Departed] = {}
+        self.agreed: dict[str, Agreed] = {}
+        self.is_behind = False
         self.make_pair_node: MakePairNode = make_pair_node
         self.recorded: Callable[[PairMachine, Record], None] = lambda machine, record: None
         self._wire = wire
@@ -69,6 +79,7 @@ class PairMachine(Machine):
         self._booted_at = world.now - self._luck.uniform(0, 1e5)
         self.has_secret = getattr(rates, "secret_rate", 0.0) > 0.5
         self.lost_disk_at = float("-inf")
+        self.left_at = float("-inf")  # when it last went by it that the scope is no more its own
         wire.ends[number] = self
 
     @property
@@ -108,12 +119,37 @@ class PairMachine(Machine):
 
     def _new_node(self) -> DhcpNode:
         alive_at = 0.0 if self.mark is None else self.mark.node_at
-        organisation, records = self._organisation, list(self.records.values())
-        node = self.make_pair_node(organisation, self.name, list(self.disk.values()), records, alive_at)
+        records: list[Remembered] = [*self.records.values(), *self.departed.values(), *self.agreed.values()]
+        node = self.make_pair_node(
+            self._organisation, self.name, list(self.disk.values()), records, alive_at
+        )  # fmt: skip
         node.failover.clock_offset_s = self._wall - self.lease_now()
-        secret = WORD if self.has_secret else None
-        node.failover.follow(self.lease_now(), declared_settings(organisation, self.name, lambda _: secret))
+        self._follow(node)
         return node
+
+    def _follow(self, node: DhcpNode) -> None:
+        secret = WORD if self.has_secret else None
+        settings = declared_settings(self._organisation, self.name, lambda _: secret)
+        node.failover.follow(self.lease_now(), settings)
+        self.is_behind = False
+        if not self._organisation.scopes_of(self.name):
+            self.left_at = self._world.now
+
+    def change(self, organisation: Organisation) -> None:
+        """An administrator changed the organisation; the process goes by it between two commits."""
+        self._organisation = organisation
+        self.is_behind = self._node is not None
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self.is_behind and self._node is not None and self._committing is None:
+            self._node.organisation_changed(self.lease_now(), self._organisation)
+            self._follow(self._node)
+            self._drain()
+
+    def _commit_ends(self, life: int, took_s: float) -> None:
+        super()._commit_ends(life, took_s)
+        self._catch_up()
 
     def crash(self, restart_s: float, *, power: bool = False) -> None:
         """The process dies, or the power goes."""
@@ -126,6 +162,8 @@ class PairMachine(Machine):
         assert not self.up
         self.disk.clear()
         self.records.clear()
+        self.departed.clear()
+        self.agreed.clear()
         self.mark = None
         self.lost_disk_at = self._world.now
         self._world.note(f"{self.name} lost its disk")
@@ -204,23 +242,79 @@ class PairMachine(Machine):
     def _store(self, output: CommitLeases) -> None:
         super()._store(output)
         for record in output.failover:
+            if isinstance(record, Departed):
+                self._keep_departed(record)
+                continue
+            if isinstance(record, Agreed):
+                self.agreed[record.relationship] = record
+                if not record.version:
+                    del self.agreed[record.relationship]
+                continue
             before = self.state
-            self.records[record.relationship] = record
-            if record.state != before:
+            if record.state:
+                self.records[record.relationship] = record
+            else:
+                self.records.pop(record.relationship, None)  # it may never have been written down
+            if record.state and record.state != before:
                 self._world.note(f"{self.name} is in {State(record.state).text}")
             self.recorded(self, record)
 
+    def _keep_departed(self, departed: Departed) -> None:
+        span = (departed.first, departed.last)
+        if departed.since:
+            self.departed[span] = departed
+        else:
+            self.departed.pop(span, None)  # it may be over before it was written down
+        self._world.note(f"{self.name} has {'left' if departed.since else 'done with leaving'}")
+
+    # --- what the administrator and the checkers see -------------------------------------------------
+
+    @property
+    def _shared(self) -> list[Span]:
+        return [span for each in self.records.values() for span in read_spans(each.shared)]
+
+    @property
+    def has_left(self) -> bool:
+        """Whether it is written down that the scope is shared with nobody."""
+        return not self._shared and not self.is_behind
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether it lost its disk, and was not told everything since."""
+        wanted = any(each.wanted or each.everything_wanted for each in self.records.values())
+        return self.lost_disk_at > float("-inf") and (wanted or not self.records)
+
+    @property
+    def shares(self) -> bool:
+        """Whether it shares the scope, and was told all of it."""
+        wanted = any(each.wanted or each.everything_wanted for each in self.records.values())
+        return bool(self._shared) and not wanted and not self.is_behind
+
+    @property
+    def reserved_addresses(self) -> set[int]:
+        """The addresses that are not for everybody."""
+        scopes = () if self._node is None else self._node.server.table.scopes
+        return {address for scope in scopes for address in scope.served.reserved}
+
     def has_room(self, squatted_count: int) -> bool:
         """Whether it serves new clients and has an address of its own that nobody was offered."""
-        endpoint = None if self._node is None else self._node.failover.endpoints.get(RELATIONSHIP)
-        if endpoint is None or SERVES[endpoint.state] not in (Serves.BALANCED, Serves.EVERYBODY):
+        node = self._node
+        if node is None or not node.server.table.scopes:
             return False
-        scope = endpoint.pools.scopes[0]
+        (scope,) = node.server.table.scopes
+        authority = node.server.chooser.authority(scope)
+        if not authority.leases(self.lease_now()):
+            return False
         primarys, secondarys = free_counts(scope)
-        own = primarys if endpoint.settings.primary else secondarys
-        if endpoint.authority.fresh and not endpoint.settings.primary:
+        own = primarys if authority.free_status != BACKUP else secondarys
+        if authority.fresh and authority.free_status == BACKUP:
             own += primarys  # after PARTNER-DOWN and MCLT
         return own > len(scope.offers) + squatted_count
+
+    def puts_off(self, hardware: bytes) -> bool:
+        """Whether a client gets no offer for a while, since it declined one address after the other."""
+        node = self._node
+        return node is not None and node.server.declines.is_put_off(self.lease_now(), b"\x01" + hardware)
 
     def misbalance(self) -> str | None:
         """What is wrong with the shares of the free addresses; None when nothing is."""
@@ -228,6 +322,8 @@ class PairMachine(Machine):
         if endpoint is None:
             return None
         primary = endpoint.settings.primary
+        if not endpoint.pools.scopes:
+            return f"{self.name} shares nothing yet"
         count = surplus(free_counts(endpoint.pools.scopes[0]), endpoint.percent, primary=primary)
         return f"{self.name} has {count} free addresses more than its share" if count else None
 

@@ -25,9 +25,10 @@ from holdfast.directory.model import Organisation
 from holdfast.kernel.iprange import IPRange, parse_ip_range
 from holdfast.node.failover import Command
 from holdfast.sim.dhcp_clients import Client
+from holdfast.sim.pair_changes import Administrator
 from holdfast.sim.pair_checker import PairChecker
 from holdfast.sim.pair_machine import RELATIONSHIP, MakePairNode, PairMachine, make_pair_node, partner_address
-from holdfast.sim.pair_rates import PairRates, draw_pair_rates
+from holdfast.sim.pair_rates import ChangedRates, PairRates, draw_pair_rates
 from holdfast.sim.pair_watch import PairWatch
 from holdfast.sim.pair_wire import PairWire
 from holdfast.sim.world import EPOCH_S, Violation, World, some
@@ -106,6 +107,11 @@ class PairSimulation:
             client.squatted = self._is_squatted
         self._unheard: set[int] = set()  # servers that clients do not reach
         self._mute: set[int] = set()  # servers that do not reach clients
+        self.administrator: Administrator | None = None
+        if isinstance(self.rates, ChangedRates):
+            self.administrator = Administrator(
+                self.world, self.rates, organisation, self.machines, self.checker, self._cut
+            )  # fmt: skip
         self.watch = PairWatch(self.world, self.rates, self.machines, self.clients, len(self._squatted))
 
     def _is_squatted(self, address: int) -> bool:
@@ -177,9 +183,24 @@ class PairSimulation:
         self.crash(self._any(), power=power)
 
     def _lose_disk(self) -> None:
-        machine = self._any()
+        self._burn(self._any())
+
+    def _burn_unheard(self) -> None:
+        """The disk of a server is lost with what it leased while its partner did not hear it."""
+        machine, span_s = self._any(), some(self._luck, self.rates.cut_s)
+        self._cut(span_s)
+
+        def burn() -> None:
+            if not self._stopped:
+                self._burn(machine)
+
+        self.world.after(span_s, "", burn)
+
+    def _burn(self, machine: PairMachine) -> None:
         if self.checker.leased_alone(machine):
             return  # what it leased in PARTNER-DOWN nobody else knows
+        if self.administrator is not None and not all(each.shares for each in self.machines):
+            return  # nor what it leases alone because the scope has left
         if self._other(machine).state not in (
             State.NORMAL,
             State.COMMUNICATIONS_INTERRUPTED,
@@ -327,16 +348,24 @@ class PairSimulation:
         self._again(rates.cut_every_s, self._cut)
         self._again(rates.deaf_every_s, self._deafen)
         self._again(rates.disk_every_s, self._lose_disk)
+        self._again(rates.burnt_every_s, self._burn_unheard)
         self._again(rates.stop_every_s, self._stop)
         self._again(rates.outage_every_s, self._outage)
         self._again(rates.wrong_every_s, self._wrong)
+        if self.administrator is not None:
+            self.administrator.begin()
         self._until(EPOCH_S + rates.safety_s, before_event, watched=True)
         self._grow_calm()
         end = self.world.now + self._bound_s()
         while self.world.now < end and (rates.long_rate > LONG_RATE or not self._is_well()):
             self._until(min(end, self.world.now + LOOK_EVERY_S), before_event, watched=True)
         if self._has_enough():
-            self.checker.check_served(self.clients)
+            # Who declined everything is put off for ten minutes, and all that it declined is free again.
+            self.checker.check_served(
+                client
+                for client in self.clients
+                if not any(machine.puts_off(client.hardware) for machine in self.machines)
+            )
         for machine in self.machines:
             self.checker.check_durable(machine)
         self._is_quiet = True
@@ -346,7 +375,7 @@ class PairSimulation:
         # Leases end at any time, and that is told as well.
         while True:
             try:
-                self.checker.check_together(self.machines)
+                self._check_end()
                 break
             except Violation:
                 if self.world.now >= end:
@@ -356,7 +385,23 @@ class PairSimulation:
     def _is_well(self) -> bool:
         """Whether everything is as it should be in the end."""
         served = not self._has_enough() or all(client.address for client in self.clients)
+        if self.administrator is not None:
+            served = served and not self.administrator.is_busy
+            if self._is_alone:
+                return served
+            served = served and all(each.shares for each in self.machines)
         return served and all(each.up and each.state == State.NORMAL for each in self.machines)
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether the scope has left, and stays so."""
+        return self.administrator is not None and self.administrator.keeper is not None
+
+    def _check_end(self) -> None:
+        if self._is_alone:
+            self.checker.check_alone(self.machines)
+        else:
+            self.checker.check_together(self.machines)
 
     def _until(self, instant: float, before_event: BeforeEvent | None, *, watched: bool = False) -> None:
         while self.world.now < instant:
@@ -377,6 +422,8 @@ class PairSimulation:
         self._mute.clear()
         self.wire.cut.clear()
         self.wire.delay_s = min(self.wire.delay_s, 0.05)
+        if self.administrator is not None:
+            self.administrator.grow_calm()
         for machine in self.machines:
             machine.full_until = machine.slow_until = 0.0
             machine.start()

@@ -94,10 +94,11 @@ class PairWatch:
 
     def _is_half_free(self) -> bool:
         """Whether both are in NORMAL, and half of the pool is free by both databases."""
-        if not all(each.up and each.state == State.NORMAL for each in self._machines):
+        if not all(each.up and each.state == State.NORMAL and each.shares for each in self._machines):
             return False
         used = set()
         for machine in self._machines:
             used |= {each.address for each in machine.disk.values() if each.status not in (FREE, BACKUP)}
+            used |= machine.reserved_addresses
         size = max(1, int(self._rates.client_count * self._rates.pool_share))
         return len(used) * 2 <= size

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from holdfast.kernel.errors import Refusal
 from holdfast.wire.failover_digest import DIGEST_BYTES, Seal, check, sign
@@ -47,12 +48,15 @@ from holdfast.wire.failover_messages import (
     UpdateDone,
     UpdateRequest,
     UpdateRequestAll,
+    WrittenUpdate,
+    new_answer,
+    new_binding,
 )
 
-PORT = 647  # IANA: dhcp-failover
-VERSION = 1
-HEADER_BYTES = 12
-MESSAGE_BYTES_MAX = 2048  # section 6.1
+PORT: Final = 647  # IANA: dhcp-failover
+VERSION: Final = 1
+HEADER_BYTES: Final = 12
+MESSAGE_BYTES_MAX: Final = 2048  # section 6.1
 
 POOLREQ, POOLRESP, BNDUPD, BNDACK, CONNECT, CONNECTACK = range(1, 7)
 UPDREQALL, UPDDONE, UPDREQ, STATE, CONTACT, DISCONNECT = range(7, 13)
@@ -66,11 +70,22 @@ POTENTIAL_AT, RECEIVE_TIMER, PROTOCOL_VERSION, REJECT_REASON, RELATIONSHIP, SERV
 SERVER_STATE, STATE_SINCE, TLS_REPLY, TLS_REQUEST, VENDOR_CLASS, VENDOR_OPTIONS = range(24, 30)
 
 # What a message is dropped for, in the reader's words; ISC drops the connection as well.
-_FIXED_SIZES = {
+_FIXED_SIZES: Final = {
     ADDRESSES_TRANSFERRED: 4, ADDRESS: 4, STATUS: 1, SEEN_AT: 4, DELAYED_SERVICE: 1, BUCKETS: 32, IP_FLAGS: 2,
     EXPIRES_AT: 4, UNACKED_MAX: 4, MCLT: 4, POTENTIAL_AT: 4, RECEIVE_TIMER: 4, PROTOCOL_VERSION: 1,
     REJECT_REASON: 1, SERVER_FLAGS: 1, SERVER_STATE: 1, STATE_SINCE: 4, TLS_REPLY: 1, TLS_REQUEST: 1,
 }  # fmt: skip
+# Where the options of a binding stand in it, and what is 0 where nothing is said.
+_FIELDS: Final = {
+    ADDRESS: 0, STATUS: 1, CLIENT_ID: 2, HARDWARE: 3, EXPIRES_AT: 4, POTENTIAL_AT: 5, STATE_SINCE: 6,
+    SEEN_AT: 7, IP_FLAGS: 8, REQUEST_OPTIONS: 9, REPLY_OPTIONS: 10, DDNS: 11, VENDOR_OPTIONS: 12,
+}  # fmt: skip
+_FIELD_COUNT: Final = len(_FIELDS)
+_NEVER_NONE: Final = (1, 8)
+_DIGEST_CODE: Final = DIGEST.to_bytes(2, "big")
+_pack_option: Final = struct.Struct(">HH").pack
+_pack_begin: Final = struct.Struct(">HHIHHB").pack
+_pack_instants: Final = struct.Struct(">" + "HHI" * 4).pack
 
 
 class BadMessage(Refusal):
@@ -93,112 +108,124 @@ def write_message(message: Message, seal: Seal | None = None) -> bytes:
     Raises:
         Refusal: it would be longer than the protocol allows.
     """
-    kind, options = _described(message.content)
-    parts = [b"" if seal is None else bytes(4 + 1 + DIGEST_BYTES[seal.kind])]
-    for code, data in options:
-        parts.append(struct.pack(">HH", code, len(data)) + data)
-    payload = b"".join(parts)
-    length = HEADER_BYTES + len(payload)
+    kind, payload = _described(message.content)
+    length = HEADER_BYTES + len(payload) + (0 if seal is None else 5 + DIGEST_BYTES[seal.kind])
     if length > MESSAGE_BYTES_MAX:
         raise Refusal(f"a failover message of {length} bytes is longer than {MESSAGE_BYTES_MAX}")
     head = struct.pack(
         ">HBBII", length, kind, HEADER_BYTES, message.time & 0xFFFF_FFFF, message.xid & 0xFFFF_FFFF
     )
-    data = head + payload
     if seal is None:
-        return data
-    size = 1 + DIGEST_BYTES[seal.kind]
-    blank = head + struct.pack(">HHB", DIGEST, size, seal.kind) + data[HEADER_BYTES + 5 :]
+        return head + payload
+    size = DIGEST_BYTES[seal.kind]
+    blank = head + struct.pack(">HHB", DIGEST, 1 + size, seal.kind) + bytes(size) + payload
     return sign(blank, HEADER_BYTES + 5, seal)
 
 
 def batches(
     bindings: Iterable[Binding], count_max: int, seal: Seal | None = None
-) -> Iterator[tuple[Binding, ...]]:
-    """Cut bindings into messages: at most so many in one, and none too long."""
+) -> Iterator[tuple[int, WrittenUpdate]]:
+    """Cut bindings into messages, at most so many in one, and none too long: how many, and what is said."""
     room_max = MESSAGE_BYTES_MAX - HEADER_BYTES - (0 if seal is None else 5 + DIGEST_BYTES[seal.kind])
-    batch: list[Binding] = []
+    batch: list[bytes] = []
     room = room_max
     for binding in bindings:
-        size = sum(4 + len(data) for _, data in _binding_options(binding))
-        if batch and (len(batch) >= count_max or size > room):
-            yield tuple(batch)
+        written = _written(binding)
+        if batch and (len(batch) >= count_max or len(written) > room):
+            yield len(batch), WrittenUpdate(b"".join(batch))
             batch, room = [], room_max
-        batch.append(binding)
-        room -= size
+        batch.append(written)
+        room -= len(written)
     if batch:
-        yield tuple(batch)
+        yield len(batch), WrittenUpdate(b"".join(batch))
 
 
 def _u32(value: int) -> bytes:
     return (value & 0xFFFF_FFFF).to_bytes(4, "big")
 
 
-def _binding_options(binding: Binding) -> Options:
+def _packed(options: Options) -> bytes:
+    return b"".join([_pack_option(code, len(data)) + data for code, data in options])
+
+
+def _written(binding: Binding) -> bytes:
     """The options of one binding in ISC's order; what ISC never sends comes last."""
-    options: Options = [(ADDRESS, _u32(binding.address)), (STATUS, bytes((binding.status,)))]
-    for code, data in ((CLIENT_ID, binding.client_id), (HARDWARE, binding.hardware)):
-        if data is not None:
-            options.append((code, data))
-    for code, instant in (
-        (EXPIRES_AT, binding.expires_at), (POTENTIAL_AT, binding.potential_at),
-        (STATE_SINCE, binding.changed_at), (SEEN_AT, binding.seen_at),
-    ):  # fmt: skip
-        if instant is not None:
-            options.append((code, _u32(instant)))
-    if binding.ip_flags:
-        options.append((IP_FLAGS, binding.ip_flags.to_bytes(2, "big")))
+    (
+        address, status, client_id, hardware, expires_at, potential_at, changed_at, seen_at, ip_flags,
+        request_options, reply_options, ddns, vendor_options,
+    ) = binding  # fmt: skip
+    written = _pack_begin(ADDRESS, 4, address, STATUS, 1, status)
+    if client_id is not None:
+        written += _pack_option(CLIENT_ID, len(client_id)) + client_id
+    if hardware is not None:
+        written += _pack_option(HARDWARE, len(hardware)) + hardware
+    if expires_at is None or potential_at is None or changed_at is None or seen_at is None:
+        for code, instant in (
+            (EXPIRES_AT, expires_at), (POTENTIAL_AT, potential_at), (STATE_SINCE, changed_at),
+            (SEEN_AT, seen_at),
+        ):  # fmt: skip
+            if instant is not None:
+                written += _pack_option(code, 4) + _u32(instant)
+    else:  # those of a lease, in one go
+        written += _pack_instants(
+            EXPIRES_AT, 4, expires_at, POTENTIAL_AT, 4, potential_at, STATE_SINCE, 4, changed_at,
+            SEEN_AT, 4, seen_at,
+        )  # fmt: skip
+    if ip_flags:
+        written += _pack_option(IP_FLAGS, 2) + ip_flags.to_bytes(2, "big")
     for code, data in (
-        (DDNS, binding.ddns), (REQUEST_OPTIONS, binding.request_options),
-        (REPLY_OPTIONS, binding.reply_options),
+        (DDNS, ddns), (REQUEST_OPTIONS, request_options), (REPLY_OPTIONS, reply_options),
+        (VENDOR_OPTIONS, vendor_options),
     ):  # fmt: skip
         if data is not None:
-            options.append((code, data))
-    return options
+            written += _pack_option(code, len(data)) + data
+    return written
 
 
-def _described(content: Content) -> tuple[int, Options]:
+def _described(content: Content) -> tuple[int, bytes]:
     """The type and the options of what is said."""
     match content:
-        case PoolRequest():
-            return POOLREQ, []
-        case PoolResponse(transferred):
-            return POOLRESP, [(ADDRESSES_TRANSFERRED, _u32(transferred))]
-        case Update(bindings):
-            return BNDUPD, [option for each in bindings for option in _binding_options(each)]
+        case WrittenUpdate(options):
+            return BNDUPD, options
         case Acknowledgement(answers):
-            return BNDACK, [option for each in answers for option in _answer_options(each)]
+            return BNDACK, b"".join([_written_answer(each) for each in answers])
+        case Update(bindings):
+            return BNDUPD, b"".join([_written(each) for each in bindings])
+        case PoolRequest():
+            return POOLREQ, b""
+        case PoolResponse(transferred):
+            return POOLRESP, _packed([(ADDRESSES_TRANSFERRED, _u32(transferred))])
         case Connect():
-            return CONNECT, _connect_options(content)
+            return CONNECT, _packed(_connect_options(content))
         case ConnectAnswer():
-            return CONNECTACK, _connect_answer_options(content)
+            return CONNECTACK, _packed(_connect_answer_options(content))
         case UpdateRequestAll():
-            return UPDREQALL, []
+            return UPDREQALL, b""
         case UpdateRequest():
-            return UPDREQ, []
+            return UPDREQ, b""
         case UpdateDone():
-            return UPDDONE, []
+            return UPDDONE, b""
         case StateTold(state, flags, since):
-            return STATE, [
+            return STATE, _packed([
                 (SERVER_STATE, bytes((state,))), (SERVER_FLAGS, bytes((flags,))), (STATE_SINCE, _u32(since))
-            ]  # fmt: skip
+            ])  # fmt: skip
         case Contact():
-            return CONTACT, []
+            return CONTACT, b""
         case Disconnect(reason, text):
-            return DISCONNECT, [(REJECT_REASON, bytes((reason,))), *_text(text)]
+            return DISCONNECT, _packed([(REJECT_REASON, bytes((reason,))), *_text(text)])
         case Unknown(kind, data):
-            return kind, [(VENDOR_OPTIONS, data)] if data else []
+            return kind, _packed([(VENDOR_OPTIONS, data)]) if data else b""
 
 
 def _text(text: str) -> Options:
     return [(TEXT, text.encode("utf-8", "replace")[:255])] if text else []
 
 
-def _answer_options(answer: Answer) -> Options:
-    options: Options = [(ADDRESS, _u32(answer.address))]
+def _written_answer(answer: Answer) -> bytes:
+    written = _pack_option(ADDRESS, 4) + _u32(answer.address)
     if answer.reason:
-        options += [(REJECT_REASON, bytes((answer.reason,))), *_text(answer.text)]
-    return options
+        written += _packed([(REJECT_REASON, bytes((answer.reason,))), *_text(answer.text)])
+    return written
 
 
 def _connect_options(connect: Connect) -> Options:
@@ -275,29 +302,48 @@ def read_message(data: bytes, seal: Seal | None = None) -> Message:
     Raises:
         BadMessage: it is none, or its digest is missing, unexpected or wrong.
     """
-    kind, time, xid, options = _opened(data)
-    has_digest = bool(options) and options[0][0] == DIGEST
-    if seal is None and has_digest:
-        raise BadMessage(REASON_TEXTS[DIGEST_NOT_CONFIGURED], DIGEST_NOT_CONFIGURED)
-    if seal is not None:
-        if not has_digest:
-            raise BadMessage(REASON_TEXTS[DIGEST_MISSING], DIGEST_MISSING)
-        if options[0][1][:1] != bytes((seal.kind,)):
-            raise BadMessage(REASON_TEXTS[DIGEST_NOT_SUPPORTED], DIGEST_NOT_SUPPORTED)
-        if not check(data, data[3] + 5, seal):
-            raise BadMessage(REASON_TEXTS[DIGEST_FAILED], DIGEST_FAILED)
-    return Message(time, xid, _content(kind, options))
+    kind, at, time, xid = _header(data)
+    content: Content
+    # What comes by the thousand is read in one go.
+    if kind == BNDUPD:
+        content = Update(_bindings(data, at))
+        _check_digest(data, at, seal)
+    elif kind == BNDACK:
+        content = Acknowledgement(_answers(data, at))
+        _check_digest(data, at, seal)
+    else:
+        options = _options(data, at)
+        _check_digest(data, at, seal)
+        content = _content(kind, options)
+    return Message(time, xid, content)
+
+
+def _check_digest(data: bytes, at: int, seal: Seal | None) -> None:
+    """See whether a message whose options begin at a place is signed as it should be."""
+    has_digest = data[at : at + 2] == _DIGEST_CODE
+    if seal is None:
+        if has_digest:
+            raise BadMessage(REASON_TEXTS[DIGEST_NOT_CONFIGURED], DIGEST_NOT_CONFIGURED)
+        return
+    if not has_digest:
+        raise BadMessage(REASON_TEXTS[DIGEST_MISSING], DIGEST_MISSING)
+    if data[at + 4 : at + 5] != bytes((seal.kind,)):
+        raise BadMessage(REASON_TEXTS[DIGEST_NOT_SUPPORTED], DIGEST_NOT_SUPPORTED)
+    if not check(data, at + 5, seal):
+        raise BadMessage(REASON_TEXTS[DIGEST_FAILED], DIGEST_FAILED)
 
 
 def relationship_of(data: bytes) -> bytes | None:
     """The relationship that a CONNECT or its answer names, unchecked; None of another message."""
-    kind, _, _, options = _opened(data)
+    kind, at, _, _ = _header(data)
+    options = _options(data, at)
     if kind not in (CONNECT, CONNECTACK):
         return None
     return next((value for code, value in options if code == RELATIONSHIP), None)
 
 
-def _opened(data: bytes) -> tuple[int, int, int, Options]:
+def _header(data: bytes) -> tuple[int, int, int, int]:
+    """The type of a message, where its options begin, its time and its xid."""
     if len(data) < HEADER_BYTES:
         raise BadMessage(f"a message of {len(data)} bytes; its header alone has {HEADER_BYTES}")
     length, kind, offset, time, xid = struct.unpack_from(">HBBII", data)
@@ -305,30 +351,108 @@ def _opened(data: bytes) -> tuple[int, int, int, Options]:
         raise BadMessage(f"a message of {len(data)} bytes says that it has {length}")
     if not HEADER_BYTES <= offset <= length:
         raise BadMessage(f"a payload offset of {offset} in a message of {length} bytes")
+    return kind, offset, time, xid
+
+
+def _option_at(data: bytes, at: int) -> tuple[int, int]:
+    """The code of the option that begins at a place, and the size of its data, four bytes on."""
+    left = len(data) - at - 4
+    if left < 0:
+        raise BadMessage(f"{left + 4} bytes are left where an option begins")
+    code = data[at] << 8 | data[at + 1]
+    size = data[at + 2] << 8 | data[at + 3]
+    if size > left:
+        raise BadMessage(f"option {code} of {size} bytes goes beyond the message")
+    fixed = _FIXED_SIZES.get(code)
+    if fixed is not None and size != fixed:
+        raise BadMessage(f"option {code} has {size} bytes in place of {fixed}")
+    return code, size
+
+
+def _options(data: bytes, at: int) -> Options:
     options: Options = []
-    at = offset
-    while at < length:
-        if length - at < 4:
-            raise BadMessage(f"{length - at} bytes are left where an option begins")
-        code, size = struct.unpack_from(">HH", data, at)
+    while at < len(data):
+        code, size = _option_at(data, at)
+        options.append((code, data[at + 4 : at + 4 + size]))
+        at += 4 + size
+    return options
+
+
+def _bindings(data: bytes, at: int) -> tuple[Binding, ...]:
+    """The bindings of an update: each begins with its address (section 6.3)."""
+    found: list[Binding] = []
+    fields: list[int | bytes | None] = []  # of the binding at hand, in the order of ``Binding``
+    while at < len(data):
+        code, size = _option_at(data, at)
         at += 4
-        if size > length - at:
-            raise BadMessage(f"option {code} of {size} bytes goes beyond the message")
-        fixed = _FIXED_SIZES.get(code)
-        if fixed is not None and size != fixed:
-            raise BadMessage(f"option {code} has {size} bytes in place of {fixed}")
-        options.append((code, data[at : at + size]))
+        if code == ADDRESS:
+            if fields:
+                found.append(_binding(fields))
+            fields = [None] * _FIELD_COUNT
+        place = _FIELDS.get(code, -1)
+        if place >= 0 and fields:
+            if fields[place] is not None:
+                raise _twice(code)
+            if code not in _FIXED_SIZES:
+                fields[place] = data[at : at + size]
+            elif size == 4:
+                fields[place] = data[at] << 24 | data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3]
+            else:
+                fields[place] = int.from_bytes(data[at : at + size], "big")
         at += size
-    return kind, time, xid, options
+    if not fields:
+        raise BadMessage("no address is named", MISSING_INFORMATION)
+    found.append(_binding(fields))
+    return tuple(found)
+
+
+def _binding(fields: list[int | bytes | None]) -> Binding:
+    for place in _NEVER_NONE:
+        if fields[place] is None:
+            fields[place] = 0
+    return new_binding(tuple(fields))
+
+
+def _answers(data: bytes, at: int) -> tuple[Answer, ...]:
+    """The answers of an acknowledgement, address by address."""
+    found: list[Answer] = []
+    address, reason = -1, -1
+    text: bytes | None = None
+    while at < len(data):
+        code, size = _option_at(data, at)
+        at += 4
+        if code == ADDRESS:
+            if address >= 0:
+                found.append(_answer(address, reason, text))
+            address, reason, text = int.from_bytes(data[at : at + 4], "big"), -1, None
+        elif code == REJECT_REASON and address >= 0:
+            if reason >= 0:
+                raise _twice(code)
+            reason = data[at]
+        elif code == TEXT and address >= 0:
+            if text is not None:
+                raise _twice(code)
+            text = data[at : at + size]
+        at += size
+    if address < 0:
+        raise BadMessage("no address is named", MISSING_INFORMATION)
+    found.append(_answer(address, reason, text))
+    return tuple(found)
+
+
+def _answer(address: int, reason: int, text: bytes | None) -> Answer:
+    if reason <= 0:
+        return new_answer((address, 0, ""))
+    return Answer(address, reason, _for_people(text or b""))
+
+
+def _twice(code: int) -> BadMessage:
+    return BadMessage(f"option {code} stands twice in a message")
 
 
 def _content(kind: int, options: Options) -> Content:
     if kind in _READERS:
         return _READERS[kind](_once(options))
-    if kind == BNDUPD:
-        return Update(tuple(_binding(each) for each in _grouped(options)))
-    if kind == BNDACK:
-        return Acknowledgement(tuple(_answer(each) for each in _grouped(options)))
     if kind >= 128:
         return Unknown(kind, next((data for code, data in options if code == VENDOR_OPTIONS), b""))
     raise BadMessage(f"message type {kind} is none of the protocol")
@@ -339,22 +463,9 @@ def _once(options: Options) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     for code, data in options:
         if code in found:
-            raise BadMessage(f"option {code} stands twice in a message")
+            raise _twice(code)
         found[code] = data
     return found
-
-
-def _grouped(options: Options) -> list[dict[int, bytes]]:
-    """The options of each address of a message that may have several (section 6.3)."""
-    groups: list[Options] = []
-    for code, data in options:
-        if code == ADDRESS:
-            groups.append([])
-        if groups:
-            groups[-1].append((code, data))
-    if not groups:
-        raise BadMessage("no address is named", MISSING_INFORMATION)
-    return [_once(each) for each in groups]
 
 
 def _number(options: dict[int, bytes], code: int) -> int | None:
@@ -374,32 +485,13 @@ def _must_number(options: dict[int, bytes], code: int, what: str) -> int:
 
 
 def _read_text(options: dict[int, bytes]) -> str:
-    """The text for people; the partner's, so that nothing in it may end a line."""
-    text = options.get(TEXT, b"")[:255].decode("utf-8", "replace")
-    return "".join(each if each.isprintable() else "?" for each in text)
+    return _for_people(options.get(TEXT, b""))
 
 
-def _binding(options: dict[int, bytes]) -> Binding:
-    return Binding(
-        _must_number(options, ADDRESS, "the address"),
-        _number(options, STATUS) or 0,
-        options.get(CLIENT_ID),
-        options.get(HARDWARE),
-        _number(options, EXPIRES_AT),
-        _number(options, POTENTIAL_AT),
-        _number(options, STATE_SINCE),
-        _number(options, SEEN_AT),
-        _number(options, IP_FLAGS) or 0,
-        options.get(REQUEST_OPTIONS),
-        options.get(REPLY_OPTIONS),
-        options.get(DDNS),
-    )
-
-
-def _answer(options: dict[int, bytes]) -> Answer:
-    address = _must_number(options, ADDRESS, "the address")
-    reason = _number(options, REJECT_REASON) or 0
-    return Answer(address, reason, _read_text(options) if reason else "")
+def _for_people(text: bytes) -> str:
+    """A text of the partner for people; nothing in it may end a line."""
+    shown = text[:255].decode("utf-8", "replace")
+    return "".join([each if each.isprintable() else "?" for each in shown])
 
 
 def _connect(options: dict[int, bytes]) -> Connect:

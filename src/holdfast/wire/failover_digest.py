@@ -13,11 +13,12 @@ Source: draft-ietf-dhc-failover-12 sections 11.1 and 12.17; RFC 2104; spec/dhcp.
 from __future__ import annotations
 
 import hmac
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-HMAC_MD5, HMAC_SHA256 = 1, 2
-DIGEST_BYTES = {HMAC_MD5: 16, HMAC_SHA256: 32}
-_HASHES = {HMAC_MD5: "md5", HMAC_SHA256: "sha256"}
+HMAC_MD5: Final = 1
+HMAC_SHA256: Final = 2
+DIGEST_BYTES: Final = {HMAC_MD5: 16, HMAC_SHA256: 32}
+_HASHES: Final = {HMAC_MD5: "md5", HMAC_SHA256: "sha256"}
 
 
 class Seal(NamedTuple):

@@ -8,8 +8,10 @@ Source: draft-ietf-dhc-failover-12 sections 7 and 12; spec/dhcp.md sections 2.3 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Final, NamedTuple, cast
 
 # Reject reasons (section 12.21)
 ILLEGAL_ADDRESS, FATAL_CONFLICT, MISSING_INFORMATION, TIME_MISMATCH, INVALID_MCLT, UNKNOWN_REASON = range(
@@ -42,12 +44,13 @@ REASON_TEXTS = {
     BUCKETS_CONFLICT: "the hash buckets are other ones",
     NOT_RESERVED: "the address is not reserved here",
     DIGEST_FAILED: "the message digest is wrong: the shared secrets differ",
-    DIGEST_MISSING: "a message digest is missing",
+    DIGEST_MISSING: "a message digest is missing: the sender has no shared secret",
     OTHER_REASON: "other reason",
 }
 
 STARTUP_FLAG = 1  # server flags: what is told is the state before the start
-RESERVED_FLAG, BOOTP_FLAG = 1, 2  # IP flags
+RESERVED_FLAG: Final = 1  # IP flags
+BOOTP_FLAG: Final = 2
 
 
 class Binding(NamedTuple):
@@ -66,6 +69,7 @@ class Binding(NamedTuple):
         request_options: four bytes of magic and options of the client's request.
         reply_options: likewise of the answer.
         ddns: two bytes of flags and the name in DNS encoding.
+        vendor_options: what two servers of one vendor tell each other.
     """
 
     address: int
@@ -80,6 +84,11 @@ class Binding(NamedTuple):
     request_options: bytes | None = None
     reply_options: bytes | None = None
     ddns: bytes | None = None
+    vendor_options: bytes | None = None
+
+
+# A named tuple's own call takes 0.3 us more, and each lease is told and answered once.
+new_binding: Final = cast("Callable[[tuple[object, ...]], Binding]", partial(tuple.__new__, Binding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +108,22 @@ class Update(NamedTuple):
     bindings: tuple[Binding, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenUpdate:
+    """BNDUPD whose options are written already (``failover.batches``)."""
+
+    options: bytes
+
+
 class Answer(NamedTuple):
     """The answer about one address; a ``reason`` of 0 accepts."""
 
     address: int
     reason: int = 0
     text: str = ""
+
+
+new_answer: Final = cast("Callable[[tuple[object, ...]], Answer]", partial(tuple.__new__, Answer))
 
 
 class Acknowledgement(NamedTuple):
@@ -203,8 +222,8 @@ class Unknown(NamedTuple):
 
 
 Content = (
-    PoolRequest | PoolResponse | Update | Acknowledgement | Connect | ConnectAnswer | UpdateRequestAll
-    | UpdateRequest | UpdateDone | StateTold | Contact | Disconnect | Unknown
+    PoolRequest | PoolResponse | Update | WrittenUpdate | Acknowledgement | Connect | ConnectAnswer
+    | UpdateRequestAll | UpdateRequest | UpdateDone | StateTold | Contact | Disconnect | Unknown
 )  # fmt: skip
 
 
