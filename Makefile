@@ -56,7 +56,7 @@ crash-test: $(VENV)/.dev-ready
 
 # Many seeds of every scenario with several servers: make simulate SEEDS=5000
 SEEDS ?= 5000
-SCENARIOS ?= plug-pull-pair partition disk-loss rolling-restart plug-pull relay dhcp-pair dhcp-pair-wrong dhcp-pair-down
+SCENARIOS ?= plug-pull-pair partition disk-loss rolling-restart plug-pull relay dhcp-pair dhcp-pair-wrong dhcp-pair-down dhcp-pair-burnt dhcp-pair-changed dhcp-pair-reserved
 simulate: $(VENV)/.run-ready
 	@last=$$(($(SEEDS) - 1)); for scenario in $(SCENARIOS); do \
 		$(BIN)/holdfast simulate --seeds 0-$$last --scenario $$scenario || exit 1; done
@@ -70,8 +70,11 @@ test-compiled: compiled
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not interop" --compiled $(COMPILED_TESTS) $(PYTEST_ARGS)
 COMPILED_TESTS := tests/wire/test_dhcp4.py tests/dhcp tests/node/test_dhcp.py $(wildcard tests/drivers/test_dhcp_*.py \
 	tests/drivers/test_audit_log.py tests/sim/test_dhcp_*.py tests/daemons/test_dhcp*.py tests/crash/test_crash_dhcp.py \
+	tests/wire/test_failover*.py tests/node/test_failover*.py tests/drivers/test_failover*.py tests/sim/test_pair_*.py \
 	tests/wire/test_smtp*.py tests/wire/test_headers.py tests/wire/test_line_ends.py tests/node/test_outbound*.py \
-	tests/node/test_shadow*.py tests/node/test_transport*.py tests/drivers/test_tcp.py tests/drivers/test_outbound*.py \
+	tests/node/test_shadow*.py tests/node/test_transport*.py tests/node/test_smtp_doors.py tests/node/test_re*.py \
+	tests/node/test_safety_net.py tests/node/test_own_writes.py tests/node/test_from_servers.py \
+	tests/drivers/test_tcp.py tests/drivers/test_outbound*.py tests/drivers/test_*runner.py \
 	tests/crash/test_crash_relay.py) tests/transport
 
 reference: $(VENV)/.dev-ready
