@@ -19,6 +19,7 @@ from pathlib import Path
 
 SYSTEM_PATH = f"{os.environ['PATH']}:/usr/sbin"
 START_PATIENCE_S = 120
+STOP_PATIENCE_S = 60
 # Where .ci/install-peers has put what cannot be installed beside Postfix.
 PEERS = Path(os.environ.get("HOLDFAST_PEERS_ROOT", Path(__file__).parents[2] / ".peers"))
 
@@ -276,6 +277,7 @@ class OpenSmtpd(Peer):
     """Debian's OpenSMTPD; one at a time, since its control socket has a fixed place."""
 
     name = "OpenSMTPD"
+    _CONTROL = "/var/run/smtpd.sock"
 
     def __init__(self, plan: PeerPlan) -> None:
         super().__init__(plan)
@@ -310,5 +312,15 @@ match from any for any action "out"
     def stop(self) -> None:
         """Stop it."""
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(STOP_PATIENCE_S)
         self._output.close()
+        # On a busy machine its children outlive it, and the next one does not begin beside them.
+        pause = threading.Event()
+        deadline = time.monotonic() + STOP_PATIENCE_S
+        while self._is_controlled():
+            assert time.monotonic() < deadline, f"something still listens at {self._CONTROL}"
+            pause.wait(0.05)
+
+    def _is_controlled(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self._CONTROL) == 0
