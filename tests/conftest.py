@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from ports import free_ports
 
 READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
@@ -40,18 +41,6 @@ def _test_compiled() -> None:
 
         if reason := prefer_compiled("holdfast.drivers.dhcp_runner", "holdfast.node.transport"):
             raise pytest.UsageError(f"compiled code cannot be tested: {reason}")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now; all are held at once so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 @pytest.fixture

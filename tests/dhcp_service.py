@@ -7,7 +7,6 @@ for answers at its own port (RFC 8357), so that nobody needs port 67.
 from __future__ import annotations
 
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -24,6 +23,7 @@ from holdfast.directory.model import Organisation, Role, Server, Site
 from holdfast.directory.plan import plan_change
 from holdfast.drivers.role_link import DIRECTORY_FILE
 from holdfast.drivers.sqlite_directory import DirectoryStore
+from ports import free_ports
 
 RELAY = "127.0.0.2"
 RELAY_OPTION = {82: b"\x13\x00"}  # sub-option 19: answer where this came from
@@ -31,16 +31,8 @@ PATIENCE_S = 60.0
 
 
 def free_udp_port() -> int:
-    """A port that is free now at all addresses, by TCP too; the system gives none of these to a client."""
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket(type=socket.SOCK_DGRAM) as datagrams, socket.socket() as connections:
-            try:
-                datagrams.bind(("0.0.0.0", port))
-                connections.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            return port
+    """A port that is free now at all addresses, by TCP too."""
+    return free_ports(1, "0.0.0.0")[0]
 
 
 def organisation(port: int, *, pool: str = "10.0.1.0-10.0.16.255", **more: object) -> Organisation:

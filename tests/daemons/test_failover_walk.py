@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import free_ports
 from tests.test_documents import PLACEHOLDER, ROOT, text_of
 
 from dhcp.conversations import Client
 from dhcp_service import RELAY, RELAY_OPTION, free_udp_port, relay
 from holdfast.drivers.failover_replica import SAME
 from holdfast.wire.dhcp4 import Message, encode_message, read_message
+from ports import free_ports
 
 pytestmark = pytest.mark.process
 

@@ -24,25 +24,11 @@ import dns.message
 import dns.query
 import dns.rcode
 
+from ports import free_ports
+
 START_PATIENCE_S = 120
 SYSTEM_PATH = f"{os.environ['PATH']}:/usr/sbin"
 INSTALLED = all(shutil.which(name, path=SYSTEM_PATH) for name in ("knotd", "unbound", "keymgr"))
-
-
-def free_dns_port(address: str = "127.0.0.1") -> int:
-    """A port that is free for UDP and TCP."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    while True:
-        with (
-            socket.socket(family, socket.SOCK_STREAM) as tcp,
-            socket.socket(family, socket.SOCK_DGRAM) as udp,
-        ):
-            tcp.bind((address, 0))
-            try:
-                udp.bind(tcp.getsockname()[:2])
-            except OSError:
-                continue
-            return int(tcp.getsockname()[1])
 
 
 class DnsProcess:
@@ -52,7 +38,7 @@ class DnsProcess:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self.address = address
-        self.port = free_dns_port(address)
+        self.port = free_ports(1, address)[0]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -37,6 +37,7 @@ from holdfast.transport.tls_policy import (
 )
 from holdfast.wire.dns_answers import Answer
 from interop.dns_server import INSTALLED, Knot, Unbound
+from ports import free_ports
 
 pytestmark = [
     pytest.mark.interop,
@@ -53,13 +54,7 @@ OTHER = make_self_signed("other.test")
 STS_OWN = ROOT.issue("mx.sts.test")
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-PORT, STS_PORT = free_port(), free_port()
+PORT, STS_PORT = free_ports(2)
 
 
 def tlsa(usage: int, issued: Issued) -> str:
