@@ -24,6 +24,7 @@ import sys
 import time
 from pathlib import Path
 
+from harness import seconds_of
 from holdfast.daemons.first_start import CREDENTIALS_FILE, prepare
 from holdfast.directory.defaults import DemonstrationPorts
 
@@ -191,10 +192,10 @@ def accept_to_mailbox(server: Holdfast | Postfix, *, sessions: int, count: int, 
         raise SystemExit("smtp-source is not installed; it comes with Debian's postfix package")
     wanted = server.delivered_count() + count
     started = time.monotonic()
-    subprocess.run(
+    seconds_of(
         [program, "-d", "-s", str(sessions), "-m", str(count), "-l", str(size), "-f", "load@outside.example",
          "-t", RECIPIENT, f"127.0.0.1:{server.port}"],
-        check=True, timeout=_PATIENCE_S, start_new_session=True,
+        _PATIENCE_S,
     )  # fmt: skip
     while server.delivered_count() < wanted:
         if time.monotonic() - started > _PATIENCE_S:

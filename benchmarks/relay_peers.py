@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from harness import seconds_of
 from peers import Holdfast, Postfix, free_ports, wait_for_port
 
 SENDER = "load@outside.example"
@@ -199,9 +200,7 @@ def send(port: int, load: Load, host: str = "127.0.0.1", recipient: str = RECIPI
     words += ["-f", SENDER, "-t", recipient, f"{host}:{port}"]
     if lasting:
         words.insert(1, "-d")
-    started = time.monotonic()
-    subprocess.run(words, check=True, timeout=_PATIENCE_S, start_new_session=True)
-    return time.monotonic() - started
+    return seconds_of(words, _PATIENCE_S)
 
 
 def relay_on(server: Relay, load: Load) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
+from holdfast.drivers.busy_polling import BusyPolling
 from holdfast.drivers.log_sink import LogSink
 from holdfast.drivers.queue_journal import IN_FLIGHT_FILE, InFlightFile
 from holdfast.drivers.queue_reader import read_ledger
@@ -127,6 +128,20 @@ def test_a_message_is_acknowledged_kept_and_delivered_when_the_mailboxes_come(tm
     run(test, tmp_path)
     ledger = read_ledger(tmp_path)
     assert (ledger.accepted_count, ledger.delivered_count, ledger.unaccounted_count) == (2, 2, 0)
+
+
+def test_a_conversation_that_goes_on_at_once_keeps_the_loop_awake(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        stage.runner.polling = BusyPolling(2)
+        assert (await stage.send("quick")).startswith(b"250 ")
+        # Each drain is something that came; the client is connected until its end was read.
+        assert stage.runner.connections.open
+        while not stage.runner.polling.looking:
+            stage.runner.drain()
+        while stage.runner.polling.looking:  # noqa: ASYNC110 - it has no event that a test could wait for
+            await asyncio.sleep(0.01)
+
+    run(test, tmp_path)
 
 
 def test_what_waits_is_delivered_by_the_next_life(tmp_path: Path) -> None:

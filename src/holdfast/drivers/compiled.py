@@ -115,6 +115,7 @@ MAIL = (
     "holdfast.node.smtp_doors",
     "holdfast.node.tls_reporting",
     "holdfast.node.transport",
+    "holdfast.drivers.busy_polling",
     "holdfast.drivers.clock",
     "holdfast.drivers.outbound",
     "holdfast.drivers.runner",

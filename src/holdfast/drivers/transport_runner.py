@@ -8,6 +8,7 @@ from typing import assert_never
 
 from holdfast.directory.model import Organisation
 from holdfast.drivers import clock
+from holdfast.drivers.busy_polling import BusyPolling
 from holdfast.drivers.connector_passwords import read_connector_password
 from holdfast.drivers.events import FILE_NOT_KEPT
 from holdfast.drivers.kept_files import KeptFiles
@@ -66,6 +67,7 @@ class TransportRunner(NodeRunner[TransportOutput]):
         writer: QueueWriter,
         journal: InFlightFile,
     ) -> None:
+        self.polling = BusyPolling()
         super().__init__(node, organisation, home, log)
         self._transport = node
         self._writer = writer
@@ -85,6 +87,11 @@ class TransportRunner(NodeRunner[TransportOutput]):
         show_administration(node.administration)
         show_shadows(node.shadow_report)
         self._requests = TransportRequests(node, self.drain)
+
+    def drain(self) -> None:
+        """Do everything that the node wants done, in order; more may come at once."""
+        super().drain()
+        self.polling.heard(clock.steady(), len(self.connections.open))
 
     async def request(self, verb: str, body: bytes) -> bytes:
         """Do what a verb of the administrator asks; see ``drivers.transport_requests``."""
