@@ -170,7 +170,7 @@ class PostfixRelay(Postfix):
 
 
 class Aiosmtpd:
-    """aiosmtpd with its maildir handler, which syncs each file before the 250."""
+    """aiosmtpd with a maildir that is synced before the 250 (``aiosmtpd_maildir``)."""
 
     name = "aiosmtpd"
     address = "127.0.0.1"
@@ -179,8 +179,9 @@ class Aiosmtpd:
         self.port = free_ports(1)[0]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "aiosmtpd", "-n", "-l", f"127.0.0.1:{self.port}",
-             "-c", "aiosmtpd.handlers.Mailbox", str(directory / "aiosmtpd")],
+             "-c", "aiosmtpd_maildir.SyncedMailbox", str(directory / "aiosmtpd")],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
         )  # fmt: skip
         wait_for_port(self.port)
 

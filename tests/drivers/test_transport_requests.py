@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.directory.model import Organisation
 from holdfast.drivers import transport_requests
-from holdfast.drivers.role_requests import Nothing, RequestKind
+from holdfast.drivers.role_requests import Nothing
 from holdfast.drivers.transport_requests import (
     HOLD,
     LIST_QUEUES,
@@ -22,14 +22,15 @@ from holdfast.drivers.transport_requests import (
     REMOVE,
     SHOW_MESSAGE,
     QueueStates,
+    Remove,
     TransportRequests,
 )
 from holdfast.kernel.errors import Refusal, Unavailable
-from holdfast.kernel.ids import MailboxId
+from holdfast.kernel.ids import MailboxId, NetworkMessageId
 from holdfast.node.administration import QueueTarget
 from holdfast.node.ports import CommitQueue
 from holdfast.node.transport import TransportNode
-from holdfast.transport.queue import HoldQueue, QueueWrite, RecoveredQueue
+from holdfast.transport.queue import FinishRecipients, HoldQueue, QueuedMessage, QueueWrite, RecoveredQueue
 from holdfast.transport.queue_operations import Done
 
 
@@ -77,36 +78,74 @@ def test_any_bytes_are_answered_or_refused(verb: str, body: bytes) -> None:
         assert ask_role("transport", verb, body)
 
 
-def test_what_is_held_is_durable_before_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport_requests, "DURABLE_TIMEOUT_S", 0.02)
-    organisation = demonstration_organisation(
-        server_name="demo",
-        fqdn="demo.example.test",
-        alice=MailboxId("a" * 32),
-        bob=MailboxId("b" * 32),
-        ports=DemonstrationPorts(),
-    )
-    node = TransportNode(organisation, "demo", RecoveredQueue((), 1, {}), random.Random(1))
-    node.store_connected(0.0, "DB01")
-    commits: list[list[QueueWrite]] = []
-    disk_works = False
+class Disk:
+    """A transport node, and whether what it wants written down is."""
 
-    def drain() -> None:
-        outputs, node.outputs = node.outputs, []
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, recovered: RecoveredQueue) -> None:
+        monkeypatch.setattr(transport_requests, "DURABLE_TIMEOUT_S", 0.02)
+        organisation = demonstration_organisation(
+            server_name="demo",
+            fqdn="demo.example.test",
+            alice=MailboxId("a" * 32),
+            bob=MailboxId("b" * 32),
+            ports=DemonstrationPorts(),
+        )
+        self.node = TransportNode(organisation, "demo", recovered, random.Random(1))
+        self.commits: list[list[QueueWrite]] = []
+        self.works = False
+        self._requests = TransportRequests(self.node, self.drain)
+
+    def drain(self) -> None:
+        outputs, self.node.outputs = self.node.outputs, []
         for output in outputs:
             if isinstance(output, CommitQueue):
-                commits.append(output.writes)
-                if disk_works:
-                    node.queue_committed(0.0, output.writes)
+                self.commits.append(output.writes)
+                if self.works:
+                    self.node.queue_committed(0.0, output.writes)
 
-    def hold(verb: RequestKind[QueueTarget, Done]) -> Done:
-        requests = TransportRequests(node, drain)
-        return verb.ask(
-            lambda _, name, body: asyncio.run(requests.answer(name, body)), QueueTarget("mailbox:DB01")
-        )
+    def ask(self, role: str, verb: str, body: bytes) -> bytes:
+        assert role == "transport"
+        return asyncio.run(self._requests.answer(verb, body))
 
+
+def test_what_is_held_is_durable_before_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch, RecoveredQueue((), 1, {}))
+    disk.node.store_connected(0.0, "DB01")
     with pytest.raises(Unavailable, match="not yet written down"):
-        hold(HOLD)
-    assert commits == [[HoldQueue("mailbox:DB01", held=True)]]
-    disk_works = True
-    assert hold(RELEASE) == Done(0)
+        HOLD.ask(disk.ask, QueueTarget("mailbox:DB01"))
+    assert disk.commits == [[HoldQueue("mailbox:DB01", held=True)]]
+    disk.works = True
+    assert RELEASE.ask(disk.ask, QueueTarget("mailbox:DB01")) == Done(0)
+
+
+def test_what_is_removed_is_durable_before_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch, RecoveredQueue((queued(1), queued(2)), 3, {}))
+    disk.works = True
+    disk.node.started(0.0)
+    disk.drain()
+    disk.works = False
+    disk.commits.clear()
+    with pytest.raises(Unavailable, match="not yet written down"):
+        REMOVE.ask(disk.ask, Remove(QueueTarget(numbers=(1,)), with_bounce=False))
+    (writes,) = disk.commits
+    assert [type(each) for each in writes] == [FinishRecipients]
+    disk.works = True
+    disk.node.queue_committed(0.0, writes)
+    assert REMOVE.ask(disk.ask, Remove(QueueTarget(numbers=(2,)), with_bounce=False)) == Done(1)
+    assert disk.node.queued_message_count == 0
+
+
+def queued(number: int) -> QueuedMessage:
+    """A message for somebody elsewhere."""
+    return QueuedMessage(
+        number=number,
+        network_message_id=NetworkMessageId(f"00000000-0000-4000-8000-{number:012d}"),
+        received_at=0.0,
+        reverse_path="alice@example.test",
+        recipients=("a@example.org",),
+        size_bytes=9,
+        data=None,
+        message_id="<m>",
+        subject="s",
+        fingerprint=b"",
+    )

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from holdfast.transport.queue_operations import Done
     from holdfast.transport.queue_report import QueueState, WaitingMessage
 
-# What one request to the transport role does at most, so that mail goes on meanwhile.
-STEP_COUNT = 500
+# What one request to the transport role does at most, so that mail goes on meanwhile. With a bounce for each
+# it is half of what may wait for the disk before senders have to wait, too (exchange-behaviour BP-6).
+STEP_COUNT = 250
 HOSTS_WAIT_S = 1.0  # whoever looks at a queue may do so because DNS does not answer
 NOT_RUNNING = "not running"
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?")

@@ -20,7 +20,7 @@ from holdfast.node.hop_description import HopDescription
 from holdfast.node.resubmission import ResubmissionState
 from holdfast.node.shadow_report import ProtectionState
 from holdfast.transport.back_pressure import Pressure, ResourceState
-from holdfast.transport.queue import DeliveryType, HoldQueue, MarkMessage, NextHopKey
+from holdfast.transport.queue import DeliveryType, Entry, HoldQueue, MarkMessage, NextHopKey
 from holdfast.transport.queue_operations import Done
 from holdfast.transport.queue_report import QueueState, WaitingMessage
 
@@ -181,8 +181,9 @@ class TransportRequests:
             raise Refusal(f'the transport role does not know the request "{verb}"; it runs another version')
         answer = perform(clock.steady(), body)
         writes = self._node.administered(clock.steady())
+        removed = self._administration.take_removed()
         self._drain()
-        await self._until_durable(writes)
+        await self._until_durable(writes, removed)
         return msgspec.msgpack.encode(answer)
 
     async def _describe_hop(self, asked: Hop) -> HopAnswer:
@@ -232,10 +233,15 @@ class TransportRequests:
             await asyncio.sleep(FOLLOW_POLL_S)
         return known
 
-    async def _until_durable(self, writes: list[MarkMessage | HoldQueue]) -> None:
-        """Wait until a crash would change nothing of what was done."""
+    async def _until_durable(self, writes: list[MarkMessage | HoldQueue], removed: list[Entry]) -> None:
+        """Wait until a crash would change nothing of what was done.
+
+        It also keeps an administrator who removes a long queue in steps from having so much wait for the disk
+        that senders wait, too (back pressure).
+        """
         for _ in range(int(DURABLE_TIMEOUT_S / DURABLE_POLL_S)):
-            if self._node.is_written_down(writes):
+            removed = [each for each in removed if each.outcomes or each.writing is not None]
+            if not removed and self._node.is_written_down(writes):
                 return
             await asyncio.sleep(DURABLE_POLL_S)
         raise _not_written()

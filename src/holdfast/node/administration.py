@@ -73,6 +73,11 @@ class Administration:
         writes, self._operations.writes = self._operations.writes, []
         return writes
 
+    def take_removed(self) -> list[Entry]:
+        """Take the messages that were removed since the last time; settled when that is durable."""
+        removed, self._operations.removed = self._operations.removed, []
+        return removed
+
     def follow(self, organisation: Organisation) -> None:
         """Go by another organisation."""
         self._back_pressure.follow(organisation.resource_thresholds)

@@ -58,13 +58,17 @@ class Done:
 
 
 class QueueOperations:
-    """The operations on one server's queue; ``writes`` are to be made durable by the caller."""
+    """The operations on one server's queue; ``writes`` are to be made durable by the caller.
+
+    ``removed`` are messages with outcomes that are not durable yet, for whoever waits for that.
+    """
 
     def __init__(self, queue: Queue, delivery: Delivery, tracking: TrackingWriter) -> None:
         self._queue = queue
         self._delivery = delivery
         self._tracking = tracking
         self.writes: list[MarkMessage | HoldQueue] = []
+        self.removed: list[Entry] = []
 
     def recovered(self, held_queues: Iterable[str]) -> None:
         """Know which queues were held when the last life of this process ended; before anything is routed."""
@@ -191,7 +195,9 @@ class QueueOperations:
         for entry, parts in entries:
             free = tuple(part for part in parts if _is_free(part))
             busy_count += len(free) != len(parts)
-            done_count += bool(free)
+            if free:
+                done_count += 1
+                self.removed.append(entry)
             for part in free:
                 part.lane.drop(now, part)
                 if with_bounce:
