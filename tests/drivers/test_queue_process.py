@@ -15,6 +15,7 @@ from holdfast.drivers.queue_frames import (
     Close,
     Closed,
     Done,
+    Expect,
     FrameReader,
     Opened,
     pack,
@@ -83,6 +84,21 @@ def test_what_waits_is_one_transaction_with_one_answer(tmp_path: Path) -> None:
     assert parent.hears() == [Done(20, None, 0)]
     assert numbers(tmp_path) == list(range(1, 21))
     assert parent.ends() == 0
+
+
+def test_what_is_expected_is_committed_when_it_comes_however_late(tmp_path: Path) -> None:
+    parent = Parent(tmp_path)
+    expect = b"".join(pack(Expect()))
+    parent.channel.sendall(expect + parent.says(batch(1)) + expect)
+    assert parent.hears() == [Done(1, None, 0)]
+    assert numbers(tmp_path) == [1]  # which takes longer than what is expected may
+    parent.channel.sendall(expect + parent.says(batch(2))[:7])
+    assert numbers(tmp_path) == [1]
+    parent.channel.sendall(parent.says(batch(2))[7:])
+    assert parent.hears() == [Done(2, None, 0)]
+    parent.channel.sendall(expect)
+    assert parent.ends() == 0
+    assert numbers(tmp_path) == [1, 2]
 
 
 def test_signals_that_stop_the_service_are_for_its_parent(tmp_path: Path) -> None:

@@ -199,6 +199,22 @@ def test_what_nobody_waits_for_goes_with_what_somebody_does(
     assert [each.number for each in read_queue(tmp_path)] == [2]
 
 
+def test_a_writer_that_was_told_to_expect_something_writes_as_always(tmp_path: Path) -> None:
+    async def main(writer: QueueWriter) -> None:
+        writer.expect()  # nobody attends yet: nothing is sent
+        for number in range(1, 21):
+            writer.attend()
+            writer.expect()
+            writer.expect()
+            assert await write(writer, [add(number)]) is None
+            writer.expect()
+
+    writer, _ = open_queue(tmp_path)
+    asyncio.run(main(writer))
+    writer.close(True)
+    assert [each.number for each in read_queue(tmp_path)] == list(range(1, 21))
+
+
 def test_what_nobody_waits_for_goes_alone_after_a_while(tmp_path: Path) -> None:
     writer, _ = open_queue(tmp_path)
     assert asyncio.run(write(writer, [add(1)])) is None

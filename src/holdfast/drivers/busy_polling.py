@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Final
 
 from holdfast.drivers import clock
@@ -22,6 +23,10 @@ from holdfast.drivers import clock
 # As long as a commit takes on a quick disk, and longer than a client on the same machine or network needs.
 LOOK_S: Final = 300e-6
 CLIENT_COUNT_MAX: Final = 4
+
+
+def _not_yet(_: Callable[[], None]) -> None:
+    raise AssertionError("nothing was heard")
 
 
 class BusyPolling:
@@ -39,6 +44,7 @@ class BusyPolling:
         self.looking = False
         self._possible = (processor_count or len(os.sched_getaffinity(0))) > 1
         self._last_at = 0.0
+        self._look_soon: Callable[[Callable[[], None]], object] = _not_yet
 
     def heard(self, now: float, client_count: int) -> None:
         """Something came.
@@ -51,10 +57,11 @@ class BusyPolling:
         self._last_at = now
         if soon and not self.looking and self._possible and 0 < client_count <= CLIENT_COUNT_MAX:
             self.looking = True
-            asyncio.get_running_loop().call_soon(self._look)
+            self._look_soon = asyncio.get_running_loop().call_soon
+            self._look_soon(self._look)
 
     def _look(self) -> None:
         if clock.steady() - self._last_at < LOOK_S:
-            asyncio.get_running_loop().call_soon(self._look)
+            self._look_soon(self._look)
         else:
             self.looking = False

@@ -132,7 +132,11 @@ class Written(msgspec.Struct, tag=9, array_like=True):
     in_tables: int
 
 
-ToWriter = Batch | Close | WriteOut
+class Expect(msgspec.Struct, tag=10, array_like=True):
+    """A batch will come in a moment, so the writer should be awake by then; it is not answered."""
+
+
+ToWriter = Batch | Close | WriteOut | Expect
 FromWriter = Opened | CannotOpen | Done | Broken | Closed | Written
 
 _encoder = msgspec.msgpack.Encoder()

@@ -18,6 +18,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from holdfast.drivers.queue_frames import (
     Close,
     Closed,
     Done,
+    Expect,
     FrameReader,
     FromWriter,
     Opened,
@@ -42,6 +44,7 @@ from holdfast.kernel.errors import Refusal, Unavailable
 
 RECEIVE_BYTES = 1 << 20
 _SECOND = struct.pack("@ll", 1, 0)  # a struct timeval
+EXPECTED_S = 300e-6  # a batch that is expected is there by then, or something else went on first
 GARBAGE_THRESHOLD = 100_000
 EXIT_BROKEN = 70  # sysexits.h: EX_SOFTWARE
 
@@ -74,6 +77,7 @@ class QueueProcess:
         self._channel = channel
         self._database = database
         self._reader = FrameReader()
+        self._expecting = False
         # One for all: a new one each time would be mapped and unmapped, at the price of ten system calls.
         self._received = bytearray(RECEIVE_BYTES)
         # A time-out of the system's: Python's own costs two system calls more each time.
@@ -107,7 +111,7 @@ class QueueProcess:
         with memoryview(self._received) as view:
             while not frames:
                 try:
-                    count = self._channel.recv_into(view)
+                    count = self._look(view) if self._expecting else self._channel.recv_into(view)
                 except BlockingIOError:
                     return []
                 except ConnectionError:
@@ -115,7 +119,18 @@ class QueueProcess:
                 if not count:
                     return None
                 frames = read_to_writer(self._reader, view[:count])
+                self._expecting = bool(frames) and isinstance(frames[-1], Expect)
         return frames
+
+    def _look(self, view: memoryview) -> int:
+        """Receive without sleeping for a moment: to wake up takes as long as what is expected."""
+        until = time.perf_counter() + EXPECTED_S
+        while time.perf_counter() < until:
+            try:
+                return self._channel.recv_into(view, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                continue
+        return self._channel.recv_into(view)
 
     def _commit(self, batch: Batch) -> None:
         error = self._database.commit(batch)

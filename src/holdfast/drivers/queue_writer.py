@@ -30,6 +30,7 @@ from holdfast.drivers.queue_frames import (
     Close,
     Closed,
     Done,
+    Expect,
     FrameReader,
     FromWriter,
     Opened,
@@ -58,6 +59,8 @@ LAZY_S = 0.005
 CLOSE_TIMEOUT_S = 20.0
 _SEND_BUFFER_BYTES = 4 << 20  # as much of it as the system allows
 _PIECES_MAX = min(os.sysconf("SC_IOV_MAX"), 1024)
+
+_EXPECT = pack(Expect())
 
 CommitDone = Callable[[list[QueueWrite], Unavailable | None], None]
 
@@ -174,6 +177,12 @@ class QueueWriter:
             self._hand_over_soon()
         elif self._lazy_timer is None:
             self._lazy_timer = loop.call_later(LAZY_S, self._lazy_time_over)
+
+    def expect(self) -> None:
+        """Something will be submitted in a moment: have the writer wake up, unless it is at work."""
+        if self._loop is not None and not (self._at_work or self._waiting or self._unsent):
+            self._unsent += _EXPECT
+            self._send()
 
     def _lazy_time_over(self) -> None:
         self._lazy_timer = None

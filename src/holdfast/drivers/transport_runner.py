@@ -73,6 +73,7 @@ class TransportRunner(NodeRunner[TransportOutput]):
         self._writer = writer
         self.certificates.tells_of_own = True
         self._journal = journal
+        self.connections.message_ends = self._message_ends
         self._outbound = OutboundConnections(node, self.connections, home, self.certificates.client_context)
         self._resolver = Resolver(self._resolved, log.write)
         self._resolver.follow(organisation)
@@ -92,6 +93,11 @@ class TransportRunner(NodeRunner[TransportOutput]):
         """Do everything that the node wants done, in order; more may come at once."""
         super().drain()
         self.polling.heard(clock.steady(), len(self.connections.open))
+
+    def _message_ends(self) -> None:
+        # Its commit is asked for when the node has looked at it: until then the writer wakes up.
+        if self.polling.looking:
+            self._writer.expect()
 
     async def request(self, verb: str, body: bytes) -> bytes:
         """Do what a verb of the administrator asks; see ``drivers.transport_requests``."""
