@@ -12,6 +12,8 @@ from typing import Protocol
 
 import pytest
 
+from ports import free_ports
+
 pytestmark = pytest.mark.process
 
 
@@ -29,8 +31,7 @@ def test_a_connector_moves_to_another_port_while_its_clients_go_on(
     from holdfast.drivers.role_link import read_organisation
 
     organisation = read_organisation(server.home)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     first, *others = organisation.receive_connectors
     moved = replace(first, bindings=(f"127.0.0.1:{port}",))
     path = tmp_path / "organisation.toml"

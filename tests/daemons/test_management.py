@@ -27,6 +27,7 @@ from holdfast.drivers.listeners import Binding
 from holdfast.drivers.management_socket import management_socket
 from holdfast.drivers.sqlite_directory import DirectoryStore
 from holdfast.kernel.ids import MailboxId
+from ports import free_ports
 
 pytestmark = pytest.mark.process
 
@@ -91,9 +92,7 @@ def _ids(log: Path) -> list[str]:
 
 
 def test_verbs_metrics_and_a_clean_stop(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     _prepare(tmp_path, port)
     log = tmp_path / "log"
     with _management(tmp_path, log) as process:

@@ -21,6 +21,7 @@ from holdfast.directory.model import Organisation
 from holdfast.drivers.resolver import Resolver
 from holdfast.kernel.events import LogEvent
 from holdfast.wire.dns_answers import Answer, Question, RecordType
+from ports import free_ports
 
 MX = Question("example.test", RecordType.MX)
 # What a server says to a query over UDP, or over TCP: datagrams as they are, none for silence.
@@ -113,12 +114,12 @@ def resolve(
         running = asyncio.get_running_loop()
         closing: list[Callable[[], None]] = []
         for server in servers:
+            (server.port,) = free_ports(1)  # the same for both
             transport, _ = await running.create_datagram_endpoint(
                 lambda server=server: server,
-                local_addr=("127.0.0.1", 0),  # type: ignore[misc]  # bound early
+                local_addr=("127.0.0.1", server.port),  # type: ignore[misc]  # bound early
             )
             closing.append(transport.close)
-            server.port = transport.get_extra_info("sockname")[1]
             if server.says_by_tcp is not None:
                 tcp = await asyncio.start_server(server.by_tcp, "127.0.0.1", server.port)
                 closing.append(tcp.close)

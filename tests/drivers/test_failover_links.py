@@ -11,15 +11,10 @@ import pytest
 from holdfast.drivers.failover_links import FailoverLinks, Place
 from holdfast.kernel.events import LogEvent
 from holdfast.node.failover import UNSENT_BYTES_MAX, Dial, HangUp, SendToPartner
+from ports import free_ports
 
 FIRST, SECOND = "127.0.0.1", "127.0.0.2"
 PATIENCE_S = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("0.0.0.0", 0))
-        return int(probe.getsockname()[1])
 
 
 class Side:
@@ -67,7 +62,7 @@ def play(scene: Callable[[Side, Side, int], Awaitable[None]]) -> tuple[Side, Sid
     """Two sides that know each other; the second listens."""
 
     async def main() -> tuple[Side, Side]:
-        port = free_port()
+        port = free_ports(1, "0.0.0.0")[0]
         first, second = Side(SECOND), Side(FIRST)
         await follow(first, Place(FIRST, port + 1, SECOND))
         await follow(second, Place(SECOND, port, FIRST))
@@ -160,7 +155,7 @@ def test_a_stranger_is_hung_up_on_at_once() -> None:
 
 def test_a_try_that_fails_says_why() -> None:
     async def scene(first: Side, second: Side, port: int) -> None:
-        first.links.do(Dial(1, SECOND, free_port()))
+        first.links.do(Dial(1, SECOND, free_ports(1, "0.0.0.0")[0]))
         kind, number, reason = await first.next()
         assert (kind, number) == ("disconnected", 1)
         assert "nobody listens there" in str(reason)
@@ -207,7 +202,7 @@ def test_a_partner_that_does_not_read_loses_its_connection() -> None:
 
 def test_another_place_is_listened_at_and_the_old_one_left() -> None:
     async def scene(first: Side, second: Side, port: int) -> None:
-        other = free_port()
+        other = free_ports(1, "0.0.0.0")[0]
         await follow(second, Place(SECOND, other, FIRST))
         assert second.links.listens_at == [f"{SECOND}:{other}"]
         await follow(second)
