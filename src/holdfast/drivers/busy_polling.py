@@ -1,6 +1,6 @@
 """Look again for a moment before sleeping, while what comes next is likely to come at once.
 
-A processor with nothing to do is put to sleep, and takes some 40 µs to wake up in a virtual machine. One
+A processor with nothing to do is put to sleep, and takes some 30 µs to wake up in a virtual machine. One
 session waits for that at each of its commands and at each commit: of what a message costs it, a fifth to a
 third (docs/decisions/0013). So the event loop asks again and again, without waiting, until ``LOOK_S`` have
 gone by without anything new. It begins when two things came within that time: whoever is far away answers
