@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 
 import pytest
@@ -56,6 +57,22 @@ def test_it_looks_after_two_things_that_came_soon_and_ends_when_nothing_more_com
     assert (polling.looking, turns.waiting) == (False, [])
     assert not turns.hear(polling, LATE)
     assert turns.hear(polling, SOON), "and begins again"
+
+
+def test_whoever_else_wants_the_processor_has_it_between_two_looks(
+    turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yielded_at: list[float] = []
+    monkeypatch.setattr(os, "sched_yield", lambda: yielded_at.append(turns.now))
+    polling = BusyPolling(2)
+    turns.hear(polling, LATE)
+    assert turns.hear(polling, SOON)
+    turns.turn()
+    turns.turn()
+    assert yielded_at == [turns.now, turns.now]
+    turns.now += LATE
+    turns.turn()
+    assert len(yielded_at) == 2, "after the last look it sleeps"
 
 
 @pytest.mark.parametrize(

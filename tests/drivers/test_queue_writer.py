@@ -6,15 +6,18 @@ import asyncio
 import os
 import resource
 import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from holdfast.drivers import queue_writer
+from holdfast.drivers.queue_frames import Expect, pack
 from holdfast.drivers.queue_reader import read_ledger, read_queue
 from holdfast.drivers.queue_schema import SCHEMA
 from holdfast.drivers.queue_writer import QueueWriter
@@ -199,18 +202,33 @@ def test_what_nobody_waits_for_goes_with_what_somebody_does(
     assert [each.number for each in read_queue(tmp_path)] == [2]
 
 
-def test_a_writer_that_was_told_to_expect_something_writes_as_always(tmp_path: Path) -> None:
-    async def main(writer: QueueWriter) -> None:
-        writer.expect()  # nobody attends yet: nothing is sent
-        for number in range(1, 21):
-            writer.attend()
-            writer.expect()
-            writer.expect()
-            assert await write(writer, [add(number)]) is None
-            writer.expect()
+def test_a_writer_is_told_behind_each_batch_when_more_will_come_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
 
+    class Channel(socket.socket):
+        def sendmsg(self, pieces: Any, *arguments: Any) -> int:
+            sent.append(b"".join(bytes(piece) for piece in pieces))
+            return super().sendmsg(pieces, *arguments)
+
+    def pair() -> tuple[socket.socket, socket.socket]:
+        ours, its = real_pair()
+        return Channel(fileno=ours.detach()), its
+
+    real_pair = socket.socketpair
+    monkeypatch.setattr(socket, "socketpair", pair)
     writer, _ = open_queue(tmp_path)
-    asyncio.run(main(writer))
+    monkeypatch.undo()
+
+    async def main() -> None:
+        for number in range(1, 21):
+            writer.more_soon = (lambda: True) if number % 2 == 0 else (lambda: False)
+            assert await write(writer, [add(number)]) is None
+
+    asyncio.run(main())
+    expect = b"".join(pack(Expect()))
+    assert [each.endswith(expect) for each in sent] == [number % 2 == 0 for number in range(1, 21)]
     writer.close(True)
     assert [each.number for each in read_queue(tmp_path)] == list(range(1, 21))
 

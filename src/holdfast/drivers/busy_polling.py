@@ -7,8 +7,9 @@ gone by without anything new. It begins when two things came within that time: w
 later, and nothing is looked for in vain. Linux does the same for virtual machines (haltpoll) and network
 cards (busy polling).
 
-Not with many clients, since then something is nearly always there and other processes need the processor;
-nor with one processor, which whoever is waited for needs.
+Between two looks whoever else wants the processor has it (``sched_yield``): what is waited for may be on the
+same one, and would else wait until our slice of time is over. Not with many clients, since then something is
+nearly always there and other processes need the processor; nor with one processor.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class BusyPolling:
 
     def _look(self) -> None:
         if clock.steady() - self._last_at < LOOK_S:
+            os.sched_yield()
             self._look_soon(self._look)
         else:
             self.looking = False

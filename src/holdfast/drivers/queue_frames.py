@@ -133,7 +133,7 @@ class Written(msgspec.Struct, tag=9, array_like=True):
 
 
 class Expect(msgspec.Struct, tag=10, array_like=True):
-    """A batch will come in a moment, so the writer should be awake by then; it is not answered."""
+    """Another batch will come in a moment, so the writer should be awake by then; it is not answered."""
 
 
 ToWriter = Batch | Close | WriteOut | Expect

@@ -44,7 +44,8 @@ from holdfast.kernel.errors import Refusal, Unavailable
 
 RECEIVE_BYTES = 1 << 20
 _SECOND = struct.pack("@ll", 1, 0)  # a struct timeval
-EXPECTED_S = 300e-6  # a batch that is expected is there by then, or something else went on first
+# As long as a client takes for its next message, and transport to look at it.
+EXPECTED_S = 300e-6
 GARBAGE_THRESHOLD = 100_000
 EXIT_BROKEN = 70  # sysexits.h: EX_SOFTWARE
 
@@ -123,13 +124,13 @@ class QueueProcess:
         return frames
 
     def _look(self, view: memoryview) -> int:
-        """Receive without sleeping for a moment: to wake up takes as long as what is expected."""
+        """Receive without sleeping for a moment: to wake up takes long (``drivers.busy_polling``)."""
         until = time.perf_counter() + EXPECTED_S
         while time.perf_counter() < until:
             try:
                 return self._channel.recv_into(view, 0, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                continue
+                os.sched_yield()
         return self._channel.recv_into(view)
 
     def _commit(self, batch: Batch) -> None:

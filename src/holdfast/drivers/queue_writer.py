@@ -68,11 +68,13 @@ CommitDone = Callable[[list[QueueWrite], Unavailable | None], None]
 class QueueWriter:
     """Writes one queue database and its tracking log, by a process of its own.
 
-    Public attribute: ``ended`` is called in the event loop when the writer ended by itself; with why.
+    Public attributes: ``ended`` is called in the event loop when the writer ended by itself; with why.
+    ``more_soon`` says whether another batch is likely to follow at once; the writer stays awake for it.
     """
 
     def __init__(self, path: Path, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
         self.ended: Callable[[str], None] = _raise
+        self.more_soon: Callable[[], bool] = _unlikely
         self._path = path
         self._process = process
         self._channel = channel
@@ -178,12 +180,6 @@ class QueueWriter:
         elif self._lazy_timer is None:
             self._lazy_timer = loop.call_later(LAZY_S, self._lazy_time_over)
 
-    def expect(self) -> None:
-        """Something will be submitted in a moment: have the writer wake up, unless it is at work."""
-        if self._loop is not None and not (self._at_work or self._waiting or self._unsent):
-            self._unsent += _EXPECT
-            self._send()
-
     def _lazy_time_over(self) -> None:
         self._lazy_timer = None
         if self._waiting:
@@ -231,6 +227,8 @@ class QueueWriter:
         self._last_number += 1
         self._at_work.append((self._last_number, writes, done))
         self._unsent += pack(builder.finish(self._last_number))
+        if self.more_soon():
+            self._unsent += _EXPECT
         self._send()
 
     def _send(self) -> None:
@@ -417,6 +415,10 @@ def _drop(pieces: list[bytes | memoryview], sent_bytes: int) -> None:
     del pieces[:count]
     if sent_bytes:
         pieces[0] = memoryview(pieces[0])[sent_bytes:]
+
+
+def _unlikely() -> bool:
+    return False
 
 
 def _raise(reason: str) -> None:

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, Protocol, assert_never, cast
+from typing import Any, Protocol, assert_never, cast
 
 from holdfast.drivers import clock
 from holdfast.drivers.handshake import (
@@ -35,7 +35,6 @@ from holdfast.wire.proxy_protocol import read_proxy_header
 # A client that does not read its answers is cut off when this much waits for it.
 WRITE_BUFFER_BYTES_MAX = 64 << 20
 WRITE_BUFFER_HIGH_BYTES = 256 << 10
-END_OF_DATA: Final = b"\r\n.\r\n"
 # How long a closing connection may take to read what was sent to it.
 CLOSE_TIMEOUT_S = 2.0
 # A balancer writes its header at once; who is silent for so long is none.
@@ -99,8 +98,6 @@ class Connections:
         self.handshakes = HandshakesUnderWay()
         self._last_id = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        # Called when what came may be the end of a message, before the node has it.
-        self.message_ends: Callable[[], None] = _nothing
 
     def add(self, connection: Stream) -> ConnectionId:
         """Number a new connection of a client."""
@@ -179,10 +176,6 @@ class Connections:
             connection.abort()
 
 
-def _nothing() -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class ImplicitTls:
     """What is needed where TLS is on from the first byte.
@@ -221,8 +214,6 @@ class Stream(asyncio.Protocol):
         if self._holding:
             self._held += data
         elif not self._closing:
-            if data.endswith(END_OF_DATA):
-                self._connections.message_ends()
             self._connections.node.bytes_received(clock.steady(), self._id, data)
             self._connections.drain()
 

@@ -73,7 +73,7 @@ class TransportRunner(NodeRunner[TransportOutput]):
         self._writer = writer
         self.certificates.tells_of_own = True
         self._journal = journal
-        self.connections.message_ends = self._message_ends
+        writer.more_soon = self._looking
         self._outbound = OutboundConnections(node, self.connections, home, self.certificates.client_context)
         self._resolver = Resolver(self._resolved, log.write)
         self._resolver.follow(organisation)
@@ -94,10 +94,8 @@ class TransportRunner(NodeRunner[TransportOutput]):
         super().drain()
         self.polling.heard(clock.steady(), len(self.connections.open))
 
-    def _message_ends(self) -> None:
-        # Its commit is asked for when the node has looked at it: until then the writer wakes up.
-        if self.polling.looking:
-            self._writer.expect()
+    def _looking(self) -> bool:
+        return self.polling.looking
 
     async def request(self, verb: str, body: bytes) -> bytes:
         """Do what a verb of the administrator asks; see ``drivers.transport_requests``."""
