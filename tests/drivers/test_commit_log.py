@@ -207,6 +207,27 @@ def test_a_log_without_its_database_is_not_thrown_away(home: Path) -> None:
         open_queue(home)
 
 
+def test_a_smaller_log_of_an_earlier_version_is_read_and_then_made_anew(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(commit_log, "FILE_BYTES", 8 << 20)
+        database, _ = open_queue(home)
+        assert write(database, add(1)) is None
+        home = crash(home, database)
+    path = home / "queue.commits"
+    assert path.stat().st_size == 8 << 20
+    database, recovered = open_queue(home)
+    assert [each.number for each in recovered.messages] == [1]
+    assert path.stat().st_size == commit_log.FILE_BYTES == 16 << 20
+    number = database._reserved_number - sqlite_queue.RESERVED_COUNT
+    assert write(database, add(number)) is None
+    assert stored(home) == [1]
+    database, recovered = open_queue(crash(home, database))
+    assert [each.number for each in recovered.messages] == [1, number]
+    database.close(True, {})
+
+
 def test_what_the_log_does_not_take_goes_behind_it(home: Path) -> None:
     database, _ = open_queue(home)
     assert write(database, add(1)) is None

@@ -32,7 +32,7 @@ from holdfast.drivers.files import sync_directory
 from holdfast.drivers.queue_frames import Batch, FrameReader, read_to_writer
 from holdfast.kernel.errors import Unavailable
 
-FILE_BYTES = 8 << 20
+FILE_BYTES = 16 << 20
 BEGIN = 4096  # of the records; before them is the head of the file
 FORMAT = 1  # of the records, and of the frames in them
 RECORD = struct.Struct("<QQI")  # number, bytes of the frame behind it, checksum of both and of the frame
@@ -144,7 +144,8 @@ class CommitLog:
         if not path.exists():
             _make(path, identity)
         descriptor = os.open(path, _FLAGS)
-        if os.pread(descriptor, _HEAD.size, 0) != _head(identity):  # it was emptied, and is another's
+        same = os.pread(descriptor, _HEAD.size, 0) == _head(identity)  # else it was emptied, and is another's
+        if not same or os.fstat(descriptor).st_size < FILE_BYTES:  # versions before had a smaller one
             os.close(descriptor)
             _make(path, identity)
             descriptor = os.open(path, _FLAGS)

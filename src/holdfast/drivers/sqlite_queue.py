@@ -64,7 +64,7 @@ LOG_RETRY_S = 5.0
 # When the commit log could not be made.
 COMMITS_RETRY_S = 60.0
 # A batch that is larger goes to the tables: twice written it would be dear.
-AHEAD_BYTES_MAX = FILE_BYTES // 4
+AHEAD_BYTES_MAX = FILE_BYTES // 8
 
 _ADD_MESSAGES = INSERT_MESSAGE[: INSERT_MESSAGE.index("(")]
 _ADD_UNCERTAIN = INSERT_UNCERTAIN[: INSERT_UNCERTAIN.index("(")]

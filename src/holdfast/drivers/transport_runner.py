@@ -198,13 +198,15 @@ class TransportRunner(NodeRunner[TransportOutput]):
         self.drain()
 
     def _committed(self, writes: list[QueueWrite], error: Unavailable | None) -> None:
+        # Senders wait for what the node says now; the figures come after it.
+        if error is None:
+            self._transport.queue_committed(clock.steady(), writes)
+        else:
+            self._transport.queue_failed(clock.steady(), writes, error)
+        self.drain()
         (_COMMITS_REFUSED if error else _COMMITS_DONE).inc()
         if error is None:
             MESSAGES_ACCEPTED.inc(sum(isinstance(write, AddMessage) for write in writes))
             MESSAGES_FINISHED.inc(
                 sum(isinstance(write, FinishRecipients) and not write.remaining for write in writes)
             )
-            self._transport.queue_committed(clock.steady(), writes)
-        else:
-            self._transport.queue_failed(clock.steady(), writes, error)
-        self.drain()
