@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from holdfast.drivers import busy_polling
-from holdfast.drivers.busy_polling import CLIENT_COUNT_MAX, LOOK_S, BusyPolling
+from holdfast.drivers.busy_polling import AWAY_S, CLIENT_COUNT_MAX, LOOK_S, REST_S, BusyPolling
 
 SOON, LATE = LOOK_S / 2, LOOK_S * 2
 
@@ -83,6 +83,37 @@ def test_only_for_a_few_clients(turns: Turns, client_count: int, looks: bool) ->
     polling = BusyPolling(2)
     turns.hear(polling, LATE, client_count)
     assert turns.hear(polling, SOON, client_count) == looks
+
+
+def test_when_somebody_else_needs_the_processor_nothing_is_looked_for_for_a_while(
+    turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def somebody_else() -> None:
+        turns.now += AWAY_S * 1.01
+
+    polling = BusyPolling(2)
+    turns.hear(polling, LATE)
+    assert turns.hear(polling, SOON)
+    monkeypatch.setattr(os, "sched_yield", somebody_else)
+    turns.turn()
+    turns.turn()
+    assert (polling.looking, turns.waiting) == (False, [])
+    begun = turns.now
+    while not turns.hear(polling, SOON):
+        pass
+    assert turns.now - begun == pytest.approx(REST_S, abs=LOOK_S)
+
+
+def test_it_ends_when_there_are_many_clients(turns: Turns) -> None:
+    polling = BusyPolling(2)
+    turns.hear(polling, LATE)
+    assert turns.hear(polling, SOON)
+    assert not turns.hear(polling, SOON, CLIENT_COUNT_MAX + 1)
+    assert turns.hear(polling, SOON), "and some of them have gone before its turn comes"
+    assert len(turns.waiting) == 1
+    assert not turns.hear(polling, SOON, CLIENT_COUNT_MAX + 1)
+    turns.turn()
+    assert turns.waiting == []
 
 
 def test_a_single_processor_is_left_to_whoever_is_waited_for(turns: Turns) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -225,6 +227,81 @@ def test_a_smaller_log_of_an_earlier_version_is_read_and_then_made_anew(
     assert stored(home) == [1]
     database, recovered = open_queue(crash(home, database))
     assert [each.number for each in recovered.messages] == [1, number]
+    database.close(True, {})
+
+
+def test_the_tables_have_what_a_smaller_log_had_before_that_is_made_anew(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(commit_log, "FILE_BYTES", 8 << 20)
+        database, _ = open_queue(home)
+        assert write(database, add(1)) is None
+        home = crash(home, database)
+    killed_at: list[Path] = []
+    make = commit_log._make
+
+    def killed(path: Path, identity: str) -> None:
+        for when in ("before", "after"):
+            killed_at.append(home.with_name(when))
+            shutil.copytree(home, killed_at[-1])
+            if when == "before":
+                make(path, identity)
+
+    monkeypatch.setattr(commit_log, "_make", killed)
+    database, _ = open_queue(home)
+    database.close(False, {})
+    monkeypatch.undo()
+    assert len(killed_at) == 2
+    for each in killed_at:
+        assert [message.number for message in read_queue(each)] == [1]
+        database, recovered = open_queue(each)
+        assert [message.number for message in recovered.messages] == [1]
+        database.close(True, {})
+
+
+def test_a_smaller_log_is_used_as_it_is_where_the_disk_has_no_room_for_a_larger(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, identity: str) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    size = BEGIN + 6_000
+    monkeypatch.setattr(sqlite_queue, "AHEAD_BYTES_MAX", 3_000)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(commit_log, "FILE_BYTES", size)
+        database, _ = open_queue(home)
+        database.close(False, {})
+    monkeypatch.setattr(commit_log, "_make", full)
+    database, _ = open_queue(home)
+    for number in range(1, 6):
+        assert write(database, add(number, os.urandom(2_000)), number=number) is None
+    assert stored(home) == [1, 2, 3, 4]
+    assert (home / "queue.commits").stat().st_size == size
+    database, recovered = open_queue(crash(home, database))
+    assert [each.number for each in recovered.messages] == [1, 2, 3, 4, 5]
+    database.close(True, {})
+
+
+def test_a_log_whose_name_may_not_be_on_the_disk_takes_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+
+    def sync(directory: Path) -> None:
+        synced.append(directory)
+        if len(synced) == 1:
+            raise OSError(errno.EIO, "the disk has an error")
+
+    monkeypatch.setattr(commit_log, "sync_directory", sync)
+    database, _ = open_queue(home)
+    assert write(database, add(1)) is None
+    assert stored(home) == [1]
+    database._commits_retry_at = 0.0
+    database.rest()
+    assert synced == [home, home]
+    assert write(database, add(2), number=2) is None
+    assert stored(home) == [1]
     database.close(True, {})
 
 

@@ -9,7 +9,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from holdfast.drivers import queue_process
 from holdfast.drivers.queue_frames import (
     Batch,
     Close,
@@ -21,8 +25,9 @@ from holdfast.drivers.queue_frames import (
     pack,
     read_from_writer,
 )
-from holdfast.drivers.queue_process import merged
+from holdfast.drivers.queue_process import AWAY_S, EXPECTED_S, QueueProcess, merged
 from holdfast.drivers.queue_reader import read_queue
+from holdfast.drivers.sqlite_queue import QueueDatabase
 
 PATIENCE_S = 60.0
 
@@ -98,6 +103,104 @@ def test_what_is_expected_is_committed_when_it_comes_however_late(tmp_path: Path
     assert parent.hears() == [Done(2, None, 0)]
     parent.channel.sendall(expect)
     assert parent.ends() == 0
+    assert numbers(tmp_path) == [1, 2]
+
+
+class Channel:
+    """A socket that says what a test wants, and notes how it was asked and what was done meanwhile."""
+
+    def __init__(self, said: list[bytes | None]) -> None:
+        self.said = said  # None: nothing for now
+        self.asked: list[str] = []
+
+    def setblocking(self, blocking: bool) -> None:
+        assert blocking
+
+    def setsockopt(self, *arguments: Any) -> None: ...
+
+    def sendall(self, data: bytes) -> None:
+        self.asked.append("answered")
+
+    def recv_into(self, view: memoryview, count: int = 0, flags: int = 0) -> int:
+        self.asked.append("look" if flags & socket.MSG_DONTWAIT else "sleep")
+        data = self.said.pop(0) if self.said else b""
+        if data is None:
+            raise BlockingIOError
+        view[: len(data)] = data
+        return len(data)
+
+
+def served(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: list[bytes | None],
+    looks: int = 10,
+    away_s: float = 0.0,
+) -> list[str]:
+    """What a writer did with a channel on which these came.
+
+    Args:
+        looks: so many fit into the time it may look.
+        away_s: how long somebody else had the processor when it was offered.
+    """
+    channel: Any = Channel(said)
+    now = 0.0
+
+    def look_at_the_clock() -> float:
+        nonlocal now
+        now += EXPECTED_S / looks
+        return now
+
+    def let_others_run() -> None:
+        nonlocal now
+        now += away_s
+        channel.asked.append("yield")
+
+    monkeypatch.setattr(queue_process.time, "perf_counter", look_at_the_clock)
+    monkeypatch.setattr(os, "sched_yield", let_others_run)
+    QueueProcess(channel, QueueDatabase.open(home / "queue.sqlite", home / "tracking")).serve()
+    asked: list[str] = channel.asked
+    return asked
+
+
+def test_a_writer_that_expects_more_looks_for_a_moment_and_lets_others_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expect = b"".join(pack(Expect()))
+    one, two = (b"".join(pack(batch(number))) for number in (1, 2))
+    asked = served(tmp_path, monkeypatch, [one + expect, None, None, two])
+    assert asked == ["sleep", "answered", "look", "yield", "look", "yield", "look", "answered", "sleep"]
+    assert numbers(tmp_path) == [1, 2]
+
+
+def test_a_writer_that_expects_in_vain_sleeps_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expect = b"".join(pack(Expect()))
+    asked = served(tmp_path, monkeypatch, [b"".join(pack(batch(1))) + expect, *[None] * 12], looks=4)
+    assert asked[:2] == ["sleep", "answered"]
+    assert asked.count("look") == asked.count("yield") == 4
+    first_sleep = asked.index("sleep", 2)
+    assert "look" not in asked[first_sleep:]
+    assert asked.count("sleep") > 3
+
+
+def test_a_writer_whose_processor_somebody_else_needs_looks_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[bytes | None] = []
+    for number in range(1, 5):
+        said += [b"".join(pack(batch(number)) + pack(Expect())), None]
+    asked = served(tmp_path, monkeypatch, said, away_s=AWAY_S)
+    assert asked.count("look") == 1
+    assert numbers(tmp_path) == [1, 2, 3, 4]
+
+
+def test_a_writer_that_expects_nothing_sleeps_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = served(tmp_path, monkeypatch, [b"".join(pack(batch(1))), None, b"".join(pack(batch(2)))])
+    assert "look" not in asked
     assert numbers(tmp_path) == [1, 2]
 
 

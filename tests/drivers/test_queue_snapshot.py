@@ -9,7 +9,10 @@ import pytest
 
 from drivers.queue_homes import open_queue
 from drivers.test_commit_log import add, finish, home, small, stored, write
+from holdfast.drivers import queue_snapshot as queue_snapshot_module
+from holdfast.drivers.commit_log import read_commits
 from holdfast.drivers.protection_reader import read_unprotected
+from holdfast.drivers.queue_frames import Batch
 from holdfast.drivers.queue_reader import read_ledger, read_message, read_queue
 from holdfast.drivers.queue_snapshot import queue_snapshot
 from holdfast.transport.queue import TrackOnly
@@ -40,6 +43,23 @@ def test_a_message_that_came_and_went_never_reaches_the_tables(home: Path) -> No
     assert read_ledger(home).copies.alone_count == 0
     database.close(True, {})
     assert stored(home) == []
+
+
+def test_a_log_that_is_emptied_between_two_looks_hides_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(path: Path, identity: str, after: int) -> list[Batch]:
+        read_after.append(after)
+        if len(read_after) == 1:
+            database.close(True, {})
+        return read_commits(path, identity, after)
+
+    database, _ = open_queue(home)
+    assert write(database, add(1)) is None
+    read_after: list[int] = []
+    monkeypatch.setattr(queue_snapshot_module, "read_commits", late)
+    assert [each.number for each in read_queue(home)] == [1]
+    assert read_after == [0, 1]
 
 
 def test_what_only_the_log_has_is_among_the_unprotected(home: Path) -> None:

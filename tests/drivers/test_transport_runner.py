@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.drivers.busy_polling import BusyPolling
@@ -125,7 +126,12 @@ def test_a_message_is_acknowledged_kept_and_delivered_when_the_mailboxes_come(tm
         assert (await stage.send("after")).startswith(b"250 ")
         await stage.until_delivered(2)
 
+    def counted(name: str) -> float:
+        return REGISTRY.get_sample_value(f"holdfast_messages_{name}_total") or 0.0
+
+    before = counted("accepted"), counted("finished")
     run(test, tmp_path)
+    assert (counted("accepted") - before[0], counted("finished") - before[1]) == (2, 2)
     ledger = read_ledger(tmp_path)
     assert (ledger.accepted_count, ledger.delivered_count, ledger.unaccounted_count) == (2, 2, 0)
 

@@ -132,28 +132,32 @@ class CommitLog:
         self.last_number = last_number
         self.usable = True
         self._descriptor = descriptor
+        self._size_bytes = min(FILE_BYTES, os.fstat(descriptor).st_size)
         self._at = BEGIN
 
     @classmethod
     def open(cls, path: Path, identity: str, last_number: int) -> CommitLog:
         """Open or make the file, when the tables have all that is in it.
 
+        Versions before had a smaller one. It is made anew, or used as it is where the disk has no room.
+
         Raises:
             OSError: a full disk, say.
         """
-        if not path.exists():
-            _make(path, identity)
-        descriptor = os.open(path, _FLAGS)
-        same = os.pread(descriptor, _HEAD.size, 0) == _head(identity)  # else it was emptied, and is another's
-        if not same or os.fstat(descriptor).st_size < FILE_BYTES:  # versions before had a smaller one
-            os.close(descriptor)
-            _make(path, identity)
-            descriptor = os.open(path, _FLAGS)
-        return cls(descriptor, last_number)
+        ours = _is_of(path, identity)
+        try:
+            if not ours or path.stat().st_size < FILE_BYTES:
+                _make(path, identity)
+        except OSError:
+            if not ours:
+                raise
+        # Each time: when the file was made and this failed, its name may not be on the disk yet.
+        sync_directory(path.parent)
+        return cls(os.open(path, _FLAGS), last_number)
 
     def has_room(self, frame_bytes: int) -> bool:
         """Whether a frame fits behind what is there."""
-        return self._at + RECORD.size + frame_bytes <= FILE_BYTES
+        return self._at + RECORD.size + frame_bytes <= self._size_bytes
 
     def append(self, frame: list[bytes], frame_bytes: int) -> None:
         """Make a frame durable, given in pieces.
@@ -220,4 +224,12 @@ def _make(path: Path, identity: str) -> None:
     finally:
         os.close(descriptor)
     unfinished.rename(path)
-    sync_directory(path.parent)
+
+
+def _is_of(path: Path, identity: str) -> bool:
+    """Whether there is a file that belongs to this database; one that was emptied may be another's."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD.size) == _head(identity)
+    except FileNotFoundError:
+        return False

@@ -46,6 +46,8 @@ RECEIVE_BYTES = 1 << 20
 _SECOND = struct.pack("@ll", 1, 0)  # a struct timeval
 # As long as a client takes for its next message, and transport to look at it.
 EXPECTED_S = 300e-6
+# As in drivers.busy_polling, which would bring an event loop along.
+AWAY_S, REST_S = 1e-3, 0.1
 GARBAGE_THRESHOLD = 100_000
 EXIT_BROKEN = 70  # sysexits.h: EX_SOFTWARE
 
@@ -79,6 +81,7 @@ class QueueProcess:
         self._database = database
         self._reader = FrameReader()
         self._expecting = False
+        self._rest_until = 0.0
         # One for all: a new one each time would be mapped and unmapped, at the price of ten system calls.
         self._received = bytearray(RECEIVE_BYTES)
         # A time-out of the system's: Python's own costs two system calls more each time.
@@ -114,6 +117,7 @@ class QueueProcess:
                 try:
                     count = self._look(view) if self._expecting else self._channel.recv_into(view)
                 except BlockingIOError:
+                    self._expecting = False
                     return []
                 except ConnectionError:
                     return None
@@ -125,12 +129,17 @@ class QueueProcess:
 
     def _look(self, view: memoryview) -> int:
         """Receive without sleeping for a moment: to wake up takes long (``drivers.busy_polling``)."""
-        until = time.perf_counter() + EXPECTED_S
-        while time.perf_counter() < until:
+        last = time.perf_counter()
+        until = last + EXPECTED_S if last >= self._rest_until else last
+        while last < until:
             try:
                 return self._channel.recv_into(view, 0, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 os.sched_yield()
+            now = time.perf_counter()
+            if now - last > AWAY_S:
+                self._rest_until = now + REST_S
+            last = now
         return self._channel.recv_into(view)
 
     def _commit(self, batch: Batch) -> None:

@@ -2,7 +2,8 @@
 
 The tables alone are older than what senders were told. A reader takes its snapshot of them and reads the log
 afterwards: what follows the snapshot's number is added to what the tables say. When the log was begun anew in
-between, it follows a later state than that, and the reader takes another snapshot.
+between, it follows a later state than that, or is empty though the tables have got on since, and the reader
+takes another snapshot.
 
 Source: docs/decisions/0013; ``drivers.commit_log``.
 """
@@ -22,7 +23,7 @@ from holdfast.drivers.unwritten import Unwritten
 from holdfast.kernel.errors import Unavailable
 from holdfast.transport.queue import QueuedMessage
 
-TRY_COUNT = 20  # the log is begun anew twice a second at most
+TRY_COUNT = 20  # the log is begun anew some ten times a second at most
 
 
 @contextmanager
@@ -49,18 +50,25 @@ def queue_snapshot(home: Path) -> Iterator[tuple[sqlite3.Connection, Unwritten] 
 def _begin(connection: sqlite3.Connection, path: Path) -> Unwritten:
     """Begin a transaction, and read what the log has behind it."""
     unwritten = Unwritten()
-    for left in reversed(range(TRY_COUNT)):
+    reason = Unavailable(f"{path} is being written; try again")
+    last_number: int | None = None  # of the snapshot before, when the log had nothing behind it
+    for _ in range(TRY_COUNT):
         connection.execute("BEGIN DEFERRED")
         identity, number = connection.execute("SELECT identity, commit_number FROM state").fetchone()
+        if number == last_number:  # so nothing that the log had then is in the tables only now
+            return unwritten
         try:
-            for batch in read_commits(path, identity, number):
+            batches = read_commits(path, identity, number)
+        except Unavailable as error:
+            reason = error
+        else:
+            for batch in batches:
                 unwritten.add(batch)
-            break
-        except Unavailable:
-            if not left:
-                raise
-            connection.execute("ROLLBACK")
-    return unwritten
+            if batches:
+                return unwritten
+            last_number = number
+        connection.execute("ROLLBACK")
+    raise reason
 
 
 def waiting_messages(connection: sqlite3.Connection, unwritten: Unwritten) -> list[QueuedMessage]:
