@@ -227,6 +227,42 @@ def test_guessing_passwords() -> None:
     world.doors.password_checked(world.now, ConnectionId(99), ALICE)
 
 
+def test_no_more_passwords_are_looked_at_at_once_than_may_still_fail() -> None:
+    world = World(replace(IN, usage=Usage.CLIENT, tarpit_s=0.0))
+    peer = replace(PEER, tls=True, facts=TlsFacts("TLSv1.3", "X", verified=False))
+    for number in range(1, 8):
+        world.greet(number, peer)
+        world.say(b"AUTH PLAIN AGEAYg==\r\n", number)
+    asked = [each.connection_id for each in world.other if isinstance(each, CheckPassword)]
+    assert asked == [ConnectionId(1), ConnectionId(2)], "two may fail"
+    world.other.clear()
+    world.doors.connection_lost(world.now, ConnectionId(3))
+    world.doors.password_checked(world.now, ConnectionId(1), ALICE)
+    assert world.take(1).startswith(b"235 ")
+    assert world.other == [CheckPassword(ConnectionId(4), "a", "b")], "who is right makes room for the next"
+    world.other.clear()
+    world.doors.connection_lost(world.now, ConnectionId(2))
+    world.doors.password_checked(world.now, ConnectionId(2), None)
+    assert world.other == [], "who leaves before the answer has guessed all the same"
+    world.doors.password_checked(world.now, ConnectionId(4), None)
+    answers = [each for each in world.doors.outputs if isinstance(each, Send)]
+    assert [each.connection_id for each in answers] == [4, 5, 6, 7]
+    assert [each.data[:4] for each in answers] == [b"535 ", *[b"421 "] * 3], "and nobody else may guess"
+    assert not any(isinstance(each, CheckPassword) for each in world.doors.outputs)
+
+
+def test_messages_a_minute_count_those_of_sessions_that_began_together() -> None:
+    world = World(replace(IN, message_rate_max=2))
+    for number in (1, 2, 3):
+        world.greet(number)
+        assert world.say(MAIL, number).startswith(b"250 ")
+    for number, code in ((1, b""), (2, b""), (3, b"450 4.7.0 ")):
+        world.say(b"RCPT TO:<alice@example.test>\r\nDATA\r\n", number)
+        reply = world.say(b"Subject: x\r\n\r\nx\r\n.\r\n", number)
+        assert reply.startswith(code), reply
+    assert len(world.doors.writes) == 2
+
+
 def test_tls_is_begun_with_the_certificate_of_the_connector() -> None:
     world = World()
     world.greet()

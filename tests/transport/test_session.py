@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.directory.model import (
+    AcceptedDomain,
     Organisation,
     PermissionGroup,
     ReceiveConnector,
@@ -37,7 +38,8 @@ from holdfast.wire.smtp import AUTH_BYTES_MAX
 
 CONNECTOR = ReceiveConnector("test", "mx", ("192.0.2.1:25",), (), tarpit_s=0.0)
 ORGANISATION = Organisation(
-    servers=(Server("mx", "mx.example.test", "here", addresses=("192.0.2.1", "2001:db8::1")),)
+    accepted_domains=(AcceptedDomain("example.test"),),
+    servers=(Server("mx", "mx.example.test", "here", addresses=("192.0.2.1", "2001:db8::1")),),
 )
 ENVELOPE = b"MAIL FROM:<a@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n"
 MESSAGE = ENVELOPE + b"Subject: hello\r\nMessage-ID: <1@example.org>\r\n\r\nbody\r\n.\r\n"
@@ -487,6 +489,16 @@ def envelope_of(session: SmtpSession, data: bytes) -> MessageReceived:
     (event,) = session.receive(data)
     assert isinstance(event, MessageReceived)
     return event
+
+
+def test_the_case_of_a_local_part_is_ours_to_fold_in_our_own_domains_only() -> None:
+    event = envelope_of(
+        greeted(),
+        b"MAIL FROM:<a@example.org>\r\nRCPT TO:<Bob@other.example>\r\nRCPT TO:<bob@Other.example>\r\n"
+        b'RCPT TO:<"bob"@other.example>\r\nRCPT TO:<bob@example.test>\r\nRCPT TO:<BOB@example.test>\r\n'
+        b"DATA\r\n.\r\n",
+    )
+    assert event.recipients == ("Bob@other.example", "bob@Other.example", "bob@example.test")
 
 
 def test_the_envelope_keeps_what_was_asked_for() -> None:

@@ -45,10 +45,17 @@ class Address(NamedTuple):
     @property
     def key(self) -> str:
         """The form under which our own mailboxes are looked up: no quotes that are not needed, lower case."""
-        local_part = self.local_part
-        if local_part.startswith('"'):
-            local_part = _QUOTED_PAIR.sub(r"\1", local_part[1:-1])
-        return f"{local_part.casefold()}@{self.domain}"
+        return f"{self._plain_local_part().casefold()}@{self.domain}"
+
+    @property
+    def exact_key(self) -> str:
+        """The same with its case, which means something to its own domain alone (RFC 5321 section 2.4)."""
+        return f"{self._plain_local_part()}@{self.domain}"
+
+    def _plain_local_part(self) -> str:
+        if self.local_part.startswith('"'):
+            return _QUOTED_PAIR.sub(r"\1", self.local_part[1:-1])
+        return self.local_part
 
 
 @lru_cache(maxsize=4096)  # our own recipients come again and again, each 6 µs; what is refused is not kept

@@ -35,7 +35,7 @@ from holdfast.node.ports import (
     TransportOutput,
 )
 from holdfast.transport import events
-from holdfast.transport.admission import Admission, Doors, MessageRate, SignInThrottle, source_of
+from holdfast.transport.admission import Admission, Doors, MessageRate, source_of
 from holdfast.transport.categorize import Categorizer
 from holdfast.transport.intake import Intake, Origin
 from holdfast.transport.queue import AddMessage, QueueWrite, TrackOnly
@@ -51,6 +51,7 @@ from holdfast.transport.session_terms import (
     TlsWanted,
 )
 from holdfast.transport.shadow_link import Hello
+from holdfast.transport.sign_ins import Attempt, SignIns
 from holdfast.transport.tls_policy import TlsFacts
 from holdfast.wire.proxy_protocol import read_proxy_header
 
@@ -93,7 +94,6 @@ class _Connection:
             waits for; empty when we do not end it.
         release_at: until when an answer is held; 0 when none is.
         accepted_text: of the 250 that is held; empty when it is another answer.
-        user: who signs in, or did.
     """
 
     __slots__ = (
@@ -110,7 +110,6 @@ class _Connection:
         "release_at",
         "session",
         "source",
-        "user",
     )
 
     def __init__(self, doors: SmtpDoors, terms: Terms, peer: Peer) -> None:
@@ -120,7 +119,7 @@ class _Connection:
         self.source = source_of(peer.address)
         self.committing_bytes = self.held_bytes = 0
         self.half_closed = self.paused = self.closing = False
-        self.goodbye = self.accepted_text = self.user = ""
+        self.goodbye = self.accepted_text = ""
         self.release_at = 0.0
         self.session = SmtpSession(terms, self, peer.address, tls_active=peer.tls, tls_facts=peer.facts)
 
@@ -188,7 +187,7 @@ class SmtpDoors:
         self._intake = intake
         self._fqdn = "localhost"
         self._admission = Admission()
-        self._throttle = SignInThrottle()
+        self._sign_ins = SignIns()
         self._terms: dict[str, Terms] = {}
         self._doors = Doors(())
         self._connections: dict[ConnectionId, _Connection] = {}
@@ -214,8 +213,8 @@ class SmtpDoors:
         self._terms = {each.name: Terms(each, each.fqdn or fqdn, organisation) for each in ours}
         self._doors = Doors(ours)
         self._receive_memory_bytes = organisation.receive_memory_bytes
-        self._throttle.failure_count_max = organisation.sign_in_failure_count_max
-        self._throttle.lock_s = organisation.sign_in_lock_s
+        self._sign_ins.throttle.failure_count_max = organisation.sign_in_failure_count_max
+        self._sign_ins.throttle.lock_s = organisation.sign_in_lock_s
 
     def next_deadline(self) -> float | None:
         """When ``timer`` wants to be called, or None."""
@@ -374,6 +373,7 @@ class SmtpDoors:
         self._intake.connection_lost(now, connection_id)
         self._admission.closed(connection_id)
         self._announced.pop(connection_id, None)
+        self._sign_ins.gone(connection_id)
         connection = self._connections.pop(connection_id, None)
         if connection is not None:
             self._held_bytes -= connection.held_bytes
@@ -386,21 +386,21 @@ class SmtpDoors:
 
     def password_checked(self, now: float, connection_id: ConnectionId, mailbox_id: MailboxId | None) -> None:
         """The answer to ``CheckPassword``."""
-        connection = self._connections.get(connection_id)
-        if connection is None:
-            return
         self.now = now
-        if mailbox_id is not None:
-            self._throttle.succeeded(connection.user)
-        elif self._throttle.failed(now, connection.user, connection.source):
-            self._log(
-                events.SIGN_IN_LOCKED,
-                user=connection.user,
-                source=connection.origin.client_ip,
-                lock_s=int(self._throttle.lock_s),
-            )
-        self._admission.activity(now, connection_id)
-        self._perform(now, connection_id, connection, connection.session.password_checked(mailbox_id))
+        locked = self._sign_ins.answered(now, connection_id, right=mailbox_id is not None)
+        if locked is not None:
+            lock_s = int(self._sign_ins.throttle.lock_s)
+            self._log(events.SIGN_IN_LOCKED, user=locked.user, source=locked.source, lock_s=lock_s)
+        connection = self._connections.get(connection_id)
+        if connection is not None:
+            self._admission.activity(now, connection_id)
+            self._perform(now, connection_id, connection, connection.session.password_checked(mailbox_id))
+        for waiting_id, attempt, refusal in self._sign_ins.ready(now):
+            waiting = self._connections[waiting_id]
+            if refusal is None:
+                self.outputs.append(CheckPassword(waiting_id, attempt.user, attempt.password))
+            else:
+                self._perform(now, waiting_id, waiting, waiting.session.sign_in_refused(refusal))
 
     # --- what follows from it ---------------------------------------------------------------
 
@@ -451,13 +451,15 @@ class SmtpDoors:
             event = waiting.pop(0)
             match event:
                 case MessageReceived():
+                    sender = connection.sender(session.client)
                     try:
+                        # Again: other sessions of the same sender may have got there first.
+                        self.rate.check(now, connection.connector, sender)
                         write = self._intake.receive(now, connection_id, event, connection.origin)
                     except Refusal as refusal:
                         waiting += session.refused(refusal)
                     else:
-                        if connection.connector.message_rate_max:
-                            self.rate.count(now, connection.connector, connection.sender(session.client))
+                        self.rate.count(now, connection.connector, sender)
                         connection.committing_bytes = len(event.data)
                         waiting += self._commit(now, connection, write)
                 case TlsWanted():
@@ -465,13 +467,12 @@ class SmtpDoors:
                     name, of_servers = connection.connector.name, session.from_server_address
                     self.outputs.append(StartTls(connection_id, name, of_servers=of_servers))
                 case PasswordGiven():
-                    connection.user = event.user
+                    attempt = Attempt(event.user, event.password, connection.source)
                     try:
-                        self._throttle.check(now, event.user, connection.source)
+                        if self._sign_ins.wanted(now, connection_id, attempt):
+                            self.outputs.append(CheckPassword(connection_id, event.user, event.password))
                     except Refusal as refusal:
                         waiting += session.sign_in_refused(refusal)
-                    else:
-                        self.outputs.append(CheckPassword(connection_id, event.user, event.password))
                 case ShadowLinkWanted():
                     self._begin_link(now, connection_id, connection, event)
                 case SessionEnded():

@@ -17,6 +17,7 @@ from __future__ import annotations
 import enum
 import heapq
 import ipaddress
+import math
 from collections import OrderedDict
 from collections.abc import Iterable
 from functools import lru_cache
@@ -274,17 +275,23 @@ class SignInThrottle:
         Raises:
             Refusal: 421 4.7.0 when the source failed too often, 454 4.7.0 when the account did.
         """
-        if source not in _LOOPBACK_SOURCES and self._locked(now, ("source", source)):
+        if self._locked(now, ("source", source)):
             raise Refusal("too many failed sign-ins from your address, try later", code=421, status="4.7.0")
         if self._locked(now, ("user", user.casefold())):  # RFC 4954 section 6: 454, try later
             raise Refusal("too many failed sign-ins of this user, try later", code=454, status="4.7.0")
 
-    def _locked(self, now: float, key: tuple[str, str]) -> bool:
+    def room(self, now: float, key: tuple[str, str]) -> float:
+        """How many sign-ins may still fail: of ``("user", folded name)``, or of ``("source", address)``."""
+        if key[0] == "source" and key[1] in _LOOPBACK_SOURCES:
+            return math.inf
         count, last_at = self._failures.get(key, (0, now))
         if now - last_at >= self.lock_s:
             self._failures.pop(key, None)
-            return False
-        return count >= self.failure_count_max
+            count = 0
+        return self.failure_count_max - count
+
+    def _locked(self, now: float, key: tuple[str, str]) -> bool:
+        return self.room(now, key) <= 0
 
     def failed(self, now: float, user: str, source: str) -> bool:
         """Count a sign-in that failed; returns whether it was the one too many, of account or source."""

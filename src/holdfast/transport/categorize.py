@@ -161,7 +161,8 @@ class Categorizer:
                     opened.add(found.address.casefold())
                     waiting.extend(reversed(found.members))
                 continue
-            identity = found.mailbox_id if found is not None else member.casefold()
+            # Elsewhere the case of a local part may mean something (RFC 5321 section 2.4).
+            identity = found.mailbox_id if found is not None else member
             if identity not in seen:
                 seen.add(identity)
                 members.append(member)

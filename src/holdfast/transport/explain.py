@@ -379,16 +379,17 @@ def _recipients(router: Router, terms: Terms, client: Client, asked: Asked) -> I
             # As the session has it: without source route, and our own postmaster by name.
             address = asked_for.address or Address("postmaster", terms.fqdn.lower())
             recipient = asked_for.forward_path if asked_for.address is not None else str(address)
-            terms.check_recipient_count(client, named, address.key)
+            key = terms.recipient_key(address)
+            terms.check_recipient_count(client, named, key)
             router.categorizer.judge_recipient(terms.connector, address, client)
         except Refusal as refusal:
             yield RecipientExplained(recipient, _refused(subject, refusal))
             continue
-        if address.key in named:
+        if key in named:
             again = Judged(subject, 250, "named before: it gets the message once")
             yield RecipientExplained(recipient, again)
             continue
-        named.add(address.key)
+        named.add(key)
         route = router.explain(recipient, asked.size_bytes)
         yield RecipientExplained(recipient, Judged(subject, 250, "the recipient is accepted"), route=route)
         if not isinstance(route.target, DistributionGroup):

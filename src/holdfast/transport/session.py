@@ -303,7 +303,7 @@ class SmtpSession(SessionReading):
             address = Address("postmaster", self._terms.fqdn.lower())
             forward_path = str(address)
         recipients = self._recipients
-        key = address.key
+        key = self._terms.recipient_key(address)
         try:
             self._terms.check_recipient_count(self.client, recipients, key)
             self._judge.judge_recipient(address, self.client)

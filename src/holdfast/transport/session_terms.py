@@ -135,9 +135,14 @@ class Terms:
         self.host_names = frozenset(name.lower() for name in (*names, fqdn) if name)
         self.greeting = smtp.format_reply(220, "", f"{fqdn} ESMTP")
         self.helo_reply = smtp.format_reply(250, "", fqdn)
+        self._own_domains = organisation.domain_names
         self._organisation_bytes_max = organisation.message_bytes_max
         self._organisation_recipient_count_max = organisation.recipient_count_max
         self._ehlo: dict[tuple[bool, bool, bool, int], bytes] = {}
+
+    def recipient_key(self, address: Address) -> str:
+        """Equal for two recipients that are one: only in our own domains the case does not matter."""
+        return address.key if address.domain in self._own_domains else address.exact_key
 
     def message_bytes_max(self, client: Client) -> int:
         """The largest message of a client: the connector's limit, and the organisation's too (RC-11)."""
