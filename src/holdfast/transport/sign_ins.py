@@ -1,9 +1,9 @@
 """Passwords that clients give: which are looked at now, and which wait.
 
 A check of a password takes a tenth of a second, and clients may open many sessions. Were all of them looked
-at at once, everybody could guess as often as there are sessions before the first failure is counted. So of one
-account and of one source only so many are looked at as may still fail; the others wait for their answers, and
-honest ones, a whole office in the morning, get theirs a little later.
+at together, everybody could guess as often as there are sessions before the first failure is counted. So of
+one account and of one source only so many are looked at as may still fail; the others wait for their answers,
+and honest ones, a whole office in the morning, get theirs a little later.
 
 Source: RFC 4954 section 6; exchange-behaviour RC-7.
 """
@@ -27,8 +27,8 @@ class Attempt:
     password: str
     source: str
 
-    def keys(self) -> tuple[tuple[str, str], ...]:
-        """Under which it counts."""
+    def counted_under(self) -> tuple[tuple[str, str], ...]:
+        """Its account and its source, as the throttle names them."""
         return ("user", self.user.casefold()), ("source", self.source)
 
 
@@ -56,18 +56,18 @@ class SignIns:
             self._waiting[connection_id] = attempt
             return False
         self._looked_at[connection_id] = attempt
-        self._count.update(attempt.keys())
+        self._count.update(attempt.counted_under())
         return True
 
     def _is_full(self, now: float, attempt: Attempt) -> bool:
-        return any(self._count[key] >= self.throttle.room(now, key) for key in attempt.keys())
+        return any(self._count[key] >= self.throttle.room(now, key) for key in attempt.counted_under())
 
     def answered(self, now: float, connection_id: ConnectionId, *, right: bool) -> Attempt | None:
         """Count an answer, also of a client that has gone; returns the attempt if it was the one too many."""
         attempt = self._looked_at.pop(connection_id, None)
         if attempt is None:
             return None
-        for key in attempt.keys():
+        for key in attempt.counted_under():
             self._count[key] -= 1
             if not self._count[key]:
                 del self._count[key]
@@ -90,7 +90,7 @@ class SignIns:
             if not self._is_full(now, attempt):
                 del self._waiting[connection_id]
                 self._looked_at[connection_id] = attempt
-                self._count.update(attempt.keys())
+                self._count.update(attempt.counted_under())
                 yield connection_id, attempt, None
 
     def gone(self, connection_id: ConnectionId) -> None:
