@@ -173,6 +173,24 @@ def test_a_hold_ends_with_the_service_and_with_the_session() -> None:
     assert world.closed == {1, 2}
 
 
+@pytest.mark.parametrize("held", ["by the tarpit", "under pressure"])
+def test_while_an_answer_is_held_it_is_not_the_client_who_is_silent(held: str) -> None:
+    world = World(replace(IN, tarpit_s=10.0, inactivity_s=4.0))
+    world.doors.delay_s = 10.0
+    world.greet()
+    said, answer = (MAIL + NOBODY, b"550 5.1.1 ") if held == "by the tarpit" else (MESSAGE, b"250 2.0.0 ")
+    world.say(said)
+    world.commit()
+    assert world.wait(4.0) == b""
+    world.say(b"NOOP\r\n")  # what is said meanwhile does not shorten its time
+    assert world.wait(5.9) == b""
+    assert answer in world.wait(0.1)
+    assert world.closed == set()
+    assert world.wait(3.9) == b""
+    assert world.wait(0.1) == b"421 4.3.2 session timed out\r\n"
+    assert world.closed == {1}
+
+
 def test_under_pressure_an_answer_waits_and_mail_is_refused_by_kind() -> None:
     world = World(replace(IN, tarpit_s=0.0))
     world.doors.delay_s = 10.0

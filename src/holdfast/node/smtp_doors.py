@@ -522,6 +522,7 @@ class SmtpDoors:
     def _hold(self, until: float, connection_id: ConnectionId, connection: _Connection) -> None:
         """Keep an answer back, and obey nothing of that client meanwhile."""
         connection.release_at = until
+        self._admission.activity(until, connection_id)  # until then it is we who are silent
         heapq.heappush(self._releases, (until, connection_id))
 
     def _release(self, now: float, connection_id: ConnectionId, connection: _Connection) -> None:

@@ -210,9 +210,12 @@ class Admission:
             heapq.heapify(self._heap)
 
     def activity(self, now: float, connection_id: ConnectionId) -> None:
-        """A client said something, or was answered: its silence begins anew."""
+        """A client said something, or was answered: its silence begins anew.
+
+        ``now`` may lie ahead, where an answer is held until then; what is said before does not take it back.
+        """
         connection = self._open.get(connection_id)
-        if connection is not None:
+        if connection is not None and now > connection.active_at:
             connection.active_at = now
 
     def next_deadline(self) -> float | None:
