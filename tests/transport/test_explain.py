@@ -261,10 +261,42 @@ def test_what_a_door_says_to_who_does_not_begin_tls_or_shows_no_certificate() ->
     ]
 
 
+def test_a_partner_is_judged_as_with_its_certificate_and_told_what_it_gets_without() -> None:
+    door = ReceiveConnector(
+        "part",
+        "mail1",
+        ("127.0.77.1:2610",),
+        EVERYONE,
+        usage=Usage.PARTNER,
+        client_certificate_domains=("partner.example",),
+    )
+    organisation = replace(ORGANISATION, receive_connectors=(door,))
+    recipients = ("alice@example.test", "x@other.example")
+    found = explain_message(organisation, "mail1", Asked("8.8.8.8", "a@x.org", recipients, local_port=2610))
+    assert [f"{each.code} {each.text}" for each in found.tls] == [
+        "530 5.7.0 begin TLS first: say STARTTLS",
+        "454 4.7.5 show the certificate that was agreed on",
+    ]
+    assert found.client == "a partner"
+    assert found.rights[0] == "hand in mail"
+    assert found.sender is not None
+    assert found.sender.code == 250
+    assert [each.judged.code for each in found.recipients] == [250, 550]
+
+
 def test_who_may_not_send_at_all_is_told_what_the_session_says() -> None:
     found = explained(local_port=587)
     assert found.sender is not None
     assert (found.sender.code, found.sender.text) == (530, "5.7.0 sign in first")
+
+
+def test_who_may_not_send_even_so_is_told_to_begin_tls_first() -> None:
+    door = replace(ORGANISATION.receive_connectors[0], usage=Usage.INTERNAL, require_tls=True)
+    organisation = replace(ORGANISATION, receive_connectors=(door,))
+    found = explain_message(organisation, "mail1", Asked("203.0.113.9", "", ("alice@example.test",)))
+    assert [(each.subject, each.code) for each in found.tls] == [("MAIL before TLS", 530)]
+    assert found.sender is not None
+    assert (found.sender.code, found.sender.text) == (550, "5.7.1 this service is not for you")
 
 
 def test_without_groups_a_connector_gives_no_rights() -> None:

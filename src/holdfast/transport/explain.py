@@ -119,7 +119,7 @@ class MessageExplained:
         connector: the receive connector that answers; empty when none does, then nothing else is said.
         connector_why: why it is the one, or why there is none.
         connectors: the others, each with why not.
-        client: who the client is.
+        client: who the client is, with the certificate that it is asked for.
         groups: the permission groups that the connector knows.
         rights: what the client may do, in words.
         filters: what looks at the message, in order.
@@ -263,7 +263,8 @@ def _client(organisation: Organisation, connector: ReceiveConnector, asked: Aske
         return Client(ClientKind.USER, rights, found.mailbox_id)
     # Whoever comes from there is asked for that server's certificate; here it is taken for the server.
     server = address if address in terms.certified_addresses else ""
-    kind = kind_of(connector, terms.server_addresses, address, server=server)
+    # Likewise where the connector asks for one: what it is told without is said beside it (``_tls``).
+    kind = kind_of(connector, terms.server_addresses, address, certified=True, server=server)
     return Client(kind, rights_of(connector, kind))
 
 
@@ -315,11 +316,18 @@ def _tls(terms: Terms, client: Client) -> Iterator[Judged]:
             return
         if not tls_active and terms.connector.tls is TlsMode.IMPLICIT:
             continue  # there is no before
-        try:
-            check_client(terms, client, tls_active=tls_active, certified=not names)
-        except Refusal as refusal:
-            if client.rights.submit:
-                yield _refused(subject, refusal)
+        told = _judge_client(subject, terms, client, tls_active=tls_active, certified=not names)
+        # Who is told the same with all that is asked for has it as the reply to MAIL.
+        if told != _judge_client(subject, terms, client, tls_active=True, certified=True):
+            yield told
+
+
+def _judge_client(subject: str, terms: Terms, client: Client, *, tls_active: bool, certified: bool) -> Judged:
+    try:
+        check_client(terms, client, tls_active=tls_active, certified=certified)
+    except Refusal as refusal:
+        return _refused(subject, refusal)
+    return Judged(subject, 250, "the client may send")
 
 
 def _judge_sender(router: Router, terms: Terms, client: Client, sender: str) -> Judged:
