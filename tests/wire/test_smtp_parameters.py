@@ -29,7 +29,9 @@ MAIL = {
 MAIL_REFUSED = {
     b"SIZE": 501,
     b"SIZE=123456789012345678901": 501,
-    b"BODY=BINARYMIME": 501,
+    b"BODY=BINARYMIME": 555,
+    b"BODY=binarymime SIZE=1": 555,
+    b"BODY=WHAT": 501,
     b"SMTPUTF8=1": 501,
     b"SMTPUTF8=": 501,
     b"RET": 501,

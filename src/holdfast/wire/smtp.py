@@ -45,7 +45,7 @@ HTTP_VERBS = frozenset(
 
 # One path in angle brackets; a source route in front is matched and dropped
 # (RFC 5321 section 4.1.1.3 and appendix C). Possessive, hence linear.
-_PATH = re.compile(rb'<(?:@[^:<>" ]*+:)?((?:"(?:[^"\\]|\\.)*+"|[^"<>])*+)>')
+_PATH = re.compile(rb'<(?:@[^:<>" ,]++(?:,@[^:<>" ,]++)*+:)?((?:"(?:[^"\\]|\\.)*+"|[^"<>])*+)>')
 _HELO_NAME = re.compile(rb"[!-~]{1,255}")
 _BDAT = re.compile(rb"[ \t]*([0-9]+)(?:[ \t]+([Ll][Aa][Ss][Tt]))?[ \t]*")
 _NOT_PRINTABLE = re.compile(r"[^ -~]")

@@ -86,6 +86,8 @@ def parse_mail_parameters(text: bytes) -> MailParameters:
                 size_bytes = int(value)
             case b"BODY" if value is not None and value.upper() in (b"7BIT", b"8BITMIME"):
                 eight_bit = len(value) == 8
+            case b"BODY" if value is not None and value.upper() == b"BINARYMIME":
+                raise Refusal("BINARYMIME is not offered", code=555, status="5.5.4")
             case b"AUTH" if value:
                 auth_given = True
             case b"SMTPUTF8" if value is None:
