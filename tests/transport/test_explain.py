@@ -288,6 +288,7 @@ def test_who_may_not_send_at_all_is_told_what_the_session_says() -> None:
     found = explained(local_port=587)
     assert found.sender is not None
     assert (found.sender.code, found.sender.text) == (530, "5.7.0 sign in first")
+    assert [each.text for each in found.tls] == ["5.7.0 begin TLS and sign in first"]
 
 
 def test_who_may_not_send_even_so_is_told_to_begin_tls_first() -> None:

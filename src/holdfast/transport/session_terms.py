@@ -223,7 +223,9 @@ def check_client(terms: Terms, client: Client, *, tls_active: bool, certified: b
         raise Refusal("show the certificate that was agreed on", code=454, status="4.7.5")
     if not client.rights.submit:
         if terms.users_known:
-            raise Refusal("sign in first", code=530, status="5.7.0")
+            # AUTH is offered under TLS only (RFC 4954 section 4): name both steps to who has done neither.
+            needed = "begin TLS and sign in" if terms.tls_offered(tls_active=tls_active) else "sign in"
+            raise Refusal(f"{needed} first", code=530, status="5.7.0")
         raise Refusal("this service is not for you", code=550, status="5.7.1")
 
 
