@@ -18,6 +18,8 @@ from holdfast.admin.results import (
     SiteList,
     SiteRow,
     Text,
+    Tracked,
+    TrackedRow,
 )
 from holdfast.admin.results_queue import Exported
 from holdfast.cli.render import as_json, as_text, show
@@ -61,6 +63,24 @@ def test_lists_are_tables_that_nothing_is_cut_from(capsys: Capture) -> None:
     assert "yes" in out
 
 
+def test_a_long_subject_of_one_message_does_not_widen_every_row(capsys: Capture) -> None:
+    rows = [
+        TrackedRow(
+            0.0, "RECEIVE", "SMTP", "a@b.example", ["c@d.example"], subject, 1, "", "id", f"<{local}@b>"
+        )
+        for subject, local in (("x" * 3000, "y" * 990), ("z" * 120, "y" * 300))
+    ]
+    tracked = Tracked(rows, complete=True)
+    show(tracked)
+    out = capsys.readouterr().out
+    assert "x" * 119 + "…" in out
+    assert "x" * 120 not in out
+    assert "z" * 120 in out
+    assert rows[1].message_id in out
+    assert max(map(len, out.splitlines())) < 700
+    assert json.loads(as_json(tracked))["rows"][0]["subject"] == rows[0].subject
+
+
 def test_an_empty_list_says_so(capsys: Capture) -> None:
     show(DomainList([]))
     assert capsys.readouterr().out == "no domains\n"
@@ -88,6 +108,10 @@ def test_a_text_keeps_its_lines(capsys: Capture) -> None:
         ("uptime_s", 5.0, "5s"),
         ("uptime_s", 0.25, "0.2s"),
         ("uptime_s", 172800.0, "2.0d"),
+        ("clock_difference_s", -172800.0, "-2.0d"),
+        ("clock_difference_s", -0.25, "-0.2s"),
+        ("expires_in_s", 86407.8, "1.0d"),
+        ("expires_in_s", -86407.8, "expired 1.0d ago"),
         ("at", 1e30, "1e+30"),
         ("enabled", False, "no"),
         ("why", "", "-"),

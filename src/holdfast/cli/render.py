@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # Wide enough that nothing is cut when the output goes into a file or a pipe.
 PIPE_WIDTH = 10_000
 LIST_WIDTH_MAX = 60
+# What strangers may write as long as they like widens every row of a table. A message id is typed
+# again to look for it, so those that are not made to be long stay whole.
+CELL_CHARACTERS_MAX = {"subject": 120, "message_id": 320}
 
 
 def as_json(result: msgspec.Struct) -> str:
@@ -111,8 +114,14 @@ def _print_table(title: str, rows: list[msgspec.Struct]) -> None:
         table.add_column(_words(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
         # Text, not markup: a subject like "[bold]" is what a stranger wrote.
-        table.add_row(*(Text(as_text(name, getattr(row, name))) for name in names))
+        table.add_row(*(Text(_cell(name, getattr(row, name))) for name in names))
     console().print(table)
+
+
+def _cell(name: str, value: object) -> str:
+    text = as_text(name, value)
+    characters_max = CELL_CHARACTERS_MAX.get(name, len(text))
+    return text if len(text) <= characters_max else f"{text[: characters_max - 1]}…"
 
 
 def console() -> Console:
@@ -137,7 +146,9 @@ def as_text(name: str, value: object) -> str:
     if isinstance(value, int | float) and (name == "at" or name.endswith("_at")):
         return _moment(value)
     if isinstance(value, int | float) and name.endswith("_s"):
-        return _span(float(value))
+        # "expires in: -1.0d" would be a riddle.
+        expired = name == "expires_in_s" and value < 0
+        return f"expired {_span(-float(value))} ago" if expired else _span(float(value))
     return _printable(str(value))
 
 
@@ -149,6 +160,8 @@ def _moment(moment: float) -> str:
 
 
 def _span(span_s: float) -> str:
+    if span_s < 0:
+        return f"-{_span(-span_s)}"
     for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):
         if span_s >= seconds:
             return f"{span_s / seconds:.1f}{unit}"
