@@ -57,6 +57,15 @@ def test_a_receive_connector_is_opened_changed_and_closed(call: Call, store: Dir
     assert [row.name for row in call("connector list").connectors] == ["internet", "client", "client-tls"]
 
 
+@pytest.mark.parametrize("state", ["enabled", "disabled"])
+def test_a_connector_that_is_so_already_is_a_warning(call: Call, world: Any, state: str) -> None:
+    verb = f"connector {state.removesuffix('d')}"
+    call(verb, name="internet", yes=True)
+    world.warnings.clear()
+    assert not call(verb, name="internet", yes=True).applied
+    assert f'receive connector "internet" is {state} already' in world.warnings
+
+
 def test_show_writes_values_as_files_do(call: Call) -> None:
     settings = {row.name: row.value for row in call("connector show", name="internet").settings}
     assert settings["message_size_max"] == "36MB"

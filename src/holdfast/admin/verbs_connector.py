@@ -136,13 +136,18 @@ def _set(context: Context, arguments: Arguments) -> Changed:
 
 
 def _enable(context: Context, arguments: Arguments) -> Changed:
-    after = replace(_find(context, arguments), enabled=True)
-    return context.change(arguments, with_object(context.organisation, after))
+    return _switch(context, arguments, enabled=True)
 
 
 def _disable(context: Context, arguments: Arguments) -> Changed:
-    after = replace(_find(context, arguments), enabled=False)
-    return context.change(arguments, with_object(context.organisation, after))
+    return _switch(context, arguments, enabled=False)
+
+
+def _switch(context: Context, arguments: Arguments, *, enabled: bool) -> Changed:
+    before = _find(context, arguments)
+    if before.enabled is enabled:
+        context.warnings.append(f"{subject_of(before)} is {'enabled' if enabled else 'disabled'} already")
+    return context.change(arguments, with_object(context.organisation, replace(before, enabled=enabled)))
 
 
 def _remove(context: Context, arguments: Arguments) -> Changed:
