@@ -213,8 +213,7 @@ class SmtpDoors:
         self._terms = {each.name: Terms(each, each.fqdn or fqdn, organisation) for each in ours}
         self._doors = Doors(ours)
         self._receive_memory_bytes = organisation.receive_memory_bytes
-        self._sign_ins.throttle.failure_count_max = organisation.sign_in_failure_count_max
-        self._sign_ins.throttle.lock_s = organisation.sign_in_lock_s
+        self._sign_ins.follow(organisation)
 
     def next_deadline(self) -> float | None:
         """When ``timer`` wants to be called, or None."""

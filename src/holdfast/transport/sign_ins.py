@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from holdfast.directory.model import Organisation
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.ids import ConnectionId
 from holdfast.transport.admission import SignInThrottle
@@ -44,6 +45,11 @@ class SignIns:
         self._looked_at: dict[ConnectionId, Attempt] = {}
         self._count: Counter[tuple[str, str]] = Counter()  # of those, by account and by source
         self._waiting: dict[ConnectionId, Attempt] = {}
+
+    def follow(self, organisation: Organisation) -> None:
+        """Go by the limits of another organisation from now on."""
+        self.throttle.failure_count_max = organisation.sign_in_failure_count_max
+        self.throttle.lock_s = organisation.sign_in_lock_s
 
     def wanted(self, now: float, connection_id: ConnectionId, attempt: Attempt) -> bool:
         """Take a sign-in; returns whether its password is to be looked at now, else it waits (``ready``).
