@@ -39,7 +39,7 @@ from holdfast.transport import events
 from holdfast.transport.delivery import Delivery
 from holdfast.transport.host_health import AllBusy, AllDown, Choice, Endpoint, HostHealth
 from holdfast.transport.names import NameCache
-from holdfast.transport.next_hop import HopFailure, Ourselves, Pending, find_hosts
+from holdfast.transport.next_hop import HopFailure, HostList, Ourselves, Pending, find_hosts
 from holdfast.transport.outbound_encoding import Encodings
 from holdfast.transport.outbound_envelope import takes_long
 from holdfast.transport.outbound_queue import OutboundConnection, OutboundQueue
@@ -450,24 +450,30 @@ class NextHops:
         else:
             text = failed.reason if not connection.connected else f"{connection.host}: {failed.reason}"
             failure = Failure("4.7.5" if failed.tls else "4.4.2", text, connection.host)
-        worked = bool(connection.done_count) or (connection.ready and not connection.given)
+        # One that was idle may be ended by the next hop. One that was ready and ended at once was of no use.
+        worked = bool(connection.done_count) or connection.idle_since is not None
         if not connection.session.chunking and connection.choice.endpoint not in self._no_chunking:
             if len(self._no_chunking) >= NO_CHUNKING_COUNT_MAX:
                 del self._no_chunking[next(iter(self._no_chunking))]
             self._no_chunking[connection.choice.endpoint] = None
             worked = True  # the next connection goes by DATA
-        self._outbound.lost(now, connection, failure)
-        optional = failed.tls and tls is not None and tls.optional
+        in_the_clear = (
+            failed.tls
+            and tls is not None
+            and tls.optional
+            and lane.profile is not None
+            and connection.profile is lane.profile
+        )
         if failed.tls:
             self.counting.failed(now, connection, failure.text)
             if tls is not None and tls.level is TlsLevel.DIRECT:
                 said = {"server": tls.server, "address": connection.address, "reason": failed.reason}
                 self.outputs.append(Log(happened(events.SERVER_NOT_PROVEN, **said)))
         self._close(connection)
-        if worked:
-            return  # a new connection may work as well; one that was idle may be ended by the next hop
-        if optional and lane.profile is not None and connection.profile is lane.profile:
-            self._connect(now, lane, connection.choice, None)
+        if worked or in_the_clear:
+            self._outbound.lost(now, connection, failure)
+            if not worked:
+                self._connect(now, lane, connection.choice, None)
             return
         if failed.tls and not connection.choice.host.declared:
             # Of no use for what this domain needs: another one's mail goes there all the same.
@@ -475,7 +481,15 @@ class NextHops:
             lane.unfit[connection.choice.endpoint] = now + self.health.retry_s, failure.text
         else:
             self.health.failed(now, connection.choice, failure.text)
+        self._outbound.lost(now, connection, failure, elsewhere=self._has_another_host(now, lane))
         self._outbound.stir(lane)
+
+    def _has_another_host(self, now: float, lane: OutboundQueue) -> bool:
+        """Whether a host of a queue may be tried at once, after one has failed."""
+        if lane.profile is None:
+            return False
+        hosts = find_hosts(now, self.names, lane.profile, self.ourselves)
+        return isinstance(hosts, HostList) and self.health.has_way(now, hosts, lane.unfit_now(now))
 
     def _quit(self, connection: OutboundConnection) -> None:
         """Take leave of a next hop."""

@@ -176,6 +176,16 @@ class HostHealth:
             return AllBusy()
         return AllDown(now if until is None else until, last.reason or "no host is of use to this queue")
 
+    def has_way(self, now: float, hosts: HostList, unfit: Container[Endpoint] = ()) -> bool:
+        """Whether any of the hosts may be tried now; nothing is chosen."""
+        for group in hosts.groups:
+            for host, address in _endpoints(group):
+                endpoint = (address, host.port)
+                seen = self._seen.get(endpoint, _UNSEEN)
+                if endpoint not in unfit and not (seen.down and now < max(seen.retry_at, seen.probe_until)):
+                    return True
+        return False
+
     def _take(self, now: float, candidates: list[tuple[Host, str]]) -> Choice:
         """Take the host that was used longest ago, and of its addresses the one used longest ago."""
         used = {each: self._used((each[1], each[0].port)) for each in candidates}

@@ -263,8 +263,15 @@ class Outbound:
         entry.failure_count += put_off
         return again
 
-    def lost(self, now: float, connection: OutboundConnection, failure: Failure) -> None:
-        """A connection ended with work left: the message it was at waits by schedule, the others do not."""
+    def lost(
+        self, now: float, connection: OutboundConnection, failure: Failure, *, elsewhere: bool = False
+    ) -> None:
+        """A connection ended with work left: the message it was at waits by schedule, the others do not.
+
+        Args:
+            elsewhere: the host failed, and there is another one for which that message need not wait, unless
+                it may be delivered already (RFC 5321 section 5.1: each address in order).
+        """
         lane = connection.queue
         given, connection.given = connection.given, {}
         first = next(iter(given), None)
@@ -272,7 +279,7 @@ class Outbound:
             entry = part.entry
             if transaction in connection.doubtful:
                 self._doubtful(now, connection, part, failure)
-            if transaction == first:
+            if transaction == first and not (elsewhere and transaction not in connection.doubtful):
                 self._outcomes.deferred(now, entry, part.recipients, failure, "SMTP")
                 part.failure = failure
                 entry.failure_count += 1
