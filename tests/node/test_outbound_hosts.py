@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.directory.model import SendConnector
+from holdfast.directory.model import SendConnector, SendTls
 from holdfast.kernel.ids import ConnectionId
 from holdfast.node.ports import Connect
 from holdfast.wire.dns_answers import Answer, MxRecord, Outcome, Question, RecordType
@@ -85,6 +85,29 @@ def test_where_no_other_host_is_left_the_queue_waits_and_its_mail_is_returned_in
     assert len(places.tries) <= 2 * 14  # by the schedule of a queue
     world.wait(2 * 86400.0)
     assert "FAIL" in world.event_ids()
+
+
+@pytest.mark.parametrize(("level", "taken"), [(SendTls.OPPORTUNISTIC, 1), (SendTls.ENCRYPTED, 0)])
+def test_a_host_that_breaks_at_starttls_gets_in_the_clear_what_may_go_so(level: SendTls, taken: int) -> None:
+    class Breaking(Hop):
+        def command(self, talk: Talk, line: str) -> bytes:
+            if line.startswith("EHLO"):
+                return b"250-hop.test\r\n250 STARTTLS\r\n"
+            if line == "STARTTLS":
+                number = next(each for each, known in world.hops.items() if known is talk)
+                world.do(world.node.connection_ended, ConnectionId(number))
+                return b""
+            return super().command(talk, line)
+
+    connector = SendConnector("out", ("*",), ("192.0.2.9",), tls=level)
+    world = World(
+        queued(1, "bob@other.test"), organisation=replace(ORGANISATION, send_connectors=(connector,))
+    )
+    hop = Breaking()
+    world.make_hop = lambda _: hop
+    world.settle()
+    assert len(hop.taken) == taken
+    assert len(world.disk) == 1 - taken
 
 
 def test_a_connection_that_was_idle_may_be_ended() -> None:

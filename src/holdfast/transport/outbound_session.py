@@ -275,7 +275,8 @@ class OutboundSession:
             text += f": {reason}"
         if (pending := self._reader.pending) and not pending[:1].isdigit():
             text += f"; the next hop {no_reply(pending)}"
-        self._fail(None, text)
+        # Some break at STARTTLS itself: where TLS is optional that is no reason to have no mail, either.
+        self._fail(None, text, tls=self._state is _State.STARTTLS)
         return self._take_events()
 
     def deadline(self, now: float) -> float | None:
@@ -301,7 +302,7 @@ class OutboundSession:
             self._fail(
                 None,
                 f"the next hop said nothing for too long at {self._awaited}",
-                tls=self._state is _HANDSHAKE,
+                tls=self._state in (_HANDSHAKE, _State.STARTTLS),
             )
         return self._take_events()
 
