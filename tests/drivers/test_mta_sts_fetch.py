@@ -125,7 +125,7 @@ async def nowhere(host: str) -> Sequence[str]:
 
 
 @pytest.mark.parametrize(
-    ("addresses", "reason"), [(elsewhere, "connection refused"), (nowhere, "it has no address")]
+    ("addresses", "reason"), [(elsewhere, "connection refused"), (nowhere, "it has no public address")]
 )
 def test_nobody_is_there(
     tmp_path: Path, addresses: Callable[[str], Awaitable[Sequence[str]]], reason: str

@@ -7,11 +7,13 @@ import io
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
+from holdfast.directory.connectors import SendConnector
 from holdfast.directory.defaults import DemonstrationPorts, demonstration_organisation
 from holdfast.drivers.busy_polling import BusyPolling
 from holdfast.drivers.log_sink import LogSink
@@ -24,6 +26,7 @@ from holdfast.drivers.store_server import StoreServer
 from holdfast.drivers.tcp import Connection
 from holdfast.drivers.transport_runner import TransportRunner
 from holdfast.kernel.ids import ConnectionId, MailboxId
+from holdfast.kernel.iprange import parse_ip_range
 from holdfast.node.ports import FetchPolicy, Peer
 from holdfast.node.transport import TransportNode
 from holdfast.transport.kept import KeptFile
@@ -179,9 +182,16 @@ def test_a_policy_s_web_server_is_looked_up_by_our_resolver_and_files_are_kept(
 
     async def test(stage: Stage) -> None:
         stage.runner.perform(FetchPolicy("x.localhost"))
+        nowhere = "mta-sts.x.localhost cannot be reached: it has no public address"
+        assert await heard.get() == ("x.localhost", None, nowhere)
+        ours = tuple(parse_ip_range(each) for each in ("127.0.0.0/8", "::1/128"))
+        connector = SendConnector("ours", ("*",), private_ranges=ours)
+        stage.runner.follow(replace(ORGANISATION, send_connectors=(connector,)))
+        stage.runner.perform(FetchPolicy("x.localhost"))
         domain, text, reason = await heard.get()
         assert (domain, text) == ("x.localhost", None)
-        assert reason.startswith("mta-sts.x.localhost cannot be reached")
+        assert reason.startswith("mta-sts.x.localhost cannot be reached: ")
+        assert reason != nowhere, "where the administrator has named them they are asked"
         stage.runner.perform(KeptFile("sts/x.json", b"kept"))
 
     run(test, tmp_path, Listening)

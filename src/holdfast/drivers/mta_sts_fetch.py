@@ -133,7 +133,7 @@ class _Request:
             plain.close()
 
     def _connect(self, addresses: Sequence[str]) -> socket.socket:
-        reason = "it has no address"
+        reason = "it has no public address"
         for address in addresses:
             try:
                 found = socket.create_connection((address, self._port), timeout=STEP_S)

@@ -31,6 +31,7 @@ from holdfast.drivers.runner import NodeRunner
 from holdfast.drivers.transport_requests import TransportRequests
 from holdfast.kernel.errors import Refusal, Unavailable
 from holdfast.kernel.events import happened
+from holdfast.kernel.iprange import IPRange
 from holdfast.node.ports import (
     Abort,
     CommitQueue,
@@ -49,6 +50,7 @@ from holdfast.node.transport import TransportNode
 from holdfast.transport.kept import KeptFile
 from holdfast.transport.queue import AddMessage, FinishRecipients, QueueWrite
 from holdfast.transport.shadow_writes import KeptBatch
+from holdfast.transport.special_purpose import not_led_to
 from holdfast.wire.dns_answers import Answer, Question, RecordType
 
 # A child is looked for by its label in 2 µs.
@@ -77,6 +79,7 @@ class TransportRunner(NodeRunner[TransportOutput]):
         self._outbound = OutboundConnections(node, self.connections, home, self.certificates.client_context)
         self._resolver = Resolver(self._resolved, log.write)
         self._resolver.follow(organisation)
+        self._private_ranges = _private_ranges_of(organisation)
         self._policies = PolicyFetcher(home / "tls" / "trusted", self._policy_fetched, self._addresses)
         self._kept = KeptFiles(home, self._not_kept)
         # Who waits for the addresses of a web server; the node hears these answers, too.
@@ -104,6 +107,7 @@ class TransportRunner(NodeRunner[TransportOutput]):
     def follow(self, organisation: Organisation) -> None:
         """Go by another organisation: the servers that are asked for names, too."""
         self._resolver.follow(organisation)
+        self._private_ranges = _private_ranges_of(organisation)
         super().follow(organisation)
 
     def perform_outbound(self, output: OutboundOutput) -> None:
@@ -149,7 +153,8 @@ class TransportRunner(NodeRunner[TransportOutput]):
             # Shielded: who gives up waiting must not take the answer from the resolver.
             answer = await asyncio.shield(waiting)
             found += [each for each in answer.records if isinstance(each, str)]
-        return found
+        # As for exchangers: whoever controls a domain is not to have us talk to hosts in our own network.
+        return [each for each in found if not not_led_to(each, self._private_ranges)]
 
     def _not_kept(self, path: str, reason: str) -> None:
         self.log.write(happened(FILE_NOT_KEPT, path=path, reason=reason))
@@ -210,3 +215,8 @@ class TransportRunner(NodeRunner[TransportOutput]):
             MESSAGES_FINISHED.inc(
                 sum(isinstance(write, FinishRecipients) and not write.remaining for write in writes)
             )
+
+
+def _private_ranges_of(organisation: Organisation) -> tuple[IPRange, ...]:
+    """The networks of its own to which the administrator lets DNS lead, by any connector."""
+    return tuple(each for connector in organisation.send_connectors for each in connector.private_ranges)

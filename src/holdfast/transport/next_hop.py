@@ -26,7 +26,7 @@ from holdfast.kernel.errors import Refusal
 from holdfast.transport.hop_profile import HopProfile
 from holdfast.transport.names import NameCache
 from holdfast.transport.queue import DeliveryType, Failure
-from holdfast.transport.special_purpose import address_of, canonical_address, special_purpose
+from holdfast.transport.special_purpose import address_of, canonical_address, not_led_to
 from holdfast.wire.dns_answers import Answer, MxRecord, Outcome, Question, RecordType
 
 # A domain may list a hundred exchangers. So many are tried, the most preferred that have an address; RFC 5321
@@ -371,9 +371,8 @@ class _Search:
         """The host with those of its addresses that DNS may lead to; None when there are none."""
         allowed = []
         for text in host.addresses:
-            address = address_of(text)
-            designation = "no IP address" if address is None else special_purpose(address)
-            if designation and not any(address in each for each in self.profile.private_ranges):
+            designation = not_led_to(text, self.profile.private_ranges)
+            if designation:
                 self._note(f"{_named(host, text)} is not used: {designation}")
             else:
                 allowed.append(text)

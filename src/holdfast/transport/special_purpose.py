@@ -14,9 +14,10 @@ Source: RFC 6890, RFC 8190 and the registries of special-purpose addresses that 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from functools import lru_cache
 
-from holdfast.kernel.iprange import IPAddress
+from holdfast.kernel.iprange import IPAddress, IPRange
 
 _IPV4 = tuple(
     (ipaddress.IPv4Network(network), designation)
@@ -94,3 +95,15 @@ def special_purpose(address: IPAddress) -> str:
         if address in network:
             return designation
     return "" if address in _IPV6_UNICAST else "not assigned"
+
+
+def not_led_to(text: str, exceptions: Iterable[IPRange]) -> str:
+    """Say why DNS may not lead to an address, in a word; empty when it may.
+
+    Args:
+        text: the address.
+        exceptions: networks that the administrator has named (``private_ranges``).
+    """
+    address = address_of(text)
+    designation = "no IP address" if address is None else special_purpose(address)
+    return "" if designation and any(address in each for each in exceptions) else designation
