@@ -50,6 +50,40 @@ def test_a_wide_range_needs_yes(call: Call, store: DirectoryStore) -> None:
         call("connector allow-relay", **wide)
 
 
+def test_two_halves_of_a_wide_range_need_yes(call: Call) -> None:
+    halves = {"remote_range": ["10.0.0.0/8", "11.0.0.0/8"], "binding": ["127.0.0.1:2600"]}
+    with pytest.raises(Refusal, match="dangerous") as caught:
+        call("connector allow-relay", name="all", **halves)
+    assert "is an open relay: anybody in 10.0.0.0/7" in str(caught.value.problems[0])
+    assert call(
+        "connector allow-relay", name="half", remote_range=["10.0.0.0/8"], binding=["127.0.0.1:2600"]
+    ).applied
+    with pytest.raises(Refusal, match="dangerous"):
+        call("connector allow-relay", name="half", remote_range=["11.0.0.0/8"])
+
+
+def test_other_verbs_say_what_a_relay_opens(call: Call) -> None:
+    on, door = {"anonymous_relay": "yes"}, {"name": "new", "binding": ["127.0.0.1:2600"]}
+    said = (
+        "whoever connects from 127.0.0.0/8 (16777216 addresses) to 127.0.0.1:2600 may send mail to any "
+        "address in the world, as any sender, without a password"
+    )
+    for plan in (True, False):
+        added = call(
+            "connector add-receive", **door, **on, usage="relay", remote_range=["127.0.0.0/8"], plan=plan
+        )
+        assert (added.applied, added.opens[0]) == (not plan, said)
+    assert call("connector set", name="new", tarpit="1s").opens == []
+    with pytest.raises(Refusal, match="dangerous"):
+        call("connector set", name="new", remote_range=["127.0.0.0/8", "126.0.0.0/8"])
+    further = call("connector set", name="new", remote_range=["127.0.0.0/9", "192.0.2.1"])
+    assert [line.split(" (")[0] for line in further.opens[:-1]] == ["whoever connects from 192.0.2.1"]
+    call("connector disable", name="new", yes=True)
+    assert len(call("connector enable", name="new").opens) == 3
+    call("connector set", name="new", anonymous_relay="no", permission_group=["anonymous", "users"])
+    assert len(call("connector set", name="new", **on).opens) == 3
+
+
 def test_a_connector_for_everybody_is_not_made_a_relay(call: Call) -> None:
     with pytest.raises(Refusal, match=r"serves 0.0.0.0/0, and all of it could relay; choose a new name"):
         call("connector allow-relay", name="internet", remote_range=["192.0.2.1"])

@@ -7,11 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.directory.dangers_connectors import find_connector_dangers, wider_than
+from holdfast.directory.dangers_connectors import (
+    find_connector_dangers,
+    find_relays_opened,
+    wider_than,
+)
 from holdfast.directory.model import (
     AcceptedDomain,
     DomainKind,
     Organisation,
+    PermissionGroup,
     ReceiveConnector,
     RequiredTls,
     SendConnector,
@@ -23,6 +28,8 @@ from holdfast.directory.model import (
 from holdfast.kernel.iprange import parse_ip_range
 
 ALL, NARROW, WIDE = (parse_ip_range(each) for each in ("0.0.0.0/0", "192.0.2.0/28", "10.0.0.0/7"))
+HALVES = (parse_ip_range("10.0.0.0/8"), parse_ip_range("11.0.0.0/8"))
+FEW = tuple(parse_ip_range(f"192.0.2.{number}") for number in range(0, 10, 2))
 DOOR = ReceiveConnector("in", "s", ("192.0.2.1:25",), (ALL,))
 OUT = SendConnector("out", ("*",), smart_hosts=("smart.example",))
 
@@ -51,12 +58,61 @@ RECEIVE: dict[str, tuple[dict[str, typing.Any], dict[str, typing.Any], list[str]
         {"anonymous_relay": True, "remote_ranges": (WIDE, ALL)},
         ["anybody in 0.0.0.0/0 may"],
     ),
+    "two halves of a wide relay": (
+        {},
+        {"anonymous_relay": True, "remote_ranges": HALVES},
+        ["anybody in 10.0.0.0/7 may send anywhere"],
+    ),
+    "the second half of a wide relay": (
+        {"anonymous_relay": True, "remote_ranges": HALVES[:1]},
+        {"anonymous_relay": True, "remote_ranges": HALVES},
+        ["anybody in 10.0.0.0/7 may send anywhere"],
+    ),
+    "the whole of two halves that were there": (
+        {"anonymous_relay": True, "remote_ranges": HALVES},
+        {"anonymous_relay": True, "remote_ranges": (WIDE,)},
+        [],
+    ),
+    "many ranges that are wide in all": (
+        {"anonymous_relay": True, "remote_ranges": HALVES[:1]},
+        {"anonymous_relay": True, "remote_ranges": (HALVES[0], *FEW)},
+        ["anybody in 10.0.0.0/8, 192.0.2.0, 192.0.2.2, 192.0.2.4, 192.0.2.6 and 1 more may send anywhere"],
+    ),
+    "a relay that is as wide as may be, and as many of IPv6": (
+        {},
+        {"anonymous_relay": True, "remote_ranges": (HALVES[0], parse_ip_range("2001:db8::/32"))},
+        [],
+    ),
+    "a wide relay that grows by IPv6": (
+        {"anonymous_relay": True, "remote_ranges": (WIDE,)},
+        {"anonymous_relay": True, "remote_ranges": (WIDE, parse_ip_range("2001:db8::/32"))},
+        [],
+    ),
+    "a wide relay on another port": (
+        {"anonymous_relay": True, "remote_ranges": (WIDE,)},
+        {"anonymous_relay": True, "remote_ranges": (WIDE,), "bindings": ("192.0.2.1:25", "192.0.2.2:25")},
+        ["anybody in 10.0.0.0/7 may send anywhere"],
+    ),
+    "a wide relay for partners that is for all": (
+        {
+            "anonymous_relay": True,
+            "remote_ranges": (WIDE,),
+            "permission_groups": (PermissionGroup.PARTNERS,),
+        },
+        {"anonymous_relay": True, "remote_ranges": (WIDE,)},
+        ["anybody in 10.0.0.0/7 may send anywhere"],
+    ),
     "externally secured": (
         {"remote_ranges": (NARROW,)},
         {"remote_ranges": (NARROW,), "externally_secured": True},
         ["takes every client in 192.0.2.0/28 for a server of ours"],
     ),
     "a wide range of balancers": ({}, {"proxy_from": (WIDE,)}, ["believes anybody in 10.0.0.0/7 who its"]),
+    "two halves of a wide range of balancers": (
+        {},
+        {"proxy_from": (parse_ip_range("10.0.0.0/16"), parse_ip_range("10.1.0.0/16"))},
+        ["believes anybody in 10.0.0.0/15 who its"],
+    ),
     "a balancer": ({}, {"proxy_from": (NARROW,)}, []),
     "a wide range of balancers that was there": ({"proxy_from": (ALL,)}, {"proxy_from": (WIDE,)}, []),
     "TLS no more": ({}, {"tls": TlsMode.NONE}, ['lowers tls from "starttls" to "none": mail and passwords']),
@@ -184,4 +240,48 @@ def test_kinds_of_accepted_domains() -> None:
 
 def test_what_is_wide() -> None:
     ranges = [parse_ip_range(each) for each in ("10.0.0.0/8", "10.0.0.0/7", "2001:db8::/32", "2001:d00::/24")]
-    assert [str(each) for each in wider_than(ranges, {4: 8, 6: 32})] == ["10.0.0.0/7", "2001:d00::/24"]
+    wide = wider_than(ranges, {4: 8, 6: 32})
+    assert [[str(one) for one in each] for each in wide] == [["10.0.0.0/7"], ["2001:d00::/24"]]
+    assert wider_than(HALVES[:1], {4: 8, 6: 32}) == []
+
+
+OPENED: dict[str, tuple[dict[str, typing.Any] | None, dict[str, typing.Any], list[str]]] = {
+    "no relay": (None, {}, []),
+    "a new one": (None, {"anonymous_relay": True}, ["0.0.0.0/0 (4294967296 addresses) to 192.0.2.1:25 may"]),
+    "switched on": ({}, {"anonymous_relay": True}, ["from 0.0.0.0/0 "]),
+    "enabled": (
+        {"anonymous_relay": True, "enabled": False},
+        {"anonymous_relay": True},
+        ["from 0.0.0.0/0 "],
+    ),
+    "another range": (
+        {"anonymous_relay": True, "remote_ranges": (NARROW,)},
+        {"anonymous_relay": True, "remote_ranges": (NARROW, parse_ip_range("192.0.2.99"))},
+        ["from 192.0.2.99 (1 address) to"],
+    ),
+    "fewer ranges": (
+        {"anonymous_relay": True, "remote_ranges": HALVES},
+        {"anonymous_relay": True, "remote_ranges": HALVES[:1]},
+        [],
+    ),
+    "another setting": ({"anonymous_relay": True}, {"anonymous_relay": True, "tarpit_s": 1.0}, []),
+    "under TLS, with a certificate": (
+        {},
+        {"anonymous_relay": True, "require_tls": True, "client_certificate_domains": ("p.example",)},
+        ["from 0.0.0.0/0 ", "only with a certificate of p.example", "only under TLS"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OPENED)
+def test_what_a_relay_opens_is_said(case: str) -> None:
+    before, after, expected = OPENED[case]
+    old = () if before is None else (replace(DOOR, **before),)
+    lines = find_relays_opened(
+        Organisation(receive_connectors=old), Organisation(receive_connectors=(replace(DOOR, **after),))
+    )
+    if expected:
+        assert "can put it on block lists" in lines.pop()
+    assert len(lines) == len(expected), lines
+    for line, part in zip(lines, expected, strict=True):
+        assert part in line

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.kernel.errors import Refusal
-from holdfast.kernel.iprange import IPRange, parse_ip_range, parse_ipv4_address
+from holdfast.kernel.iprange import IPRange, joined, not_within, parse_ip_range, parse_ipv4_address
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,27 @@ def test_compares(one: str, other: str, overlap: bool, contains: bool) -> None:
     assert first.overlaps(second) is overlap
     assert second.overlaps(first) is overlap
     assert first.contains_range(second) is contains
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ([], []),
+        (["11.0.0.0/8", "10.0.0.0/8"], ["10.0.0.0/7"]),
+        (["192.0.2.0/24", "192.0.2.64/28"], ["192.0.2.0/24"]),
+        (["192.0.2.1-192.0.2.9", "192.0.2.5-192.0.2.20"], ["192.0.2.1-192.0.2.20"]),
+        (["192.0.2.0", "192.0.2.2"], ["192.0.2.0", "192.0.2.2"]),
+        (["::/1", "255.255.255.255", "8000::/1"], ["255.255.255.255", "::/0"]),
+    ],
+)
+def test_joins(written: list[str], expected: list[str]) -> None:
+    assert [str(each) for each in joined(parse_ip_range(one) for one in written)] == expected
+
+
+def test_what_several_ranges_hold_together_is_within() -> None:
+    halves = [parse_ip_range("10.0.0.0/8"), parse_ip_range("11.0.0.0/8")]
+    further = [parse_ip_range(each) for each in ("10.0.0.0/7", "11.0.0.1", "11.255.255.255-12.0.0.0")]
+    assert not_within(further, halves) == (further[2],)
 
 
 @settings(max_examples=200)

@@ -15,6 +15,7 @@ from pathlib import Path
 from holdfast.admin.catalogue import Arguments
 from holdfast.admin.own_certificate import with_own_certificate
 from holdfast.admin.results import Changed
+from holdfast.directory.dangers_connectors import find_relays_opened
 from holdfast.directory.model import MailboxDatabase, Organisation
 from holdfast.directory.plan import Change, plan_change
 from holdfast.drivers.management_socket import StateValue
@@ -126,11 +127,10 @@ class Context:
             )
         self.warnings += [f"it was wrong before and still is: {each}" for each in plan.standing]
         changes, dangers = [change_text(each) for each in plan.changes], [*plan.dangers, *more_dangers]
-        only_plan = arguments.flag("plan")
-        if only_plan or not changes:
-            return Changed(
-                applied=False, revision=self.organisation.revision, changes=changes, dangers=dangers
-            )
+        opens = find_relays_opened(self.organisation, after)
+        if arguments.flag("plan") or not changes:
+            revision = self.organisation.revision
+            return Changed(applied=False, revision=revision, changes=changes, dangers=dangers, opens=opens)
         if dangers and not arguments.flag("yes"):
             raise Refusal(
                 "nothing was changed: the change is dangerous",
@@ -139,7 +139,8 @@ class Context:
         just_before()
         self._organisation = self.store.apply(plan, who=self.who, why=arguments.text("why"), at=self.now)
         self.applied += changes
-        return Changed(applied=True, revision=self._organisation.revision, changes=changes, dangers=dangers)
+        revision = self._organisation.revision
+        return Changed(applied=True, revision=revision, changes=changes, dangers=dangers, opens=opens)
 
     def _stay_known(self, after: Organisation) -> None:
         """Refuse what makes several servers of one, where ours was never told which of them it is.

@@ -22,12 +22,16 @@ class ProblemRow(Result, frozen=True):
 
 
 class Changed(Result, frozen=True):
-    """What a change did, or would do when ``applied`` is false (``--plan``)."""
+    """What a change did, or would do when ``applied`` is false (``--plan``).
+
+    ``opens`` says which further hosts may send anywhere without a password.
+    """
 
     applied: bool
     revision: int
     changes: list[str]
     dangers: list[str]
+    opens: list[str] = []
 
 
 class MailboxAdded(Result, frozen=True):

@@ -237,7 +237,8 @@ VERBS = (
         Changed,
         (_NAME, _DIRECTION, *_ALL_SETTINGS, default_argument(_ALL_SETTINGS), *CHANGE_ARGUMENTS),
         detail="What may be given several times takes the place of all that was there. "
-        "Open sessions keep the limits that they began with.",
+        "Open sessions keep the limits that they began with. Where more hosts may relay than before, the "
+        "result says which.",
         changes=True,
         perform=_set,
     ),

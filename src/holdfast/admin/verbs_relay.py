@@ -10,7 +10,13 @@ from dataclasses import replace
 from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
 from holdfast.admin.context import Context
 from holdfast.admin.results import ConnectorPasswordSet, RelayAllowed
-from holdfast.directory.dangers_connectors import RELAY_BITS_MIN, relays_for_anybody, wider_than
+from holdfast.directory.dangers_connectors import (
+    RELAY_BITS_MIN,
+    ranges_in_words,
+    relay_in_words,
+    relays_for_anybody,
+    wider_than,
+)
 from holdfast.directory.edit import find_object, with_object
 from holdfast.directory.model import (
     Organisation,
@@ -51,7 +57,8 @@ def _allow_relay(context: Context, arguments: Arguments) -> RelayAllowed:
     return RelayAllowed(
         applied=changed.applied,
         revision=changed.revision,
-        opens=_opens(connector, ranges),
+        # All that it lets in, not only what is new: that is what was asked.
+        opens=relay_in_words(connector, connector.remote_ranges),
         changes=changed.changes,
         dangers=changed.dangers,
     )
@@ -104,8 +111,8 @@ def _widened(
     wide = wider_than(connector.remote_ranges, RELAY_BITS_MIN)
     if wide and not relays_for_anybody(connector):
         raise Refusal(
-            f'receive connector "{connector.name}" serves {wide[0]}, and all of it could relay; '
-            "choose a new name: a connector for the given ranges alone is made"
+            f'receive connector "{connector.name}" serves {ranges_in_words(wide[0])}, and all of it '
+            "could relay; choose a new name: a connector for the given ranges alone is made"
         )
     groups = connector.permission_groups
     if groups and PermissionGroup.ANONYMOUS not in groups:
@@ -120,25 +127,6 @@ def _widened(
         permission_groups=groups,
         enabled=True,
     )
-
-
-def _opens(connector: ReceiveConnector, ranges: tuple[IPRange, ...]) -> list[str]:
-    where = ", ".join(connector.bindings)
-    lines = []
-    for each in dict.fromkeys((*connector.remote_ranges, *ranges)):
-        count = each.address_count
-        counted = "1 address" if count == 1 else f"{count} addresses"
-        lines.append(
-            f"whoever connects from {each} ({counted}) to {where} may send mail to any address in the world, "
-            "as any sender, without a password"
-        )
-    if connector.require_tls:
-        lines.append("only under TLS")
-    lines.append(
-        "what these hosts send leaves under the name of this organisation: a broken or stolen device among "
-        "them can put it on block lists"
-    )
-    return lines
 
 
 def _set_password(context: Context, arguments: Arguments) -> ConnectorPasswordSet:
@@ -184,7 +172,7 @@ VERBS = (
         ),
         detail="The result says exactly what it opens; look at --plan first. Ranges are added to those of a "
         "relay connector that is there. On a port that is shared the most specific range decides, so other "
-        "clients are served as before. Ranges wider than /8 (IPv6: /32) need --yes.",
+        "clients are served as before. More addresses in all than a /8 has (IPv6: a /32) need --yes.",
         changes=True,
         perform=_allow_relay,
     ),

@@ -7,7 +7,7 @@ Source: exchange-behaviour RC-1..5, SC-1..10.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from holdfast.directory.address_space import AddressSpace, parse_address_space
 from holdfast.directory.model import (
@@ -21,10 +21,11 @@ from holdfast.directory.model import (
     TlsMode,
 )
 from holdfast.kernel.errors import Refusal
-from holdfast.kernel.iprange import IPRange, parse_ip_range
+from holdfast.kernel.iprange import IPRange, joined, not_within, parse_ip_range
 
-# Wider ranges are not a known set of hosts: a /8 of IPv4, what a provider gets of IPv6.
+# More are not a known set of hosts: a /8 of IPv4, what a provider gets of IPv6.
 RELAY_BITS_MIN = {4: 8, 6: 32}
+RANGES_NAMED_MAX = 5
 # Whoever is in it may say that it is anybody: balancers are few.
 PROXY_BITS_MIN = {4: 16, 6: 64}
 _LOOPBACK = (parse_ip_range("127.0.0.0/8"), parse_ip_range("::1"))
@@ -32,18 +33,92 @@ _CLIENT_TLS = {TlsMode.NONE: 0, TlsMode.STARTTLS: 1, TlsMode.IMPLICIT: 2}
 _SEND_TLS = {SendTls.OPPORTUNISTIC: 0, SendTls.ENCRYPTED: 1, SendTls.CERTIFICATE: 2, SendTls.DOMAIN: 2}
 
 
-def wider_than(ranges: Iterable[IPRange], bits_min: dict[int, int]) -> list[IPRange]:
-    """The ranges that hold more addresses than a network of so many bits."""
-    return [
-        each
-        for each in ranges
-        if each.address_count > 1 << (each.first.max_prefixlen - bits_min[each.first.version])
-    ]
+def wider_than(ranges: Iterable[IPRange], bits_min: dict[int, int]) -> list[tuple[IPRange, ...]]:
+    """The ranges of each IP version that hold more addresses in all than a network of so many bits.
+
+    Joined: two halves are as wide as the whole.
+    """
+    whole = joined(ranges)
+    found = []
+    for version, bits in bits_min.items():
+        same = tuple(each for each in whole if each.first.version == version)
+        if same and sum(each.address_count for each in same) > 1 << (same[0].first.max_prefixlen - bits):
+            found.append(same)
+    return found
+
+
+def ranges_in_words(ranges: Sequence[IPRange]) -> str:
+    """The first ranges by name, the others by their count."""
+    further = len(ranges) - RANGES_NAMED_MAX
+    named = ", ".join(map(str, ranges[:RANGES_NAMED_MAX]))
+    return f"{named} and {further} more" if further > 0 else named
 
 
 def relays_for_anybody(connector: ReceiveConnector) -> bool:
     """Whether clients in the connector's ranges may send anywhere without a password."""
     return connector.enabled and (connector.anonymous_relay or connector.externally_secured)
+
+
+def find_relays_opened(before: Organisation, after: Organisation) -> list[str]:
+    """Say of each receive connector which further hosts may send anywhere by it after a change."""
+    receive_before = {each.name.casefold(): each for each in before.receive_connectors}
+    lines: list[str] = []
+    for connector in after.receive_connectors:
+        further = _further_relaying(receive_before.get(connector.name.casefold()), connector)
+        if further:
+            lines += relay_in_words(connector, further)
+    return lines
+
+
+def relay_in_words(connector: ReceiveConnector, ranges: Iterable[IPRange]) -> list[str]:
+    """Say what hosts in these ranges may do by a connector that lets them relay."""
+    where = ", ".join(connector.bindings)
+    lines = []
+    for each in dict.fromkeys(ranges):
+        count = each.address_count
+        counted = "1 address" if count == 1 else f"{count} addresses"
+        lines.append(
+            f"whoever connects from {each} ({counted}) to {where} may send mail to any address in the world, "
+            "as any sender, without a password"
+        )
+    if connector.client_certificate_domains:
+        lines.append(f"only with a certificate of {', '.join(connector.client_certificate_domains)}")
+    if connector.require_tls:
+        lines.append("only under TLS")
+    lines.append(
+        "what these hosts send leaves under the name of this organisation: a broken or stolen device among "
+        "them can put it on block lists"
+    )
+    return lines
+
+
+def _further_relaying(old: ReceiveConnector | None, new: ReceiveConnector) -> tuple[IPRange, ...]:
+    """The ranges of a connector that may send anywhere by it and could not before."""
+    if not relays_for_anybody(new):
+        return ()
+    if old is None or not relays_for_anybody(old) or not set(new.bindings) <= set(old.bindings):
+        return new.remote_ranges
+    if _who_is_served(old) != _who_is_served(new):
+        return new.remote_ranges
+    return not_within(new.remote_ranges, old.remote_ranges)
+
+
+def _who_is_served(connector: ReceiveConnector) -> tuple[object, ...]:
+    """What says, beside its ranges, which clients may send by a connector at all."""
+    return (
+        connector.server,
+        connector.usage,
+        frozenset(connector.permission_groups),
+        frozenset(connector.client_certificate_domains),
+    )
+
+
+def _grown(further: Iterable[IPRange], ranges: Iterable[IPRange], bits_min: dict[int, int]) -> Iterator[str]:
+    """The ranges, in words, that are too wide in all and to which further ones came."""
+    versions = {each.first.version for each in further}
+    for each in wider_than(ranges, bits_min):
+        if each[0].first.version in versions:
+            yield ranges_in_words(each)
 
 
 def find_connector_dangers(before: Organisation, after: Organisation) -> Iterator[str]:
@@ -64,14 +139,11 @@ def find_connector_dangers(before: Organisation, after: Organisation) -> Iterato
 
 def _opened(old: ReceiveConnector | None, new: ReceiveConnector) -> Iterator[str]:
     subject = f'receive connector "{new.name}"'
-    if relays_for_anybody(new):
-        known = old.remote_ranges if old is not None and relays_for_anybody(old) else ()
-        for each in wider_than(new.remote_ranges, RELAY_BITS_MIN):
-            if not any(one.contains_range(each) for one in known):
-                yield (
-                    f"{subject} is an open relay: anybody in {each} may send anywhere "
-                    "without a password; name the hosts that may"
-                )
+    for wide in _grown(_further_relaying(old, new), new.remote_ranges, RELAY_BITS_MIN):
+        yield (
+            f"{subject} is an open relay: anybody in {wide} may send anywhere "
+            "without a password; name the hosts that may"
+        )
     if new.enabled and new.externally_secured and not (old is not None and old.externally_secured):
         ranges = ", ".join(map(str, new.remote_ranges[:5]))
         yield (
@@ -79,12 +151,11 @@ def _opened(old: ReceiveConnector | None, new: ReceiveConnector) -> Iterator[str
             "what they say of senders and headers is believed, and no limit of size holds"
         )
     trusted = old.proxy_from if old is not None else ()
-    for each in wider_than(new.proxy_from, PROXY_BITS_MIN):
-        if not any(one.contains_range(each) for one in trusted):
-            yield (
-                f"{subject} believes anybody in {each} who its client is (proxy_from): whoever connects from "
-                "there can pass for any address, also for one that may relay; name the balancers alone"
-            )
+    for wide in _grown(not_within(new.proxy_from, trusted), new.proxy_from, PROXY_BITS_MIN):
+        yield (
+            f"{subject} believes anybody in {wide} who its client is (proxy_from): whoever connects from "
+            "there can pass for any address, also for one that may relay; name the balancers alone"
+        )
 
 
 def _weaker_door(old: ReceiveConnector, new: ReceiveConnector) -> Iterator[str]:

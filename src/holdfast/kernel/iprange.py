@@ -7,6 +7,7 @@ most specific range that holds a client wins (exchange-behaviour RC-1).
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from holdfast.kernel.errors import Refusal
@@ -46,6 +47,24 @@ class IPRange:
     def contains_range(self, other: IPRange) -> bool:
         """Whether every address of ``other`` is in this range."""
         return other.first in self and other.last in self
+
+
+def joined(ranges: Iterable[IPRange]) -> tuple[IPRange, ...]:
+    """The same addresses in as few ranges as can be, in order: what overlaps or adjoins becomes one."""
+    found: list[IPRange] = []
+    for each in sorted(ranges, key=lambda each: (each.first.version, int(each.first))):
+        last = found[-1] if found else None
+        if last is None or last.first.version != each.first.version or int(each.first) > int(last.last) + 1:
+            found.append(each)
+        elif int(each.last) > int(last.last):
+            found[-1] = IPRange(last.first, each.last)
+    return tuple(found)
+
+
+def not_within(ranges: Iterable[IPRange], known: Iterable[IPRange]) -> tuple[IPRange, ...]:
+    """The ranges that hold some address which is in none of those that are known."""
+    whole = joined(known)
+    return tuple(each for each in ranges if not any(one.contains_range(each) for one in whole))
 
 
 def parse_ip_range(text: str) -> IPRange:
