@@ -81,6 +81,14 @@ def test_what_cannot_be_is_refused(call: Call) -> None:
         call("connector show", name="internett")
 
 
+def test_a_door_for_users_offers_tls(call: Call) -> None:
+    with pytest.raises(Refusal, match="nothing was changed") as caught:
+        call("connector add-receive", name="cl0", binding=["127.0.0.1:2626"], usage="client", tls="none")
+    assert 'serves users alone, who sign in under TLS only, but its tls is "none"' in str(
+        caught.value.problems[0]
+    )
+
+
 def test_a_send_connector_is_made_changed_switched_off_and_removed(call: Call, store: DirectoryStore) -> None:
     call(
         "connector add-send",

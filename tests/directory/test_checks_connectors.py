@@ -92,6 +92,26 @@ RECEIVE: dict[str, tuple[dict[str, typing.Any], list[str]]] = {
             'pins a certificate, but its tls is "none"',
         ],
     ),
+    "users, but no TLS to sign in under": (
+        {"tls": TlsMode.NONE, "usage": Usage.CLIENT},
+        ['serves users alone, who sign in under TLS only, but its tls is "none"; offer TLS: set tls to'],
+    ),
+    "the group users alone, but no TLS": (
+        {"tls": TlsMode.NONE, "permission_groups": (PermissionGroup.USERS,)},
+        ['serves users alone, who sign in under TLS only, but its tls is "none"'],
+    ),
+    "users and others without TLS": (
+        {
+            "tls": TlsMode.NONE,
+            "usage": Usage.CLIENT,
+            "permission_groups": (PermissionGroup.USERS, PermissionGroup.ANONYMOUS),
+        },
+        [],
+    ),
+    "no TLS where the network sees to it": (
+        {"tls": TlsMode.NONE, "usage": Usage.CLIENT, "externally_secured": True},
+        [],
+    ),
     "client certificates": (
         {"client_certificate_domains": ("*.partner.example", "a b", "x.example", "x.example")},
         ['"a b" is not a host name', 'client_certificate_domains names "x.example" twice'],

@@ -109,12 +109,22 @@ def _rights(connector: ReceiveConnector, subject: str) -> Iterator[Problem]:
         )
 
 
+def _users_alone(connector: ReceiveConnector) -> bool:
+    """Whether nobody may send by it without sign-in."""
+    groups = set(connector.permission_groups)
+    if not groups and connector.usage is Usage.CLIENT:
+        groups = {PermissionGroup.USERS}
+    return groups == {PermissionGroup.USERS} and not connector.externally_secured
+
+
 def _tls_of_clients(connector: ReceiveConnector, subject: str) -> Iterator[Problem]:
     if connector.tls is TlsMode.NONE:
         for given, words in (
             (connector.require_tls, "takes mail under TLS only (require_tls)"),
             (bool(connector.client_certificate_domains), "asks for client certificates"),
             (bool(connector.certificate), "pins a certificate"),
+            # Sign-in is not offered without TLS, so all mail would be refused for ever (RFC 4954 section 4).
+            (_users_alone(connector), "serves users alone, who sign in under TLS only"),
         ):
             if given:
                 yield Problem(
