@@ -13,7 +13,7 @@ import pytest
 from holdfast.admin.catalogue import find_verb, read_arguments
 from holdfast.admin.context import Context, Surroundings
 from holdfast.admin.results_explain import CertificateList
-from holdfast.admin.verbs_certificate import SERVER, certificate_of
+from holdfast.admin.verbs_certificate import SERVER, certificate_of, warn_of_pin
 from holdfast.drivers.sqlite_directory import DirectoryStore
 from holdfast.drivers.tls import ensure_certificate
 
@@ -72,3 +72,15 @@ def test_without_any_certificate_the_reason_is_said(context: Context, tmp_path: 
     context.surroundings = replace(context.surroundings, home=blocked)
     name = context.organisation.receive_connectors[0].name
     assert certificate_of(context, name).startswith("none: ")
+
+
+def test_a_pin_is_judged_on_the_server_that_shows_it(context: Context, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    context.surroundings = replace(context.surroundings, home=blocked)
+    organisation = context.organisation
+    pinning = replace(organisation.receive_connectors[0], certificate="0" * 64)
+    warn_of_pin(context, organisation, replace(pinning, server="other"))
+    assert context.warnings == []
+    warn_of_pin(context, organisation, pinning)
+    assert "until it is put into its folder tls, none can be shown: " in context.warnings[0]

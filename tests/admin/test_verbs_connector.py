@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from holdfast.directory.model import (
 )
 from holdfast.directory.plan import plan_change
 from holdfast.drivers.sqlite_directory import DirectoryStore
+from holdfast.drivers.tls import ensure_certificate
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.iprange import parse_ip_range
 
@@ -87,6 +89,25 @@ def test_a_door_for_users_offers_tls(call: Call) -> None:
     assert 'serves users alone, who sign in under TLS only, but its tls is "none"' in str(
         caught.value.problems[0]
     )
+
+
+def test_a_pin_that_names_no_certificate_here_is_said(call: Call, world: Any, tmp_path: Path) -> None:
+    pin = {"name": "internet", "certificate": "0" * 64}
+    ensure_certificate(tmp_path / "tls", ("demo.example.test",))
+    for plan in (True, False):
+        assert call("connector set", **pin, plan=plan).applied is not plan
+        assert len(world.warnings) == 1
+    assert world.warnings == [
+        f'receive connector "internet" pins the certificate "{"0" * 64}", which is not on this server; '
+        "until it is put into its folder tls, certificate.pem is shown; see: holdfast certificate list"
+    ]
+    call("connector add-receive", **pin | {"name": "second", "enabled": "no"}, binding=["127.0.0.1:2626"])
+    assert world.warnings == []
+    call("connector enable", name="second")
+    assert 'receive connector "second" pins' in world.warnings[0]
+    here = call("certificate list").certificates[0].sha256
+    call("connector set", name="internet", certificate=here.upper(), yes=True)
+    assert world.warnings == []
 
 
 def test_a_send_connector_is_made_changed_switched_off_and_removed(call: Call, store: DirectoryStore) -> None:

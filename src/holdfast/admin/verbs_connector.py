@@ -16,7 +16,7 @@ from holdfast.admin.setting_arguments import (
     merged_arguments,
     setting_arguments,
 )
-from holdfast.admin.verbs_certificate import certificate_of
+from holdfast.admin.verbs_certificate import certificate_of, warn_of_pin
 from holdfast.admin.verbs_relay import the_server
 from holdfast.directory.edit import with_object, without_object
 from holdfast.directory.kinds import settings_of, subject_of
@@ -34,16 +34,23 @@ def _add_receive(context: Context, arguments: Arguments) -> Changed:
     _refuse_taken(context, name)
     server = the_server(context.organisation, arguments.optional_text("server"))
     given = given_settings(arguments, ReceiveConnector) | {"name": name, "server": server}
-    connector = replace(ReceiveConnector(name, server, (), _EVERYBODY), **given)
-    return context.change(arguments, with_object(context.organisation, connector))
+    return _put(context, arguments, replace(ReceiveConnector(name, server, (), _EVERYBODY), **given))
 
 
 def _add_send(context: Context, arguments: Arguments) -> Changed:
     name = arguments.text("name")
     _refuse_taken(context, name)
     given = given_settings(arguments, SendConnector) | {"name": name}
-    connector = replace(SendConnector(name, ()), **given)
-    return context.change(arguments, with_object(context.organisation, connector))
+    return _put(context, arguments, replace(SendConnector(name, ()), **given))
+
+
+def _put(context: Context, arguments: Arguments, connector: AnyConnector) -> Changed:
+    """Make a connector be as it shall be, and say what it cannot do yet."""
+    after = with_object(context.organisation, connector)
+    changed = context.change(arguments, after)
+    if isinstance(connector, ReceiveConnector) and connector.enabled:
+        warn_of_pin(context, after, connector)
+    return changed
 
 
 def _refuse_taken(context: Context, name: str) -> None:
@@ -132,7 +139,7 @@ def _set(context: Context, arguments: Arguments) -> Changed:
     if foreign:
         raise Refusal(f"{subject_of(before)} has no setting {foreign[0]}; see: holdfast connector show")
     after = replace(before, **given_settings(arguments, type(before)) | {"name": before.name})
-    return context.change(arguments, with_object(context.organisation, after))
+    return _put(context, arguments, after)
 
 
 def _enable(context: Context, arguments: Arguments) -> Changed:
@@ -147,7 +154,7 @@ def _switch(context: Context, arguments: Arguments, *, enabled: bool) -> Changed
     before = _find(context, arguments)
     if before.enabled is enabled:
         context.warnings.append(f"{subject_of(before)} is {'enabled' if enabled else 'disabled'} already")
-    return context.change(arguments, with_object(context.organisation, replace(before, enabled=enabled)))
+    return _put(context, arguments, replace(before, enabled=enabled))
 
 
 def _remove(context: Context, arguments: Arguments) -> Changed:
