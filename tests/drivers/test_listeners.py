@@ -89,6 +89,7 @@ def test_a_port_in_use_is_named_with_its_owner_and_opened_when_it_is_free(tmp_pa
         async def test(listeners: Listeners, failures: list[str]) -> None:
             await listeners.follow({taken: None, free: None})
             assert listeners.open_bindings == (free,)
+            assert listeners.not_open == {taken: failures[0]}
             assert failures == [
                 f"cannot listen on 127.0.0.1:{taken.port}: the port is in use by "
                 f"process {os.getpid()} ({Path('/proc/self/comm').read_text().strip()})"
@@ -97,9 +98,19 @@ def test_a_port_in_use_is_named_with_its_owner_and_opened_when_it_is_free(tmp_pa
             while taken not in listeners.open_bindings:  # noqa: ASYNC110 - it has no event to tell a test
                 await asyncio.sleep(0.01)
             assert await greeting(taken.port) == b"hello"
+            assert listeners.not_open == {}
             assert failures[-1] == f"127.0.0.1:{taken.port} is open"
 
         run(test, tmp_path)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+def test_an_address_of_another_machine_is_said_so(address: str, tmp_path: Path) -> None:
+    async def test(listeners: Listeners, failures: list[str]) -> None:
+        await listeners.follow({Binding(address, 2556, False): None})
+        assert failures == [f"cannot listen on {address}:2556: this machine does not have that address"]
+
+    run(test, tmp_path)
 
 
 def test_a_binding_that_is_given_up_is_tried_no_more(tmp_path: Path) -> None:
@@ -108,8 +119,10 @@ def test_a_binding_that_is_given_up_is_tried_no_more(tmp_path: Path) -> None:
 
         async def test(listeners: Listeners, failures: list[str]) -> None:
             await listeners.follow({taken: None})
+            assert list(listeners.not_open) == [taken]
             await listeners.follow({})
             await listeners.follow({})
+            assert listeners.not_open == {}
             assert listeners.open_bindings == ()
 
         run(test, tmp_path)

@@ -83,6 +83,34 @@ def _run(scenario: Callable[[], object]) -> None:
     asyncio.run(bounded())
 
 
+def test_ports_are_open_before_a_change_is_answered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        _change(tmp_path, "one.test")
+        link = _link(tmp_path, [])
+        opening: asyncio.Queue[int] = asyncio.Queue()
+        opened = asyncio.Event()
+
+        async def on_taken(organisation: Organisation) -> None:
+            opening.put_nowait(organisation.revision)
+            await opened.wait()
+
+        link.read_organisation()
+        link.on_taken = on_taken
+        async with _management(tmp_path) as management, _running(link):
+            await management.heard.get()  # it says who it is
+            writer = await management.writers.get()
+            second = _change(tmp_path, "two.test")
+            writer.write(protocol.encode_message(protocol.OrganisationChanged(second)))
+            assert await opening.get() == second
+            assert management.heard.empty()
+            assert link.revision < second
+            opened.set()
+            assert await management.heard.get() == protocol.Applied(second)
+            writer.close()
+
+    _run(scenario)
+
+
 def test_a_change_is_applied_before_it_is_answered(tmp_path: Path) -> None:
     async def scenario() -> None:
         _change(tmp_path, "one.test")

@@ -14,6 +14,7 @@ from holdfast.drivers import clock
 from holdfast.drivers.certificate_store import ensure_own
 from holdfast.drivers.events import PORT_NOT_OPENED, PORT_OPENED_LATE
 from holdfast.drivers.listeners import Binding, Listeners
+from holdfast.drivers.management_socket import NOT_OPEN
 from holdfast.drivers.role_link import RoleLink
 from holdfast.drivers.runner import NodeRunner
 from holdfast.drivers.tcp import Connection, ImplicitTls
@@ -85,6 +86,8 @@ class Door(Generic[Output]):
             log=process.log,
         )
         self._link.on_request = runner.request
+        # Management is told that we follow when ports are open: whoever asked for one may use it then.
+        self._link.on_taken = self._follow
 
     async def serve(self) -> bool:
         """Serve until the process is told to stop, then let the node finish.
@@ -95,7 +98,7 @@ class Door(Generic[Output]):
         process, runner = self._process, self._runner
         process.watch_signals(self._reload)
         runner.start()
-        await self._listeners.follow(self._wanted(runner.organisation))
+        await self._follow(runner.organisation)
         process.start(self._link.run())
         process.tell_ready(self._listening())
         await process.stop.wait()
@@ -114,7 +117,9 @@ class Door(Generic[Output]):
         own_certificate(self._process, organisation)
         self._runner.certificates.follow(organisation, organisation.own_server(self._process.server_name))
         self._runner.follow(organisation)
-        self._process.start(self._listeners.follow(self._wanted(organisation)))
+
+    async def _follow(self, organisation: Organisation) -> None:
+        await self._listeners.follow(self._wanted(organisation))
 
     def _reload(self) -> None:
         self._runner.certificates.forget()
@@ -149,8 +154,13 @@ class Door(Generic[Output]):
         self._process.log.write(happened(PORT_OPENED_LATE, role=role, host=binding.host, port=binding.port))
 
     def _state(self) -> dict[str, str | int | float]:
+        not_open = {f"{NOT_OPEN}{each}": reason for each, reason in self._listeners.not_open.items()}
         return self._process.state(
-            {"ports": ", ".join(self._listening()), "connections": len(self._runner.connections.open)}
+            {
+                "ports": ", ".join(self._listening()),
+                "connections": len(self._runner.connections.open),
+                **not_open,
+            }
         )
 
     def _listening(self) -> list[str]:

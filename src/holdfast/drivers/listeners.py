@@ -63,16 +63,23 @@ class Listeners:
         self._opened_late = opened_late
         self._servers: dict[Binding, asyncio.Server] = {}
         self._retries: dict[Binding, asyncio.Task[None]] = {}
+        self._reasons: dict[Binding, str] = {}
 
     @property
     def open_bindings(self) -> tuple[Binding, ...]:
         """What is being listened on now."""
         return tuple(self._servers)
 
+    @property
+    def not_open(self) -> dict[Binding, str]:
+        """What could not be opened and is tried again, and why."""
+        return {each: self._reasons[each] for each in self._retries}
+
     async def follow(self, wanted: Mapping[Binding, None]) -> None:
         """Listen on exactly these; returns when each was tried once."""
         for binding in [each for each in self._retries if each not in wanted]:
             self._retries.pop(binding).cancel()
+            del self._reasons[binding]
         for binding in [each for each in self._servers if each not in wanted]:
             server = self._servers.pop(binding)
             server.close()
@@ -84,6 +91,7 @@ class Listeners:
         try:
             await self._open(binding)
         except Unavailable as error:
+            self._reasons[binding] = error.text
             self._failed(binding, error.text)
             self._retries[binding] = asyncio.get_running_loop().create_task(self._retry(binding))
 
@@ -96,11 +104,13 @@ class Listeners:
             try:
                 await self._open(binding)
             except Unavailable as error:
+                self._reasons[binding] = error.text
                 # Every tenth try is said again: often enough to be seen, too seldom to fill a log.
                 if failure_count % 10 == 0:
                     self._failed(binding, error.text)
                 continue
             del self._retries[binding]
+            del self._reasons[binding]
             self._opened_late(binding)
             return
 
@@ -116,6 +126,8 @@ class Listeners:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 reason = f"the port is in use by {port_owner(binding.port)}"
+            elif error.errno in (errno.EADDRNOTAVAIL, None):  # newer asyncio gives no number for this one
+                reason = "this machine does not have that address"
             else:
                 reason = error.strerror or str(error)
             raise Unavailable(f"cannot listen on {binding.host}:{binding.port}: {reason}") from None
@@ -125,6 +137,7 @@ class Listeners:
         for task in self._retries.values():
             task.cancel()
         self._retries.clear()
+        self._reasons.clear()
         for server in self._servers.values():
             server.close()
         self._servers.clear()

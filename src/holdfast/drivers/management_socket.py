@@ -23,6 +23,8 @@ from holdfast.kernel.errors import Problem, Refusal, Unavailable
 
 FRAME_BYTES_MAX = 64 << 20  # an organisation of 100,000 mailboxes as TOML is below 20 MB
 HEADER_BYTES = 4
+# In the state of a role: in front of a binding that it could not open; the value says why.
+NOT_OPEN = "not_open_"
 
 if TYPE_CHECKING:
     import asyncio  # the command line only asks, without an event loop, and shall start quickly

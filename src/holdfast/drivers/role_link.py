@@ -3,7 +3,7 @@
 A role reads the organisation itself, from the directory database, so it starts
 and goes on without management; the link only says when to look again. It comes
 back for ever. Invariant: ``Applied(n)`` is said only after ``on_organisation``
-returned for revision ``n`` or a later one.
+and ``on_taken`` returned for revision ``n`` or a later one.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from holdfast.kernel.events import happened
 RECONNECT = Backoff(first_s=0.05, longest_s=2.0)
 DIRECTORY_FILE = "directory.sqlite"
 
+OnTaken = Callable[[Organisation], Awaitable[None]]
 OnRequest = Callable[[str, bytes], Awaitable[bytes]]
 
 
@@ -89,6 +90,8 @@ class RoleLink:
         # Does what a verb of the administrator asks of this role: verb and body in, body out; may
         # raise Refusal and Unavailable. A role without one refuses everything.
         self.on_request: OnRequest | None = None
+        # Does what must wait for something, such as opening ports, once the organisation was handed on.
+        self.on_taken: OnTaken | None = None
         self._home = home
         self._known = KnownObjects()
         self._role = role
@@ -210,5 +213,7 @@ class RoleLink:
                 return error.text
             if organisation.revision != self._revision:
                 self._on_organisation(organisation)
+                if self.on_taken is not None:
+                    await self.on_taken(organisation)
                 self._revision = organisation.revision
             return None
