@@ -134,6 +134,35 @@ def test_a_role_that_does_not_follow_is_a_warning(tmp_path: Path) -> None:
     _run(scenario)
 
 
+def test_a_door_that_cannot_open_is_a_warning_of_the_change(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        reason = "cannot listen on 192.0.2.1:2556: this machine does not have that address"
+        state = {"ports": "127.0.0.1:2525", "not_open_192.0.2.1:2556": reason}
+        link = RoleLink(tmp_path, "transport", lambda _: None, lambda: b"x 1\n", lambda: state)
+        link.read_organisation()
+        async with _service(tmp_path, io.StringIO()) as service:
+            door = {"name": "n7", "binding": ["192.0.2.1:2556"]}
+            without = await _ask(tmp_path, "connector", "add-receive", **door)
+            assert isinstance(without, Finished)
+            assert "no connector is open yet: the transport role is not running" in without.warnings[0]
+            role = asyncio.create_task(link.run())
+            while not service.roles.connected:  # noqa: ASYNC110  # nothing tells a test
+                await asyncio.sleep(0)
+            for verb, given in (("disable", {"yes": True}), ("set", {"tarpit": "1s"}), ("enable", {})):
+                answer = await _ask(tmp_path, "connector", verb, name="n7", **given)
+                assert isinstance(answer, Finished), answer
+                told = [each for each in answer.warnings if reason in each]
+                assert len(told) == (verb == "enable")
+            other = await _ask(tmp_path, "domain", "add", name="second.test")
+            assert isinstance(other, Finished)
+            assert other.warnings == []
+            role.cancel()
+            with suppress(asyncio.CancelledError):
+                await role
+
+    _run(scenario)
+
+
 def test_a_change_is_in_the_change_log_of_who_asked(tmp_path: Path, store: DirectoryStore) -> None:
     async def scenario() -> None:
         async with _service(tmp_path, io.StringIO()):

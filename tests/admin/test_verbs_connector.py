@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.admin.context import RoleState
 from holdfast.directory.model import (
     ErrorPolicy,
     PermissionGroup,
@@ -72,6 +73,22 @@ def test_show_writes_values_as_files_do(call: Call) -> None:
     settings = {row.name: row.value for row in call("connector show", name="internet").settings}
     assert settings["message_size_max"] == "36MB"
     assert settings["bindings"] == "127.0.0.1:2525"
+
+
+def test_show_says_what_is_open_here_and_why_the_rest_is_not(call: Call, world: Any) -> None:
+    reason = "cannot listen on 192.0.2.1:2556: this machine does not have that address"
+    call(
+        "connector set", name="internet", binding=["127.0.0.1:2525", "192.0.2.1:2556", "[::1]:2525"], yes=True
+    )
+    world.roles = [
+        RoleState("transport", 8, 1, {"ports": "127.0.0.1:2525", "not_open_192.0.2.1:2556": reason})
+    ]
+    shown = call("connector show", name="internet").bindings
+    assert [(row.binding, row.open, row.reason) for row in shown] == [
+        ("127.0.0.1:2525", "yes", ""),
+        ("192.0.2.1:2556", "no", reason),
+        ("[::1]:2525", "no", "not yet"),
+    ]
 
 
 def test_what_cannot_be_is_refused(call: Call) -> None:

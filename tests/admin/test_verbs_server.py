@@ -22,6 +22,9 @@ def test_status_shows_roles_that_are_here_and_those_that_are_not(
         RoleState("management", 7, 1, {"started_at": NOW - 60}),
         RoleState("supervisor", 6, 1, {"state": "serving", "restart_count_transport": 2}),
         RoleState("transport", 8, 1, {"started_at": NOW - 5, "connections": 3, "pid": 8}),
+        RoleState(
+            "access", 9, 1, {"ports": "", "not_open_127.0.0.1:2143": "cannot listen on 127.0.0.1:2143"}
+        ),
     ]
     status = call("status")
     rows = {row.role: row for row in status.roles}
@@ -31,8 +34,11 @@ def test_status_shows_roles_that_are_here_and_those_that_are_not(
     assert "127.0.0.1:2525" in rows["transport"].ports
     assert rows["transport"].detail == "connections 3"
     assert rows["supervisor"].state == "serving"
-    assert (rows["access"].state, rows["access"].pid) == ("not connected", None)
-    assert "127.0.0.1:2143" in rows["access"].ports
+    assert (rows["access"].ports, rows["access"].detail) == ("", "cannot listen on 127.0.0.1:2143")
+    del world.roles[-1]
+    (access,) = [row for row in call("status").roles if row.role == "access"]
+    assert (access.state, access.pid) == ("not connected", None)
+    assert "127.0.0.1:2143" in access.ports
 
 
 def test_status_tells_what_waits(call: Callable[..., Any], world: Any) -> None:

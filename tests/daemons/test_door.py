@@ -47,6 +47,20 @@ def test_a_connector_moves_to_another_port_while_its_clients_go_on(
         client.sendmail("a@outside.example", "alice@example.test", "Subject: moved\r\n\r\n")
 
 
+def test_a_door_is_open_when_the_command_returns_or_it_says_why_not(server: Server) -> None:
+    (port,) = free_ports(1)
+    added = server.holdfast("connector", "add-receive", "second", "--binding", f"127.0.0.1:{port}")
+    assert answers(port)
+    assert (added.returncode, added.stderr) == (0, "")
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        taken = f"127.0.0.1:{holder.getsockname()[1]}"
+        added = server.holdfast("connector", "add-receive", "third", "--binding", taken)
+        why = f"cannot listen on {taken}: the port is in use by process"
+        assert f'receive connector "third" is not open at {taken}: {why}' in added.stderr
+        assert why in server.holdfast("connector", "show", "third").stdout
+        assert why in server.holdfast("status").stdout
+
+
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -291,13 +291,22 @@ class SettingRow(Result, frozen=True):
     value: str
 
 
+class BindingRow(Result, frozen=True):
+    """One binding of a receive connector; ``open``: yes, no, or not known, with the reason."""
+
+    binding: str
+    open: str
+    reason: str
+
+
 class ConnectorShown(Result, frozen=True):
-    """All settings of one connector."""
+    """All settings of one connector, and whether it is open on the server that was asked."""
 
     name: str
     direction: str
     certificate: str
     settings: list[SettingRow]
+    bindings: list[BindingRow] = []
 
 
 class RelayAllowed(Result, frozen=True):

@@ -23,9 +23,10 @@ import msgspec
 from holdfast.admin.catalogue import Arguments, Runs, Verb, find_verb, read_arguments
 from holdfast.admin.context import Context, RoleState, Surroundings, Usage
 from holdfast.admin.metrics import MetricsServer, merge_metrics, own_metrics
+from holdfast.admin.open_doors import changed_connectors, not_open
 from holdfast.admin.own_certificate import with_own_certificate
 from holdfast.admin.roles import APPLY_TIMEOUT_S, REQUEST_TIMEOUT_S, ConnectedRole, Roles
-from holdfast.directory.model import Organisation
+from holdfast.directory.model import Organisation, Role
 from holdfast.directory.plan import plan_change
 from holdfast.drivers import management_socket as protocol
 from holdfast.drivers.events import (
@@ -259,8 +260,12 @@ class ManagementService:
     async def _organisation_changed(self, organisation: Organisation) -> list[str]:
         if organisation.revision == self.organisation.revision:
             return []
+        changed = changed_connectors(self.organisation, organisation, self.server_name)
+        expected = self._transport_expected()
         self.organisation = organisation
         warnings = await self.roles.told_all(organisation.revision)
+        if changed and expected:
+            warnings += not_open(changed, organisation, self.server_name, await self.roles.states())
         for role in self.roles.connected:
             if role.revision < organisation.revision:
                 self._log.write(
@@ -274,6 +279,11 @@ class ManagementService:
                 )
         self.on_organisation(organisation)
         return warnings
+
+    def _transport_expected(self) -> bool:
+        """Whether the role that opens connectors should be running; a change may only now ask for it."""
+        own = self.organisation.own_server(self.server_name)
+        return own is not None and Role.TRANSPORT in own.roles
 
     # --- what verbs may ask of the world ---------------------------------------------------
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from holdfast.admin import verbs_relay
 from holdfast.admin.catalogue import CHANGE_ARGUMENTS, Argument, Arguments, Kind, Verb
 from holdfast.admin.context import Context, not_found
+from holdfast.admin.open_doors import binding_rows
 from holdfast.admin.results import Changed, ConnectorList, ConnectorRow, ConnectorShown, SettingRow
 from holdfast.admin.setting_arguments import (
     DEFAULT,
@@ -124,7 +125,9 @@ def _show(context: Context, arguments: Arguments) -> ConnectorShown:
     ]
     if isinstance(connector, ReceiveConnector):
         certificate = certificate_of(context, connector.name)
-        return ConnectorShown(connector.name, "receive", certificate, settings)
+        around = context.surroundings
+        rows = binding_rows(connector, context.organisation, around.server_name, around.roles())
+        return ConnectorShown(connector.name, "receive", certificate, settings, rows)
     has_password = context.store.connector_password(connector.name) is not None
     settings.append(SettingRow("password", "set" if has_password else "not set"))
     return ConnectorShown(connector.name, "send", "", settings)
@@ -204,7 +207,7 @@ VERBS = (
     Verb(
         "connector",
         "show",
-        "Show all settings of one connector.",
+        "Show all settings of one connector, and which of its bindings are open on this server.",
         "holdfast connector show internet",
         ConnectorShown,
         (_NAME, _DIRECTION),
@@ -217,7 +220,8 @@ VERBS = (
         "holdfast connector add-receive scanner --binding 192.0.2.1:26 --remote-range 192.0.2.64/28",
         Changed,
         (replace(_NAME, completes=""), *_receive_arguments(), *CHANGE_ARGUMENTS),
-        detail="It is open as soon as the command returns; nothing is restarted.",
+        detail="It is open when the command returns; nothing is restarted. Where a binding cannot be opened "
+        "a warning says why, and it is tried again until it can be.",
         changes=True,
         perform=_add_receive,
     ),

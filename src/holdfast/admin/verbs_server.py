@@ -7,6 +7,7 @@ from holdfast.admin.context import Context, RoleState
 from holdfast.admin.results import RoleRow, Status
 from holdfast.admin.verbs_local import program_version
 from holdfast.directory.model import Organisation, Role, Server
+from holdfast.drivers.management_socket import NOT_OPEN
 from holdfast.kernel.errors import Refusal, Unavailable
 
 # Roles of the model that have a process of their own today.
@@ -35,7 +36,8 @@ def _row(context: Context, server: Server | None, role: RoleState, restarts: dic
     reported = role.state.get("ports")
     ports = _ports(context.organisation, server, role.role) if reported is None else str(reported)
     details = [
-        f"{name} {value}"
+        # Why a port is not open says which one.
+        str(value) if name.startswith(NOT_OPEN) else f"{name} {value}"
         for name, value in sorted(role.state.items())
         if name not in _COLUMNS and not name.startswith(_RESTARTS)
     ]
