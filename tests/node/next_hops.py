@@ -42,7 +42,7 @@ from holdfast.transport.queue import (
 )
 from holdfast.transport.tls_policy import TlsFacts
 from holdfast.transport.tracking import EventId, TrackingWriter, parse_lines
-from holdfast.wire.dns_answers import Answer, Outcome, Question
+from holdfast.wire.dns_answers import Answer, MxRecord, Outcome, Question, RecordType
 
 ORGANISATION = Organisation(
     name="example",
@@ -64,6 +64,14 @@ def queued(number: int, *recipients: str, sender: str = SENDER, at: float = 1_70
 
 def data_of(number: int) -> bytes:
     return f"Subject: {number}\r\n\r\nbody\r\n".encode()
+
+
+def known(*rows: tuple[str, RecordType, MxRecord | str]) -> dict[Question, Answer]:
+    """What DNS says of names."""
+    return {
+        Question(name, kind): Answer(Question(name, kind), Outcome.FOUND, (record,), name, ttl_s=300.0)
+        for name, kind, record in rows
+    }
 
 
 class Hop:
@@ -129,6 +137,19 @@ class Talk:
                 return out
             self.buffer = rest
             out += self.hop.command(self, line.decode())
+
+
+class TlsHop(Hop):
+    """Offers STARTTLS."""
+
+    def command(self, talk: Talk, line: str) -> bytes:
+        if line.startswith("EHLO"):
+            self.said.append(line)
+            return b"250-hop.test\r\n250 STARTTLS\r\n"
+        if line == "STARTTLS":
+            self.said.append(line)
+            return b"220 go on\r\n"
+        return super().command(talk, line)
 
 
 class World:

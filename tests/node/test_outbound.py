@@ -16,7 +16,7 @@ from holdfast.node.ports import Connect
 from holdfast.transport.queue import Failure, NextHopKey
 from holdfast.transport.tracking import parse_lines
 from holdfast.wire.dns_answers import Answer, MxRecord, Outcome, Question, RecordType
-from node.next_hops import ORGANISATION, Hop, Talk, World, data_of, queued
+from node.next_hops import ORGANISATION, Hop, Talk, TlsHop, World, data_of, known, queued
 
 
 def test_a_message_for_outside_is_handed_to_the_smart_host() -> None:
@@ -400,19 +400,6 @@ def test_no_weather_of_next_hops_loses_mail(weather: list[str]) -> None:
 # --- names and TLS ------------------------------------------------------------------------------------------
 
 
-class TlsHop(Hop):
-    """Offers STARTTLS."""
-
-    def command(self, talk: Talk, line: str) -> bytes:
-        if line.startswith("EHLO"):
-            self.said.append(line)
-            return b"250-hop.test\r\n250 STARTTLS\r\n"
-        if line == "STARTTLS":
-            self.said.append(line)
-            return b"220 go on\r\n"
-        return super().command(talk, line)
-
-
 @pytest.mark.parametrize("problem", [None, "the handshake failed"])
 def test_where_nobody_demands_tls_its_failure_costs_a_connection_and_no_mail(problem: str | None) -> None:
     world = World(queued(1, "bob@other.test"))
@@ -479,13 +466,6 @@ def test_a_connection_that_stands_is_not_used_where_another_kind_is_asked_for_no
 
 
 BY_DNS = replace(ORGANISATION, send_connectors=(SendConnector("dns", ("*",)),))
-
-
-def known(*rows: tuple[str, RecordType, MxRecord | str]) -> dict[Question, Answer]:
-    return {
-        Question(name, kind): Answer(Question(name, kind), Outcome.FOUND, (record,), name, ttl_s=300.0)
-        for name, kind, record in rows
-    }
 
 
 def test_a_domain_is_looked_up_once_for_all_that_waits() -> None:

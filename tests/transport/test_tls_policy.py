@@ -165,6 +165,13 @@ def test_a_server_of_ours_has_no_dane() -> None:
     assert (demand.level, demand.why) == (TlsLevel.ENCRYPTED, "server of ours")
 
 
+def test_where_mail_was_redirected_to_says_that_its_own_way_asks_for_it() -> None:
+    key = NextHopKey(DeliveryType.SMART_HOST, "smart.example;tls=encrypted")
+    demand = World().demand(MX, replace(SMART, key=key, tls=SendTls.ENCRYPTED))
+    assert demand.level is TlsLevel.ENCRYPTED
+    assert demand.why == "the way that the mail was redirected from (tls require, or its send connector)"
+
+
 def test_a_server_that_is_known_by_its_certificate_must_show_it() -> None:
     host = Host(
         "b1.example.test",

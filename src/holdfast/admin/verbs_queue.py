@@ -471,7 +471,8 @@ VERBS = (
             Argument("to", Kind.TEXT, "the host: a name or an IP address; host:port, [address]:port"),
             Argument("undo", Kind.FLAG, "let them go their own way again"),
         ),
-        detail="It holds for the messages that wait now, not for those to come.",
+        detail="It holds for the messages that wait now, not for those to come. TLS that is required of "
+        "their own way (tls require, or the send connector) is required of that host, too.",
         perform=_redirect,
     ),
     Verb(

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from holdfast.directory.model import SendTls
 from holdfast.kernel.errors import Refusal
 from holdfast.transport.delivery import Delivery
 from holdfast.transport.outbound_queue import OutboundQueue
@@ -30,6 +31,7 @@ from holdfast.transport.queue import (
     Lane,
     MarkMessage,
     Marks,
+    NextHopKey,
     Part,
     PartState,
     Queue,
@@ -166,7 +168,14 @@ class QueueOperations:
 
         Of a message that was found by one of its queues only what waits there is redirected, with what
         else it has for the same domains.
+
+        Raises:
+            Refusal: what is required of the host, it cannot have; nothing was changed.
         """
+        entries = list(entries)
+        if host.startswith("["):
+            for entry, parts in entries:
+                self._check_address(entry, parts, host)
         done_count = busy_count = 0
         for entry, parts in entries:
             before = entry.message.marks.redirect
@@ -180,6 +189,19 @@ class QueueOperations:
             busy_count += self._take_marks(now, entry, marks, EventId.REDIRECT, said, parts)
             done_count += 1
         return Done(done_count, busy_count)
+
+    def _check_address(self, entry: Entry, parts: tuple[Part, ...], host: str) -> None:
+        """Refuse an address where a valid certificate is required: there is no name that it could be for."""
+        router = self._delivery.router
+        for recipient in dict.fromkeys(each for part in parts for each in part.recipients):
+            key = router.route(recipient, entry.message.size_bytes, host)
+            profile = router.profile(key) if isinstance(key, NextHopKey) else None
+            if profile is not None and profile.tls in (SendTls.CERTIFICATE, SendTls.DOMAIN):
+                raise Refusal(
+                    f"mail to {recipient} must go to a host with a valid certificate (holdfast tls list, "
+                    f"holdfast connector list), and {host} has no name that it could be for; "
+                    "give the host's name: --to HOST"
+                )
 
     def remove(
         self, now: float, entries: Iterable[tuple[Entry, tuple[Part, ...]]], *, with_bounce: bool

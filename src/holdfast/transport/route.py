@@ -49,7 +49,7 @@ __all__ = [
 
 
 _TLS_ORDER = (SendTls.OPPORTUNISTIC, SendTls.ENCRYPTED, SendTls.CERTIFICATE, SendTls.DOMAIN)
-_TLS_MARK = ";tls="  # in the key of a smart host: no host name has a semicolon
+_TLS_MARK = ";tls="  # in the key of a smart host or a redirection: no host name has a semicolon
 DOMAIN_COUNT_MAX = 10_000  # domains whose ways are remembered
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^\[\]:]*)(?::([0-9]{1,5}))?")
 
@@ -61,10 +61,12 @@ class _Way:
     Attributes:
         connector_bytes_max: a larger message takes another way.
         path_bytes_max: a larger message is returned (RT-8); 0 means no limit.
+        tls: what the connector asks for, whoever sends by it.
     """
 
     connector_bytes_max: int
     target: NextHopKey | Unreachable
+    tls: SendTls
     path_bytes_max: int = 0
 
 
@@ -141,7 +143,8 @@ class Router:
             recipient: as the envelope has it.
             size_bytes: of the message.
             redirect: the host that an administrator sends it to instead, with ``:port`` where that is not
-                25. It holds for what would leave this server; a mailbox of this server stays one.
+                25. It holds for what would leave this server; a mailbox of this server stays one. The TLS
+                that is required on the way of its own is required there, too.
 
         Returns:
             A mailbox of this server, a group to be expanded, the key of a next hop, a failure, or that
@@ -152,7 +155,9 @@ class Router:
         if ways is None:
             target = self._ours(recipient)
             if isinstance(target, Server):
-                return self._redirected(redirect) if redirect else self._to_server(target, size_bytes)
+                if redirect:
+                    return self._redirected(redirect, recipient)
+                return self._to_server(target, size_bytes)
             if not isinstance(target, str):
                 return target
             ways = self._ways_to(target)
@@ -161,7 +166,8 @@ class Router:
                     self._outside.clear()
                 self._outside[written] = ways
         if redirect:
-            return self._redirected(redirect)
+            asked = next((way.tls for way in ways if size_bytes <= way.connector_bytes_max), None)
+            return self._redirected(redirect, recipient, asked)
         return self._first_way(ways, size_bytes)
 
     def _ours(self, recipient: str) -> Mailbox | DistributionGroup | Failure | Server | str:
@@ -183,9 +189,21 @@ class Router:
             return Failure("5.1.1", "there is no such recipient on this host")
         return domain
 
-    @staticmethod
-    def _redirected(redirect: str) -> NextHopKey:
-        return NextHopKey(DeliveryType.SMART_HOST, redirect)
+    def _redirected(self, redirect: str, recipient: str, asked: SendTls | None = None) -> NextHopKey:
+        """The key of a host that an administrator sends mail to; there is one for each level of TLS.
+
+        Args:
+            redirect: the host.
+            recipient: the rule for its domain holds there, too.
+            asked: what the connector asks for by which the mail would go; None where none leads there.
+        """
+        required = self.required_tls(_domain_of(recipient) or "")
+        level = _of_chosen_host(
+            asked or SendTls.OPPORTUNISTIC,
+            required.level if required is not None else SendTls.OPPORTUNISTIC,
+        )
+        mark = _TLS_MARK + level.value if level is not SendTls.OPPORTUNISTIC else ""
+        return NextHopKey(DeliveryType.SMART_HOST, redirect + mark)
 
     def _first_way(self, ways: tuple[_Way, ...], size_bytes: int) -> NextHopKey | Failure | Unreachable:
         for way in ways:
@@ -216,12 +234,16 @@ class Router:
 
     def _way(self, candidate: Candidate, domain: str) -> _Way:
         connector = candidate.connector
+        tls = connector.tls
+        if connector.implicit_tls:  # nothing goes by it in the clear, whatever its level says
+            tls = max(tls, SendTls.ENCRYPTED, key=_TLS_ORDER.index)
         if candidate.path is None:
-            return _Way(connector.message_bytes_max, self._connector_key(connector, domain))
+            return _Way(connector.message_bytes_max, self._connector_key(connector, domain), tls)
         narrow = candidate.path.narrowest
         return _Way(
             connector.message_bytes_max,
             self._site_key(candidate.path, candidate.servers),
+            tls,
             narrow.message_bytes_max if narrow is not None else 0,
         )
 
@@ -236,8 +258,7 @@ class Router:
         hosts = ",".join(connector.smart_hosts)
         required = self.required_tls(domain)
         if required is not None:
-            # What a domain requires of its own certificate, a smart host cannot have: its own must be valid.
-            level = min(required.level, SendTls.CERTIFICATE, key=_TLS_ORDER.index)
+            level = _of_chosen_host(required.level)
             if _TLS_ORDER.index(level) > _TLS_ORDER.index(connector.tls):
                 hosts += _TLS_MARK + level.value
         return NextHopKey(DeliveryType.SMART_HOST, hosts, connector.name)
@@ -331,11 +352,15 @@ class Router:
         return self.own.fqdn if self.own is not None else "localhost"
 
     def _redirect_profile(self, key: NextHopKey) -> HopProfile | None:
-        match = _HOST_AND_PORT.fullmatch(key.domain)
+        host, _, level = key.domain.partition(_TLS_MARK)
+        match = _HOST_AND_PORT.fullmatch(host)
         if match is None or not match[1]:
             return None
         port = int(match[2] or 25)
-        return HopProfile(key, self._fqdn, port, (match[1],)) if 1 <= port <= 65_535 else None
+        if not 1 <= port <= 65_535:
+            return None
+        tls = SendTls(level) if level else SendTls.OPPORTUNISTIC
+        return HopProfile(key, self._fqdn, port, (match[1],), tls=tls)
 
     def _server_profile(self, key: NextHopKey) -> HopProfile | None:
         if self.own is None:
@@ -435,6 +460,14 @@ def _domain_of(recipient: str) -> str | None:
         return parse_address(recipient).domain
     except Refusal:
         return None
+
+
+def _of_chosen_host(*levels: SendTls) -> SendTls:
+    """The most of what is asked for, as a host can meet it that people chose.
+
+    What a domain requires of its own certificate, such a host cannot have: its own must be valid.
+    """
+    return min(max(levels, key=_TLS_ORDER.index), SendTls.CERTIFICATE, key=_TLS_ORDER.index)
 
 
 def _too_big_for_link(bytes_max: int, size_bytes: int) -> Failure:

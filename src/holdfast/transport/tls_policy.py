@@ -273,7 +273,12 @@ def _wanted(profile: HopProfile, required: RequiredTls | None) -> tuple[SendTls,
         return required.level, required.tls_domain, f"TLS is required for {required.domain}"
     if profile.tls is SendTls.OPPORTUNISTIC:
         return profile.tls, "", "opportunistic"
-    by = f"send connector {profile.key.connector}" if profile.key.connector else "server of ours"
+    if profile.key.connector:
+        by = f"send connector {profile.key.connector}"
+    elif profile.key.delivery_type is DeliveryType.SMART_HOST:
+        by = "the way that the mail was redirected from (tls require, or its send connector)"
+    else:
+        by = "server of ours"
     return profile.tls, profile.tls_domain, by
 
 
