@@ -93,6 +93,11 @@ class Transport:
     def administration(self) -> Administration:
         return self.node.administration
 
+    def mail_comes(self) -> None:
+        """One message more for where the others go."""
+        entry = self.node._queue.add(NOW, _message(self.node._queue.take_number()))
+        self.node._delivery.route(NOW, entry, entry.remaining)
+
     def drain(self) -> None:
         outputs, self.node.outputs = self.node.outputs, []
         for output in outputs:
@@ -254,6 +259,40 @@ def test_a_queue_is_redirected_and_back(call: Call, transport: Transport) -> Non
     assert (done.done, done.message_count) == ("redirected to mail2.example.org", COUNT)
     assert call("queue show", message="1").last_error == "redirected to mail2.example.org"
     assert call("queue redirect", message=["1"], undo=True).done == "no longer redirected"
+
+
+@pytest.mark.parametrize(
+    ("verb", "given"),
+    [("queue redirect", {"to": "192.0.2.9"}), ("queue remove", {"yes": True, "no_bounce": True})],
+)
+def test_what_comes_while_a_queue_is_worked_off_stays(
+    call: Call, transport: Transport, world: Any, verb: str, given: dict[str, Any]
+) -> None:
+    answer, steps = world.transport, []
+
+    def answer_while_mail_comes(name: str, body: bytes) -> bytes:
+        if name == verb.replace(" ", "."):
+            steps.append(name)
+            assert len(steps) < 10, "there is no end of it"
+            transport.mail_comes()
+        answered: bytes = answer(name, body)
+        return answered
+
+    world.transport = answer_while_mail_comes
+    done = call(verb, queue="dns:example.org", **given)
+    assert (done.message_count, done.busy_message_count) == (COUNT, 0)
+    waiting = call("queue show", queue="dns:example.org").messages
+    assert [row.number for row in waiting] == list(range(9000, 9000 + len(steps)))
+
+
+@pytest.mark.usefixtures("transport")
+@pytest.mark.parametrize("to", ["127.0.0.1:2525", "Demo.Example.Test:2525", "[::ffff:127.0.0.1]:2525"])
+def test_mail_is_not_redirected_to_this_very_server(call: Call, to: str) -> None:
+    for what in ({"queue": "dns:example.org"}, {"message": ["1"]}):
+        with pytest.raises(Refusal, match=r"is this server itself \(receive connector \"internet\" listens"):
+            call("queue redirect", to=to, **what)
+    assert call("queue show", message="1").messages[0].queue == "dns:example.org"
+    assert call("queue redirect", message=["1"], to="127.0.0.1:2599").message_count == 1
 
 
 @pytest.mark.usefixtures("transport")

@@ -8,7 +8,7 @@ from holdfast.directory.model import Organisation, ReceiveConnector, Role, Serve
 from holdfast.directory.server_certificates import write_certificates
 from holdfast.kernel.iprange import parse_ip_range
 from holdfast.transport.hop_profile import ServerAddress
-from holdfast.transport.own_servers import OwnServers, ReachedServer
+from holdfast.transport.own_servers import OwnServers, ReachedServer, own_door
 
 ANYBODY = (parse_ip_range("0.0.0.0/0"), parse_ip_range("::/0"))
 OTHERS = (parse_ip_range("192.0.2.99"),)
@@ -100,3 +100,38 @@ def test_what_a_server_is_known_by_goes_with_it_where_tls_is_offered() -> None:
         )
         (found,) = OwnServers(organisation).in_site("here")
         assert found.address.certificates == expected
+
+
+DOORS = (
+    door("off", "192.0.2.1:26", enabled=False),
+    door("one address", "192.0.2.1:25", "malformed"),
+    door("every IPv4", "0.0.0.0:587"),
+    door("every", "[::]:2525", usage=Usage.CLIENT),
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "found"),
+    [
+        ("192.0.2.1", 25, "one address"),
+        ("::ffff:192.0.2.1", 25, "one address"),
+        ("One.Example.com", 25, "one address"),
+        ("192.0.2.1", 26, ""),
+        ("192.0.2.2", 25, ""),
+        ("127.0.0.1", 25, ""),
+        ("two.example.com", 25, ""),
+        ("192.0.2.1", 587, "every IPv4"),
+        ("127.0.0.1", 587, "every IPv4"),
+        ("::1", 587, ""),
+        ("2001:db8::1", 587, ""),
+        ("192.0.2.2", 587, ""),
+        ("2001:db8::1", 2525, "every"),
+        ("192.0.2.1", 2525, "every"),
+        ("::1", 2525, "every"),
+    ],
+)
+def test_where_a_server_itself_takes_mail(host: str, port: int, found: str) -> None:
+    one = Server("one", "one.example.com", "here", addresses=("192.0.2.1", "2001:db8::1"))
+    elsewhere = ReceiveConnector("of two", "two", ("192.0.2.2:25", "0.0.0.0:25"), ANYBODY, Usage.INTERNET)
+    organisation = Organisation(servers=(one,), receive_connectors=(elsewhere, *DOORS))
+    assert own_door(organisation, one, host, port) == found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdfast.admin.catalogue import Argument, Arguments, Kind, Verb
@@ -27,7 +28,7 @@ from holdfast.kernel.errors import Problem, Refusal, Unavailable
 
 if TYPE_CHECKING:
     from holdfast.admin.results_explain import HostRow
-    from holdfast.node.administration import QueueTarget
+    from holdfast.node.administration import QueueTarget, ShownQueue
     from holdfast.transport.back_pressure import Pressure
     from holdfast.transport.queue_operations import Done
     from holdfast.transport.queue_report import QueueState, WaitingMessage
@@ -250,7 +251,7 @@ def _remove(context: Context, arguments: Arguments) -> QueueDone:
     ask = context.surroundings.ask
     return _done(
         "removed with a bounce" if with_bounce else "removed",
-        _in_steps(context, target, lambda: REMOVE.ask(ask, Remove(target, with_bounce))),
+        _in_steps(context, target, lambda some: REMOVE.ask(ask, Remove(some, with_bounce))),
     )
 
 
@@ -259,8 +260,10 @@ def _redirect(context: Context, arguments: Arguments) -> QueueDone:
 
     target = _target(context, arguments)
     host = "" if arguments.flag("undo") else _host(arguments.optional_text("to"))
+    if host:
+        _check_not_ourselves(context, host)
     ask = context.surroundings.ask
-    done = _in_steps(context, target, lambda: REDIRECT.ask(ask, Redirect(target, host)))
+    done = _in_steps(context, target, lambda some: REDIRECT.ask(ask, Redirect(some, host)))
     return _done(f"redirected to {host}" if host else "no longer redirected", done)
 
 
@@ -293,30 +296,52 @@ def _host(text: str | None) -> str:
     )
 
 
-def _count(context: Context, target: QueueTarget) -> int:
+def _check_not_ourselves(context: Context, host: str) -> None:
+    """Refuse a host at which this very server takes mail: all of it would come back, again and again."""
+    from holdfast.transport.own_servers import own_door
+
+    match = _HOST_AND_PORT.fullmatch(host)
+    server = context.organisation.own_server(context.surroundings.server_name)
+    if match is None or server is None:
+        return
+    name, port = match["literal"] or match["name"], int(match["port"] or 25)
+    door = own_door(context.organisation, server, name, port)
+    if door:
+        raise Refusal(
+            f'"{host}" is this server itself (receive connector "{door}" listens there): the messages would '
+            "come back; name another host"
+        )
+
+
+def _ask_queue(context: Context, key: str) -> ShownQueue:
     from holdfast.drivers.transport_requests import SHOW_QUEUE
     from holdfast.node.administration import QueueTarget
 
-    if target.numbers:
-        return len(target.numbers)
-    question = QueueTarget(target.key, count_max=0)
-    return SHOW_QUEUE.ask(context.surroundings.ask, question).state.message_count
+    return SHOW_QUEUE.ask(context.surroundings.ask, QueueTarget(key, count_max=0))
 
 
-def _in_steps(context: Context, target: QueueTarget, step: Callable[[], Done]) -> Done:
-    """Work a queue off, some messages at a time; messages that are named go in one step."""
+def _count(context: Context, target: QueueTarget) -> int:
+    return len(target.numbers) or _ask_queue(context, target.key).state.message_count
+
+
+def _in_steps(context: Context, target: QueueTarget, step: Callable[[QueueTarget], Done]) -> Done:
+    """Work off what waits in a queue now, some messages at a time; those that are named go in one step."""
     from holdfast.transport.queue_operations import Done
 
     if target.numbers:
-        return step()
-    total = _count(context, target)
+        return step(target)
+    shown = _ask_queue(context, target.key)
+    total = shown.state.message_count
+    # What comes meanwhile is not meant, and there may be no end of it: what we do may bring it back to us.
+    present = replace(target, number_below=shown.next_number)
     done_count = 0
     while True:
-        done = step()
+        done = step(present)
         done_count += done.message_count
         context.progress(min(done_count, total), total, f"{done_count} of {total} messages")
         if not done.message_count:
-            return Done(done_count, busy_count=_count(context, target))
+            left = _count(context, target)  # with what came meanwhile
+            return Done(done_count, busy_count=min(left, max(0, total - done_count)))
 
 
 def _done(word: str, done: Done) -> QueueDone:

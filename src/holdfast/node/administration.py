@@ -41,19 +41,27 @@ class QueueTarget:
     Attributes:
         count_max: of a queue, how many messages one call may take; the caller asks again
             until nothing is done any more.
+        number_below: of a queue, only messages with a lower number; 0 for all of them.
     """
 
     key: str = ""
     numbers: tuple[int, ...] = ()
     count_max: int = 500
+    number_below: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ShownQueue:
-    """A queue with its oldest messages."""
+    """A queue with its oldest messages.
+
+    Attributes:
+        next_number: above those of all messages there are, so that an operation in steps can leave what
+            comes meanwhile; 0 from a transport role of before, which tells none.
+    """
 
     state: QueueState
     messages: tuple[WaitingMessage, ...]
+    next_number: int = 0
 
 
 class Administration:
@@ -97,7 +105,7 @@ class Administration:
         lane = self._operations.lane(target.key)
         state = next(each for each in self._all_states(now) if each.key == str(lane.key))
         messages = messages_of(now, self._delivery, self._queue, lane, target.count_max)
-        return ShownQueue(state, tuple(messages))
+        return ShownQueue(state, tuple(messages), self._queue.next_number)
 
     def _all_states(self, now: float) -> list[QueueState]:
         return queue_states(now, self._delivery, self._queue, with_empty_shelves=True)
@@ -179,7 +187,12 @@ class Administration:
             return self._operations.entries(target.numbers)
         if not target.key:
             raise Refusal("name a queue or a message")
-        return self._operations.entries_of(target.key, target.count_max, but_redirected_to=but_redirected_to)
+        return self._operations.entries_of(
+            target.key,
+            target.count_max,
+            number_below=target.number_below,
+            but_redirected_to=but_redirected_to,
+        )
 
     def recovered(self, held_queues: Iterable[str]) -> None:
         """Know which queues are held; called once, before anything is routed."""

@@ -21,6 +21,7 @@ from holdfast.directory.server_certificates import known_certificates
 from holdfast.kernel.errors import Refusal
 from holdfast.kernel.iprange import IPAddress, parse_ip_range
 from holdfast.transport.hop_profile import ServerAddress
+from holdfast.transport.special_purpose import address_of
 
 _USAGES = (Usage.INTERNAL, Usage.INTERNET)
 
@@ -71,6 +72,35 @@ def loopback_source(own: Server, addresses: Iterable[str]) -> str:
     reached = [ip_address(each) for each in addresses]
     if loopback and all(each.version == 4 and each.is_loopback for each in reached):
         return str(loopback[0])
+    return ""
+
+
+def own_door(organisation: Organisation, server: Server, host: str, port: int) -> str:
+    """The receive connector by which a server takes mail at a host and port; empty when none is known to.
+
+    Args:
+        organisation: with the connectors.
+        server: whose they are.
+        host: an address, or a name, which is compared with the server's and not looked up.
+        port: there.
+    """
+    own, address = _addresses(server), address_of(host)
+    for connector in organisation.receive_connectors:
+        if connector.server != server.name or not connector.enabled:
+            continue
+        for endpoint in map(parse_binding, connector.bindings):
+            if endpoint is None or endpoint.port != port:
+                continue
+            if address is None:
+                same = host.lower() == server.fqdn.lower()
+            elif endpoint.address.is_unspecified:
+                # The unspecified IPv6 address takes both families.
+                of_family = endpoint.address.version in (address.version, 6)
+                same = of_family and (address.is_loopback or address in own)
+            else:
+                same = address == endpoint.address
+            if same:
+                return connector.name
     return ""
 
 

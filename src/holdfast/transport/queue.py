@@ -426,7 +426,7 @@ class Queue:
         self._memory_bytes_max = memory_bytes_max
         self.memory_bytes = 0
         self.at_work = recovered.at_work or memoryview(bytearray(8)).cast("Q")
-        self._next_number = recovered.next_number
+        self.next_number = recovered.next_number  # never used, nor any above it
         self._entries: dict[int, Entry] = {}
         # Those whose sender was not told that they wait, in the order of arrival.
         self.untold: dict[int, Entry] = {}
@@ -477,8 +477,8 @@ class Queue:
 
     def take_number(self) -> int:
         """Return a number that was never used in this queue database."""
-        number = self._next_number
-        self._next_number += 1
+        number = self.next_number
+        self.next_number += 1
         return number
 
     def add(self, now: float, message: QueuedMessage, age_s: float = 0.0) -> Entry:
@@ -489,7 +489,7 @@ class Queue:
             message: of a number that was taken.
             age_s: how long ago a server of ours took it in; what this one took to make it durable is no age.
         """
-        assert message.number < self._next_number
+        assert message.number < self.next_number
         assert message.number not in self._entries
         if message.data is None:
             pass  # taken over from another server, or from the Safety Net: it is on disk

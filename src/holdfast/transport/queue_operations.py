@@ -256,13 +256,14 @@ class QueueOperations:
         return found
 
     def entries_of(
-        self, key: str, count_max: int, *, but_redirected_to: str | None = None
+        self, key: str, count_max: int, *, number_below: int = 0, but_redirected_to: str | None = None
     ) -> list[tuple[Entry, tuple[Part, ...]]]:
         """Messages of a queue that can be taken out of it, each with its parts there.
 
         Args:
             key: the queue.
             count_max: how many at most.
+            number_below: only those with a lower number, so that what comes later stays; 0 for all.
             but_redirected_to: without those that go to this host already.
 
         Raises:
@@ -274,6 +275,8 @@ class QueueOperations:
         for part in chain(lane.waiting, deferred):
             entry = part.entry
             if part.lane is not lane or not _is_free(part) or entry.message.number in found:
+                continue
+            if number_below and entry.message.number >= number_below:
                 continue
             redirect = entry.message.marks.redirect
             if all(host_for(redirect, each) == but_redirected_to for each in part.recipients):
