@@ -110,8 +110,8 @@ def test_a_held_queue_sends_nothing_until_it_is_released() -> None:
     world = World()
     lane = world.delivery.outbound.lanes[DNS]
     assert world.delivery.outbound.take_stirred(NOW) == [lane]
-    assert world.operations.hold_queue("DNS:example.ORG") == Done(10)
-    assert world.operations.hold_queue("dns:example.org") == Done(10)  # it is held already
+    assert world.operations.hold_queue(NOW, "DNS:example.ORG") == Done(10)
+    assert world.operations.hold_queue(NOW, "dns:example.org") == Done(10)  # it is held already
     world.delivery.outbound.stir(lane)
     assert world.delivery.outbound.take_stirred(NOW) == []
     with refused("is held; let it go on first"):
@@ -125,6 +125,22 @@ def test_a_held_queue_sends_nothing_until_it_is_released() -> None:
     assert world.delivery.held_queues == set()
 
 
+def test_a_queue_is_held_before_there_is_mail_for_it() -> None:
+    world = World()
+    entry, key = world.queue[3], "dns:example.org"
+    world.delivery.outbound.take_stirred(NOW)
+    del world.delivery.outbound.lanes[DNS]  # as if it had been empty for a while
+    assert world.operations.hold_queue(NOW, "DNS:Example.ORG") == Done()
+    assert world.operations.writes == [HoldQueue(key, held=True)]
+    world.delivery.outbound.forget_empty(NOW + 1e6)
+    world.delivery.route(NOW, entry, ("c@example.org",))
+    assert world.delivery.outbound.take_stirred(NOW) == []
+    assert world.operations.release_queue(key) == Done(1)
+    assert world.delivery.outbound.take_stirred(NOW) == [world.delivery.outbound.lanes[DNS]]
+    with refused(r"mail to example.net would not get into it \(queue dns:example.org\)"):
+        world.operations.hold_queue(NOW, "dns:example.net")
+
+
 def test_a_hold_of_a_queue_that_is_gone_can_be_released() -> None:
     world = World()
     world.delivery.held_queues.add("dns:gone.example")
@@ -136,7 +152,7 @@ def test_a_queue_that_is_held_and_empty_is_listed_after_a_restart() -> None:
     """Nobody could see that mail for it would wait without a word, and never expire."""
     world = World()
     world.delivery.held_queues.add("smart-host:gone;tls=domain")
-    world.operations.hold_queue("dns:example.org")
+    world.operations.hold_queue(NOW, "dns:example.org")
     found = {row.key: row for row in queue_states(NOW, world.delivery, world.queue)}
     gone = found["smart-host:gone;tls=domain"]
     assert (gone.delivery_type, gone.status, gone.message_count) == ("smart-host", "suspended", 0)
@@ -148,15 +164,20 @@ def test_a_queue_that_is_held_and_empty_is_listed_after_a_restart() -> None:
 def test_what_cannot_be_done_to_a_queue_is_said() -> None:
     world = World({1: Marks(held=True), 2: Marks(poison=True)}, nowhere=True)
     operations = world.operations
-    with refused('there is no queue "dns:x"; those that there are: holdfast queue list'):
-        operations.hold_queue("dns:x")
+    with refused(
+        r'no queue "dns:x", and mail to x would not .* \(waits in the unreachable queue: no connector'
+    ):
+        operations.hold_queue(NOW, "dns:x")
+    for absent in ("smart-host:x", "dns:a..b", "dns", "x"):
+        with refused(f'there is no queue "{absent}"; those that there are: holdfast queue list'):
+            operations.hold_queue(NOW, absent)
     with refused('no queue "dns:x"'):
         operations.release_queue("dns:x")
     with refused('queue "unreachable" is not held'):
         operations.release_queue("unreachable")
     for shelf in ("unreachable", "held", "poison"):
         with refused("nothing is sent from queue"):
-            operations.hold_queue(shelf)
+            operations.hold_queue(NOW, shelf)
     for shelf in ("held", "poison"):
         with refused("waits for you: holdfast queue release --message"):
             operations.retry_queue(NOW, shelf)

@@ -447,7 +447,8 @@ VERBS = (
         "holdfast queue hold mailbox:DB01",
         QueueDone,
         (_QUEUE, _MESSAGES),
-        detail="New messages still go into a queue that is held. What is held never expires by itself.",
+        detail="New messages still go into a queue that is held. What is held never expires by itself. "
+        "dns:DOMAIN can be held before there is mail to that domain.",
         perform=_hold,
     ),
     Verb(

@@ -156,7 +156,7 @@ class Administration:
         """Stop a queue or messages until they are released; see ``QueueOperations`` for the errors."""
         if target.numbers:
             return self._operations.hold_messages(now, target.numbers)
-        return self._operations.hold_queue(target.key)
+        return self._operations.hold_queue(now, target.key)
 
     def release(self, now: float, target: QueueTarget) -> Done:
         """Let a queue or messages go on."""

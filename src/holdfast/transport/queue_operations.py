@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from holdfast.directory.model import SendTls
+from holdfast.kernel.address import parse_domain
 from holdfast.kernel.errors import Refusal
 from holdfast.transport.delivery import Delivery
 from holdfast.transport.outbound_queue import OutboundQueue
@@ -38,6 +39,7 @@ from holdfast.transport.queue import (
 )
 from holdfast.transport.queue_report import find_lane
 from holdfast.transport.redirects import host_for, redirected
+from holdfast.transport.route import words_of_target
 from holdfast.transport.tracking import EventId, LineDetails, TrackingWriter
 
 SOURCE = "ADMIN"
@@ -82,13 +84,15 @@ class QueueOperations:
 
     # --- queues ---------------------------------------------------------------------------------
 
-    def hold_queue(self, key: str) -> Done:
+    def hold_queue(self, now: float, key: str) -> Done:
         """Stop a queue: nothing is sent from it until it is released, also after a restart.
+
+        That of a domain to which mail goes by DNS may have had none for a while, and be made by this.
 
         Raises:
             Refusal: there is no such queue, or it is one that sends nothing anyway.
         """
-        lane = self.lane(key)
+        lane = find_lane(self._delivery, key) or self._expected_lane(now, key)
         if lane.key.delivery_type in SHELVES:
             raise Refusal(f'nothing is sent from queue "{lane.key}" as it is; there is nothing to hold')
         if not lane.held:
@@ -96,6 +100,27 @@ class QueueOperations:
             self._delivery.held_queues.add(str(lane.key))
             self.writes.append(HoldQueue(str(lane.key), held=True))
         return Done(lane.part_count)
+
+    def _expected_lane(self, now: float, key: str) -> Lane:
+        """The queue that the next mail to a domain will get into.
+
+        Raises:
+            Refusal: it is not one of a domain, or mail to it would go another way, past the hold.
+        """
+        kind, _, name = key.strip().partition(":")
+        if kind.casefold() != DeliveryType.DNS.value:
+            raise no_queue(key)
+        try:
+            domain = parse_domain(name)
+        except Refusal as refusal:
+            raise no_queue(key) from refusal
+        target = self._delivery.router.route(f"postmaster@{domain}", 1)
+        if isinstance(target, NextHopKey) and str(target) == f"{DeliveryType.DNS.value}:{domain}":
+            return self._delivery.outbound.lane(now, target)
+        raise Refusal(
+            f'there is no queue "{key}", and mail to {domain} would not get into it '
+            f"({words_of_target(target)}); those that there are: holdfast queue list"
+        )
 
     def release_queue(self, key: str) -> Done:
         """Let a queue that was held go on.
