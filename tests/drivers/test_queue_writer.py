@@ -233,6 +233,30 @@ def test_a_writer_is_told_behind_each_batch_when_more_will_come_soon(
     assert [each.number for each in read_queue(tmp_path)] == list(range(1, 21))
 
 
+def test_with_few_clients_a_batch_goes_at_once_and_the_next_one_gathers(tmp_path: Path) -> None:
+    told: list[list[int]] = []
+
+    async def main() -> None:
+        all_told = asyncio.Event()
+
+        def done(writes: list[QueueWrite], error: Unavailable | None) -> None:
+            assert error is None
+            told.append([each.message.number for each in writes if isinstance(each, AddMessage)])
+            if sum(map(len, told)) == 3:
+                all_told.set()
+
+        writer.more_soon = lambda: True
+        for number in (1, 2, 3):
+            writer.submit([add(number)], done)
+        await asyncio.wait_for(all_told.wait(), PATIENCE_S)
+
+    writer, _ = open_queue(tmp_path)
+    asyncio.run(main())
+    writer.close(True)
+    assert told == [[1], [2, 3]]
+    assert [each.number for each in read_queue(tmp_path)] == [1, 2, 3]
+
+
 def test_what_nobody_waits_for_goes_alone_after_a_while(tmp_path: Path) -> None:
     writer, _ = open_queue(tmp_path)
     assert asyncio.run(write(writer, [add(1)])) is None

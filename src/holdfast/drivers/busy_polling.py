@@ -27,8 +27,8 @@ from holdfast.drivers import clock
 # As long as a commit takes on a quick disk, and longer than a client on the same machine or network needs.
 LOOK_S: Final = 300e-6
 CLIENT_COUNT_MAX: Final = 4
-# Away for so long: somebody else has the processor (the slices of Linux are some milliseconds long).
-AWAY_S: Final = 1e-3
+# Away for so long: somebody else has the processor, for a slice of time of Linux, which is some 3 ms long.
+AWAY_S: Final = 2.5e-3
 REST_S: Final = 0.1
 
 

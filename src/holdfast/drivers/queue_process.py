@@ -47,7 +47,7 @@ _SECOND = struct.pack("@ll", 1, 0)  # a struct timeval
 # As long as a client takes for its next message, and transport to look at it.
 EXPECTED_S = 300e-6
 # As in drivers.busy_polling, which would bring an event loop along.
-AWAY_S, REST_S = 1e-3, 0.1
+AWAY_S, REST_S = 2.5e-3, 0.1
 GARBAGE_THRESHOLD = 100_000
 EXIT_BROKEN = 70  # sysexits.h: EX_SOFTWARE
 

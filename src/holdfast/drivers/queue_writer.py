@@ -176,7 +176,10 @@ class QueueWriter:
             return
         if self._urgent or not all(isinstance(each, LAZY) for each in writes):
             self._urgent = True
-            self._hand_over_soon()
+            if self.more_soon():
+                self._hand_over()  # few clients: hardly anything would join it, and one of them waits
+            else:
+                self._hand_over_soon()
         elif self._lazy_timer is None:
             self._lazy_timer = loop.call_later(LAZY_S, self._lazy_time_over)
 
