@@ -209,14 +209,19 @@ def test_a_log_without_its_database_is_not_thrown_away(home: Path) -> None:
         open_queue(home)
 
 
-def test_a_smaller_log_of_an_earlier_version_is_read_and_then_made_anew(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def killed_with_a_smaller_log(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a version before left when it was killed: message 1, in a log of 8 MB alone."""
     with monkeypatch.context() as earlier:
         earlier.setattr(commit_log, "FILE_BYTES", 8 << 20)
         database, _ = open_queue(home)
         assert write(database, add(1)) is None
-        home = crash(home, database)
+        return crash(home, database)
+
+
+def test_a_smaller_log_of_an_earlier_version_is_read_and_then_made_anew(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = killed_with_a_smaller_log(home, monkeypatch)
     path = home / "queue.commits"
     assert path.stat().st_size == 8 << 20
     database, recovered = open_queue(home)
@@ -233,11 +238,7 @@ def test_a_smaller_log_of_an_earlier_version_is_read_and_then_made_anew(
 def test_the_tables_have_what_a_smaller_log_had_before_that_is_made_anew(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as earlier:
-        earlier.setattr(commit_log, "FILE_BYTES", 8 << 20)
-        database, _ = open_queue(home)
-        assert write(database, add(1)) is None
-        home = crash(home, database)
+    home = killed_with_a_smaller_log(home, monkeypatch)
     killed_at: list[Path] = []
     make = commit_log._make
 

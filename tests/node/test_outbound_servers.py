@@ -19,7 +19,7 @@ from holdfast.directory.server_certificates import write_certificates
 from holdfast.kernel.ids import MailboxId
 from holdfast.transport.tls_policy import TlsFacts
 from holdfast.transport.tracking import EventId, parse_lines
-from node.next_hops import ORGANISATION, SENDER, Hop, Talk, World, data_of, queued
+from node.next_hops import ORGANISATION, SENDER, Hop, Talk, TlsHop, World, data_of, queued
 
 CERTIFICATE = b"\x30\x01a"
 MAIL2 = Server("mail2", "mail2.example.test", "here", addresses=("192.0.2.2",))
@@ -39,16 +39,12 @@ def two_servers(other: Server) -> Organisation:
     )
 
 
-class OtherServer(Hop):
+class OtherServer(TlsHop):
     """Offers STARTTLS until it has begun."""
 
     def command(self, talk: Talk, line: str) -> bytes:
-        if line.startswith("EHLO") and "STARTTLS" not in self.said:
-            self.said.append(line)
-            return b"250-mail2.example.test\r\n250 STARTTLS\r\n"
-        if line == "STARTTLS":
-            self.said.append(line)
-            return b"220 go on\r\n"
+        if line.startswith("EHLO") and "STARTTLS" in self.said:
+            return Hop.command(self, talk, line)
         return super().command(talk, line)
 
 
